@@ -1,0 +1,187 @@
+"""Checkpoints on disk or in a bucket; the only file that knows orbax.
+
+A run's folder holds `checkpoints/STEP/{state, about}`: the training state, and a JSON of the
+config, the kind of pictures it was trained on and a fingerprint of its input. A step is written
+under a temporary name and renamed at the end, so a killed process leaves the earlier steps whole.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import ml_collections
+import orbax.checkpoint as ocp
+from etils import epath
+
+from bitdiff_jax.errors import InputError
+
+_SUBDIR = "checkpoints"
+
+
+class Checkpoints:
+    """The checkpoints of one run. Use as a context manager: leaving waits for pending writes."""
+
+    def __init__(self, workdir: epath.PathLike, keep: int = 2, create: bool = True):
+        self.directory = epath.Path(workdir) / _SUBDIR
+        policies = ocp.checkpoint_managers
+        with _clear_errors(self.directory, "write to"):
+            self._manager = ocp.CheckpointManager(
+                self.directory,
+                options=ocp.CheckpointManagerOptions(
+                    create=create,
+                    # The loop decides when to save; the manager decides what to keep.
+                    save_decision_policy=policies.FixedIntervalPolicy(1),
+                    preservation_policy=policies.LatestN(keep),
+                ),
+            )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            with _clear_errors(self.directory, "write to"):
+                self._manager.wait_until_finished()
+        finally:
+            self._manager.close()
+
+    def latest_step(self) -> int | None:
+        """The last complete step, or None."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: Any, about: dict[str, Any]) -> None:
+        """Saves in the background; an error of an earlier save surfaces here.
+
+        Args:
+            step: number of the step; saving one that exists already does nothing.
+            state: pytree of arrays.
+            about: what `JSON` can hold; see `describe`.
+        """
+        if step in self._manager.all_steps():
+            return
+        with _clear_errors(self.directory, "write to"):
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
+                ),
+            )
+
+    def about(self, step: int) -> dict[str, Any]:
+        """The JSON that was saved with a step."""
+        with _clear_errors(self.directory, "read"):
+            return self._manager.restore(
+                step, args=ocp.args.Composite(about=ocp.args.JsonRestore())
+            )["about"]
+
+    def restore(self, step: int, abstract_state: Any) -> Any:
+        """The state of a step.
+
+        Args:
+            step: a step that exists.
+            abstract_state: tree of `jax.ShapeDtypeStruct`s with the shardings wanted here; those
+                at saving time do not matter.
+        """
+        with _clear_errors(self.directory, "read"):
+            _check_shapes(self._shapes(step), abstract_state, self.directory)
+            return self._manager.restore(
+                step,
+                args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract_state)),
+            )["state"]
+
+    def restore_part(self, step: int, part: str, abstract: Any) -> Any:
+        """One entry of the state, such as 'ema_params', without reading the others."""
+        with _clear_errors(self.directory, "read"):
+            _check_shapes(self._shapes(step)[part], abstract, self.directory)
+            restored = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.PyTreeRestore(
+                        item={part: abstract},
+                        restore_args={part: ocp.checkpoint_utils.construct_restore_args(abstract)},
+                        partial_restore=True,
+                    )
+                ),
+            )
+            return restored["state"][part]
+
+    def _shapes(self, step: int) -> Any:
+        # The manager's own item_metadata knows nothing of a run that it has only opened to read.
+        return ocp.StandardCheckpointHandler().metadata(self.directory / str(step) / "state").tree
+
+
+def describe(config: ml_collections.ConfigDict, fingerprint: str, trained_on: str) -> dict:
+    """What is saved beside the state.
+
+    Args:
+        config: the whole config.
+        fingerprint: of the input pipeline.
+        trained_on: the kind of pictures, for whoever uses the checkpoint.
+    """
+    return {
+        "config": json.loads(config.to_json_best_effort()),
+        "fingerprint": fingerprint,
+        "trained_on": trained_on,
+    }
+
+
+def open_for_reading(workdir: epath.PathLike) -> tuple[Checkpoints, int]:
+    """The checkpoints of a run and its last step.
+
+    Raises:
+        InputError: the folder does not exist or holds no complete checkpoint.
+    """
+    directory = epath.Path(workdir)
+    if directory.name == _SUBDIR:
+        directory = directory.parent
+    if not (directory / _SUBDIR).is_dir():
+        raise InputError(
+            f"checkpoint: {workdir} holds no '{_SUBDIR}' folder; give the --workdir of a training"
+        )
+    checkpoints = Checkpoints(directory, create=False)
+    step = checkpoints.latest_step()
+    if step is None:
+        checkpoints.__exit__()
+        raise InputError(
+            f"checkpoint: {directory / _SUBDIR} holds no complete step; train for longer"
+        )
+    return checkpoints, step
+
+
+def _check_shapes(saved: Any, wanted: Any, directory: epath.Path) -> None:
+    """Orbax would pad or cut where shapes differ; a wrong model must not load in silence."""
+
+    def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {_name(p): tuple(x.shape) for p, x in leaves if hasattr(x, "shape")}
+
+    have, want = shapes(saved), shapes(wanted)
+    for name in sorted(have.keys() | want.keys()):
+        if have.get(name) != want.get(name):
+            raise InputError(
+                f"checkpoint {directory} is of another model: {name} has shape "
+                f"{have.get(name, 'none')} there and {want.get(name, 'none')} in the config; use "
+                "the config it was trained with, or another --workdir"
+            )
+
+
+def _name(path: jax.tree_util.KeyPath) -> str:
+    parts = [getattr(k, "key", getattr(k, "name", getattr(k, "idx", k))) for k in path]
+    return "/".join(str(p) for p in parts)
+
+
+@contextlib.contextmanager
+def _clear_errors(directory: epath.Path, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0][:300]
+        if "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
+            remedy = "free some space and run the same command again"
+        else:
+            remedy = "check the path and its permissions"
+        raise InputError(f"cannot {verb} checkpoints in {directory}: {reason}; {remedy}") from error

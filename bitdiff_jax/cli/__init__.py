@@ -1,0 +1,1 @@
+"""The `bitdiff` command; each subcommand is one thin file."""

@@ -1,0 +1,43 @@
+"""`bitdiff SUBCOMMAND ...`."""
+
+import importlib
+import sys
+
+from bitdiff_jax.errors import InputError
+
+_COMMANDS = {
+    "train": "train a model, or resume a training",
+    "segment": "segment pictures with a trained model",
+    "evaluate": "score a trained model on pictures with known segmentations",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Runs a subcommand and returns the exit code: 2 for what the user can mend."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: bitdiff SUBCOMMAND [options]; `bitdiff SUBCOMMAND --help` tells them\n")
+        for name, purpose in _COMMANDS.items():
+            print(f"  {name:10s}{purpose}")
+        return 0 if argv else 2
+    name, *rest = argv
+    if name not in _COMMANDS:
+        print(
+            f"bitdiff: error: unknown subcommand {name!r}; known are {', '.join(_COMMANDS)}",
+            file=sys.stderr,
+        )
+        return 2
+    # Imported here: `bitdiff --help` should not wait for jax.
+    command = importlib.import_module(f"bitdiff_jax.cli.{name}")
+    try:
+        return command.main(rest)
+    except InputError as error:
+        print(f"bitdiff {name}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"bitdiff {name}: interrupted", file=sys.stderr)
+        return 130
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(main(sys.argv[1:]))

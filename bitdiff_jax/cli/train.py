@@ -1,0 +1,60 @@
+"""`bitdiff train --config NAME[:variant] --workdir DIR [--config.key=value ...]`."""
+
+import argparse
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from bitdiff_jax import config as config_lib
+from bitdiff_jax.errors import InputError
+
+_EPILOG = """\
+--config.KEY=VALUE changes one setting, for instance
+  --config.data.train=folder:my_pictures,split=train,zero=ignore --config.train.batch_size=16
+All keys are in bitdiff_jax/config.py. Running the same command again resumes the training."""
+
+
+def main(argv: list[str]) -> int:
+    """Parses the command line and trains."""
+    parser = argparse.ArgumentParser(
+        prog="bitdiff train",
+        description="Train a model, or resume a training.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config",
+        required=True,
+        metavar="NAME[:VARIANT]",
+        help=f"one of {', '.join(config_lib.names())}, or a path to a config file",
+    )
+    parser.add_argument("--workdir", required=True, help="the run's folder; may be gs://...")
+    args, overrides = parser.parse_known_args(argv)
+    config = override(config_lib.load(args.config), overrides)
+
+    from bitdiff_jax.training import loop  # after the parsing: it imports jax
+
+    loop.train(config, args.workdir)
+    return 0
+
+
+def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
+    """Applies `--config.KEY=VALUE` arguments.
+
+    Raises:
+        InputError: an unknown key, or a value of another type.
+    """
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, lock_config=True)
+    try:
+        rest = values(["bitdiff train", *overrides])[1:]
+    except (flags.Error, AttributeError, TypeError, ValueError, KeyError) as error:
+        message = " ".join(str(error).split())
+        raise InputError(f"{message}; all keys are in bitdiff_jax/config.py") from error
+    if rest:
+        raise InputError(f"unexpected argument {rest[0]!r}; settings are --config.KEY=VALUE")
+    # Worker processes of the input pipeline read absl's global flags.
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    return values["config"].value

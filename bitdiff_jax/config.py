@@ -1,0 +1,176 @@
+"""The settings: every key there is, and how a config is found by name.
+
+A config file (`configs/NAME.py`) has `get_config(variant="")`, which starts from `default()` and
+changes what it wants. Configs are locked: an unknown key is an error.
+"""
+
+import importlib.util
+import pathlib
+
+import ml_collections
+
+from bitdiff_jax.errors import InputError
+
+_PACKAGE = pathlib.Path(__file__).resolve().parent
+# In a wheel the configs lie inside the package, in a checkout beside it.
+_CONFIG_DIRS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
+
+
+def default() -> ml_collections.ConfigDict:
+    """All keys, with the values of our own recipe at 128 x 128."""
+    c = ml_collections.ConfigDict()
+    c.seed = 0
+
+    c.model = ml_collections.ConfigDict()
+    c.model.image_size = 128  # S: the longest side is brought to S, the rest is padding
+    c.model.num_bits = 6  # k: 2^k codes
+    c.model.prediction = "x"  # x | eps | v
+    c.model.time_input = "logsnr"  # logsnr | t: the scalar that the network is told
+    # The network, see bitdiff_jax.nets.unet.UNet.
+    c.model.net = ml_collections.ConfigDict()
+    c.model.net.base_channels = 64
+    c.model.net.channel_multipliers = (1, 2, 2, 4, 4)
+    c.model.net.blocks_per_level = 3
+    c.model.net.attention_levels = (-2, -1)
+    c.model.net.num_heads = 4
+    c.model.net.patch_size = 1
+    c.model.net.time_max_period = 10.0
+    c.model.net.time_scale = 1.0
+    c.model.net.time_conditioning = "additive"
+    c.model.net.dtype = "float32"
+    c.model.net.remat = False
+    # The noise schedule, see bitdiff_jax.diffusion.schedules.
+    c.model.schedule = ml_collections.ConfigDict()
+    c.model.schedule.name = "cosine"
+    c.model.schedule.input_scale = 0.1
+    c.model.schedule.logsnr_min = -20.0
+    c.model.schedule.logsnr_max = 20.0
+    # How regions get their codes, see bitdiff_jax.encoding.palette.assign.
+    c.model.palette = ml_collections.ConfigDict()
+    c.model.palette.layout = "similar"
+    c.model.palette.order = "area"  # area | id
+    c.model.palette.frame = "valid"  # valid | square
+    c.model.palette.excess = "ignore"  # ignore | merge
+    c.model.palette.max_regions = 256
+    # The loss, see bitdiff_jax.model.Objective.
+    c.model.objective = ml_collections.ConfigDict()
+    c.model.objective.weight = "sigmoid"  # sigmoid | uniform
+    c.model.objective.bias = -4.0
+    c.model.objective.decoupled = True
+    c.model.objective.image_keep = 0.95
+    c.model.objective.padding = "exclude"  # exclude | as_released
+    c.model.objective.ignored = "nearest"  # nearest | as_released
+
+    c.optimizer = ml_collections.ConfigDict()
+    c.optimizer.learning_rate = 1e-4
+    c.optimizer.warmup_steps = 1_000
+    c.optimizer.decay_steps = 50_000  # cosine tail, at the end
+    c.optimizer.b1 = 0.9
+    c.optimizer.b2 = 0.999
+    c.optimizer.eps = 1e-8
+    c.optimizer.weight_decay = 0.0
+    c.optimizer.clip_norm = 1.0
+    c.optimizer.ema_decay = 0.9999
+    c.optimizer.ema_warmup = True
+
+    # What to train on, see bitdiff_jax.data.specs: `scenes,level=1` or
+    # `folder:DIR,split=train,zero=region`; several joined by ';', each with its `weight=`.
+    c.data = ml_collections.ConfigDict()
+    c.data.train = "scenes,level=1"
+    c.data.augment = "default"  # default | none | as_released
+    c.data.label_resize = "majority"  # majority | nearest
+    c.data.label_padding = -1  # -1 | 0, as released
+    c.data.num_workers = 0
+    c.data.num_threads = 4
+    c.data.trained_on = ""  # the kind of pictures, in words, for the users of a checkpoint
+
+    c.train = ml_collections.ConfigDict()
+    c.train.num_steps = 300_000
+    c.train.batch_size = 8  # global
+    c.train.log_every = 100
+    c.train.eval_every = 5_000
+    c.train.checkpoint_every = 5_000
+    c.train.keep_checkpoints = 2
+
+    c.sampling = ml_collections.ConfigDict()
+    c.sampling.weights = "ema"  # ema | raw
+    c.sampling.method = "ddpm"  # ddpm | ddim
+    c.sampling.num_steps = 8
+    c.sampling.guidance_weight = 1.0  # 0 is plain conditional; negative runs are allowed
+    c.sampling.eta = 0.0
+    c.sampling.clip = True
+    c.sampling.variance = "large"  # large | small
+    c.sampling.eps_after_clip = True
+
+    # Evaluation while training; `data = ""` leaves it out.
+    c.eval = ml_collections.ConfigDict()
+    c.eval.data = "scenes,level=1,seed=1"
+    c.eval.num_images = 64
+    c.eval.batch_size = 16
+    c.eval.score_size = 128  # maps are compared at this longest side; 0 is each map's own size
+
+    c.mesh = ml_collections.ConfigDict()
+    c.mesh.data = -1
+    c.mesh.fsdp = 1
+    return c.lock()
+
+
+def load(name: str) -> ml_collections.ConfigDict:
+    """The config `NAME[:variant]`, or that of a file `path/to/file.py[:variant]`.
+
+    Raises:
+        InputError: there is no such config, or it does not know the variant.
+    """
+    path, variant = locate(name)
+    spec = importlib.util.spec_from_file_location(f"bitdiff_config_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(variant)
+
+
+def locate(name: str) -> tuple[pathlib.Path, str]:
+    """Path of a config's file, and the variant asked for ('' if none)."""
+    stem, _, variant = name.partition(":")
+    if stem.endswith(".py"):
+        path = pathlib.Path(stem)
+        if path.is_file():
+            return path, variant
+        raise InputError(f"--config: there is no file {stem}")
+    for folder in _CONFIG_DIRS:
+        if (folder / f"{stem}.py").is_file():
+            return folder / f"{stem}.py", variant
+    raise InputError(f"--config: there is no config {stem!r}; known are {', '.join(names())}")
+
+
+def names() -> list[str]:
+    """Names of the configs that ship with the package."""
+    folder = next(d for d in _CONFIG_DIRS if d.is_dir())
+    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+
+
+def shrink(config: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigDict:
+    """Applies the one variant that every config has: 'smoke', a few steps of a tiny network.
+
+    Raises:
+        InputError: another variant.
+    """
+    if variant not in ("", "smoke"):
+        raise InputError(f"--config: unknown variant {variant!r}; there is 'smoke'")
+    if variant == "smoke":
+        config.model.image_size = 32
+        config.model.net.base_channels = 16
+        config.model.net.channel_multipliers = (1, 2)
+        config.model.net.blocks_per_level = 1
+        config.model.net.attention_levels = (-1,)
+        config.optimizer.warmup_steps = 2
+        config.optimizer.decay_steps = 2
+        config.train.num_steps = 6
+        config.train.batch_size = 8
+        config.train.log_every = 2
+        config.train.eval_every = 6
+        config.train.checkpoint_every = 3
+        config.eval.num_images = 4
+        config.eval.batch_size = 4
+        config.sampling.num_steps = 2
+    return config

@@ -1,0 +1,256 @@
+"""Pictures and label maps in a folder: root/images/ID.jpg, root/labels/ID.png, root/splits.json."""
+
+import json
+import os
+import re
+import threading
+import zlib
+from typing import Any, Literal
+
+import numpy as np
+from etils import epath
+
+from bitdiff_jax.data import images, transforms
+from bitdiff_jax.errors import InputError
+
+_ANNOTATOR = re.compile(r"(?P<id>.+)_(?P<annotator>\d+)")
+_ZERO_SAMPLE = 64
+_ZERO_SHARE = 0.2
+
+
+class FolderSource:
+    """Random access to a folder of segmented pictures.
+
+    Layout: `root/images/ID.{jpg,png,...}`; `root/labels/ID.png`, or `ID_0.png, ID_1.png, ...` of
+    several annotators; optionally `root/splits.json`, `{"train": [ID, ...], ...}`. Items come in
+    the order of the split, or sorted by ID without one. `source[i]` is a pure function of i:
+
+        {'name': ID, 'image': uint8 [h, w, 3], 'labels': tuple of int32 [h, w]}
+
+    with ids >= 0 and -1 = ignore.
+
+    What was read stays in memory up to `cache_bytes` (first come, first kept: an epoch visits each
+    item once, so replacing entries would only lose them). The arrays are shared: do not write
+    to them. Copies sent to other processes start with an empty cache.
+    """
+
+    def __init__(
+        self,
+        root: os.PathLike | str,
+        split: str | None = None,
+        *,
+        zero: Literal["ignore", "region"] | None = None,
+        max_side: int | None = None,
+        cache_bytes: int = 2**30,
+    ):
+        """Lists the folder; reads up to 64 label maps if `zero` is None.
+
+        Args:
+          root: the folder.
+          split: a key of splits.json; None for all pictures.
+          zero: what id 0 means: 'ignore' (not annotated, becomes -1) or 'region' (one like others).
+            None is 'ignore' as long as 0 covers little; else it must be said.
+          max_side: larger pictures are reduced to this longest side as they are read, pictures by
+            area, labels by majority; a small multiple of the network's size keeps the cache small.
+          cache_bytes: bound on the memory of the cache; 0 for none.
+
+        Raises:
+          InputError: no pictures, a picture without labels or labels without picture, an unknown
+            split; or `zero` is None and 0 covers more than 20 % of the label maps.
+        """
+        if zero not in (None, "ignore", "region"):
+            raise InputError(f"zero={zero!r} is not known: use 'ignore' or 'region'")
+        if max_side is not None and max_side < 1:
+            raise InputError(f"max_side={max_side} must be at least 1")
+        self.root = os.fspath(root)
+        self.split = split
+        self.zero = zero
+        self.max_side = max_side
+        self.cache_bytes = cache_bytes
+        self._items = _list_items(epath.Path(root), split)
+        self._reset_cache()
+        if zero is None:
+            check_zero(self)
+
+    def _reset_cache(self) -> None:
+        self._cache: dict[int, tuple[np.ndarray, tuple[np.ndarray, ...]]] = {}
+        self._cached_bytes = 0
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        for name in ("_cache", "_cached_bytes", "_lock"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset_cache()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"FolderSource({self.root!r}, {self.split!r}, {len(self)} pictures)"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The IDs, in order."""
+        return tuple(name for name, _, _ in self._items)
+
+    @property
+    def max_annotators(self) -> int:
+        """The most label maps that one picture has."""
+        return max(len(labels) for _, _, labels in self._items)
+
+    @property
+    def definition(self) -> str:
+        """What determines the items, apart from the files' content and the place of the folder."""
+        listing = "\n".join(
+            f"{name} {' '.join(path.rpartition('/')[2] for path in labels)}"
+            for name, _, labels in self._items
+        )
+        zero = self.zero or "ignore"
+        return f"folder zero={zero} max_side={self.max_side} {zlib.crc32(listing.encode()):08x}"
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        index = int(index)
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is out of range for {len(self)} pictures")
+        entry = self._cache.get(index)
+        if entry is None:
+            entry = self._read(index)
+            self._keep(index, entry)
+        image, labels = entry
+        return {
+            "name": self._items[index][0],
+            "image": image,
+            "labels": tuple(each.astype(np.int32) for each in labels),
+        }
+
+    def _keep(self, index: int, entry: tuple[np.ndarray, tuple[np.ndarray, ...]]) -> None:
+        image, labels = entry
+        size = image.nbytes + sum(each.nbytes for each in labels)
+        with self._lock:
+            if index not in self._cache and self._cached_bytes + size <= self.cache_bytes:
+                self._cache[index] = entry
+                self._cached_bytes += size
+
+    def _read(self, index: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        _, image_path, label_paths = self._items[index]
+        image = images.read_image(image_path)
+        height, width = image.shape[:2]
+        shape = height, width
+        if self.max_side is not None and max(shape) > self.max_side:
+            shape = transforms.resized_shape(height, width, self.max_side)
+        labels = []
+        for path in label_paths:
+            ids = self.read_ids(path)
+            if ids.shape != (height, width):
+                raise InputError(
+                    f"{path}: the label map is {ids.shape[1]}x{ids.shape[0]}, its picture "
+                    f"{image_path} is {width}x{height}; they must have the same size"
+                )
+            # Half the memory; ids of a 16-bit file may need more than int16.
+            dtype = np.int16 if ids.max() < 2**15 else np.int32
+            labels.append(transforms.resize_labels(ids, shape, "majority").astype(dtype))
+        resized = transforms.resize_image(image, shape)
+        resized.setflags(write=False)
+        return resized, tuple(labels)
+
+    def read_ids(self, path: str) -> np.ndarray:
+        """One label map as int32 [h, w], with id 0 treated as `zero` says."""
+        ids = images.read_labels(path)
+        return ids if self.zero == "region" else np.where(ids == 0, transforms.IGNORE, ids)
+
+    @property
+    def label_paths(self) -> tuple[str, ...]:
+        """The files of all label maps, in the order of the items."""
+        return tuple(path for _, _, paths in self._items for path in paths)
+
+
+def check_zero(source: FolderSource) -> float:
+    """Estimates the share of pixels with id 0 from up to 64 label maps, spread evenly.
+
+    Returns:
+      The share, in 0..1.
+
+    Raises:
+      InputError: it is more than 20 % and the source was not told what 0 means. Taken for ignored,
+        a real region would silently be left out of training.
+    """
+    paths = source.label_paths
+    step = max(1, len(paths) // _ZERO_SAMPLE)
+    sample = [images.read_labels(path) for path in paths[::step][:_ZERO_SAMPLE]]
+    share = sum(int((ids == 0).sum()) for ids in sample) / sum(ids.size for ids in sample)
+    if source.zero is None and share > _ZERO_SHARE:
+        raise InputError(
+            f"{source.root}: id 0 covers {share:.0%} of the label maps; say what it means: "
+            "zero='ignore' if it is not annotated, zero='region' if it is a region like the others"
+        )
+    return share
+
+
+def _files(folder: epath.Path) -> list[epath.Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected ROOT/images and ROOT/labels")
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _list_items(root: epath.Path, split: str | None) -> list[tuple[str, str, tuple[str, ...]]]:
+    pictures: dict[str, str] = {}
+    for path in _files(root / "images"):
+        if path.suffix.lower() not in images.IMAGE_SUFFIXES:
+            continue
+        if path.stem in pictures:
+            raise InputError(f"{path}: a second picture with ID {path.stem}; rename or remove one")
+        pictures[path.stem] = os.fspath(path)
+    if not pictures:
+        raise InputError(f"{root / 'images'}: no pictures; expected files such as ID.jpg or ID.png")
+    labels: dict[str, list[tuple[int, str]]] = {name: [] for name in pictures}
+    for path in _files(root / "labels"):
+        if path.suffix.lower() != ".png":
+            continue
+        match = _ANNOTATOR.fullmatch(path.stem)
+        # The whole stem first: an ID may itself end in _1.
+        if path.stem in pictures:
+            labels[path.stem].append((-1, os.fspath(path)))
+        elif match and match["id"] in pictures:
+            labels[match["id"]].append((int(match["annotator"]), os.fspath(path)))
+        else:
+            raise InputError(f"{path}: no picture in images/ has this ID; add or remove it")
+    names = sorted(pictures) if split is None else _split_names(root, split, pictures)
+    bare = [name for name in names if not labels[name]]
+    if bare:
+        raise InputError(
+            f"{root / 'labels'}: {len(bare)} of {len(names)} pictures have no label map, the first "
+            f"is {bare[0]}; add {bare[0]}.png or remove the picture"
+        )
+    return [
+        (name, pictures[name], tuple(path for _, path in sorted(labels[name]))) for name in names
+    ]
+
+
+def _split_names(root: epath.Path, split: str, pictures: dict[str, str]) -> list[str]:
+    path = root / "splits.json"
+    if not path.exists():
+        raise InputError(f"{path}: no such file, but split={split!r} needs it; use split=None")
+    try:
+        splits = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); correct it") from None
+    if not isinstance(splits, dict) or split not in splits:
+        known = ", ".join(sorted(splits)) if isinstance(splits, dict) else "none"
+        raise InputError(f"{path}: has no split {split!r}; it has: {known}")
+    names = splits[split]
+    if not isinstance(names, list) or not names or not all(isinstance(each, str) for each in names):
+        raise InputError(f"{path}: split {split!r} must be a list of one or more IDs (strings)")
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: split {split!r} names a picture twice; remove one")
+    missing = [name for name in names if name not in pictures]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} IDs of split {split!r} have no picture in {root / 'images'}, "
+            f"the first is {missing[0]}; add it or take it off the list"
+        )
+    return names

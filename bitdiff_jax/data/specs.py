@@ -1,0 +1,111 @@
+"""Sources by name, for configs and the command line.
+
+A spec is `KIND[:PATH][,key=value]...`:
+
+    scenes,level=1,seed=1
+    folder:/data/bsds500,split=train,zero=region
+
+and several are joined by ';', each with an optional `weight=`: pictures are drawn set by set in
+these proportions, however many pictures a set holds.
+"""
+
+import dataclasses
+from typing import Any
+
+from bitdiff_jax.data.folder import FolderSource
+from bitdiff_jax.data.pipeline import Source
+from bitdiff_jax.data.scenes import SceneSource
+from bitdiff_jax.errors import InputError
+
+# Folder pictures are kept in memory at this multiple of the network's size, which leaves a crop of
+# half the picture as sharp as it was.
+_CACHE_SCALE = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class _Spec:
+    kind: str
+    path: str
+    options: dict[str, str]
+
+
+def open_sources(text: str, *, image_size: int) -> tuple[dict[str, Source], dict[str, float]]:
+    """Opens all the sources of a spec.
+
+    Args:
+        text: one or more specs joined by ';'.
+        image_size: S of the network. Scenes are drawn at it; folder pictures are kept at 2 S.
+
+    Returns:
+        Sources and weights by name; the name is the spec without its weight.
+
+    Raises:
+        InputError: an empty or malformed spec, an unknown kind or key, or what the source says.
+    """
+    sources: dict[str, Source] = {}
+    weights: dict[str, float] = {}
+    for part in filter(None, (p.strip() for p in text.split(";"))):
+        spec = _parse(part)
+        weight = _number(part, "weight", spec.options.pop("weight", "1"), float)
+        name = ",".join([f"{spec.kind}:{spec.path}", *map("=".join, sorted(spec.options.items()))])
+        if name in sources:
+            raise InputError(f"data: {part!r} is there twice; give it one larger weight")
+        sources[name] = _open(spec, part, image_size * _CACHE_SCALE, image_size)
+        weights[name] = weight
+    if not sources:
+        raise InputError("data: no source is given; say folder:DIR,zero=ignore or scenes,level=1")
+    return sources, weights
+
+
+def open_source(text: str, *, image_size: int) -> Source:
+    """Opens one source, folder pictures at their own size; for evaluation.
+
+    Args:
+        text: one spec.
+        image_size: side of procedural scenes.
+    """
+    spec = _parse(text)
+    return _open(spec, text, None, image_size)
+
+
+def _open(spec: _Spec, text: str, max_side: int | None, image_size: int) -> Source:
+    options = dict(spec.options)
+    source: Source
+    if spec.kind == "scenes":
+        numbers: dict[str, Any] = {
+            key: _number(text, key, options.pop(key), int)
+            for key in ("level", "seed", "length", "size")
+            if key in options
+        }
+        source = SceneSource(**{"size": image_size, **numbers})
+    elif spec.kind == "folder":
+        if not spec.path:
+            raise InputError(f"data: {text!r} names no folder; say folder:DIR")
+        zero: Any = options.pop("zero", None)
+        source = FolderSource(
+            spec.path, options.pop("split", None), zero=zero, max_side=max_side
+        )
+    else:
+        raise InputError(f"data: unknown kind {spec.kind!r} in {text!r}; use folder:DIR or scenes")
+    if options:
+        raise InputError(f"data: {spec.kind} has no option {', '.join(sorted(options))} ({text!r})")
+    return source
+
+
+def _parse(text: str) -> _Spec:
+    head, *pairs = text.strip().split(",")
+    kind, _, path = head.partition(":")
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"data: {pair!r} in {text!r} is not of the form key=value")
+        options[key.strip()] = value.strip()
+    return _Spec(kind.strip(), path.strip(), options)
+
+
+def _number(text: str, key: str, value: str, kind: type) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InputError(f"data: {key}={value} in {text!r} is not a number") from None

@@ -1,0 +1,1 @@
+"""Encodings: label maps to and from what diffuses, as pure functions of arrays."""

@@ -1,0 +1,17 @@
+"""Inference: pictures in, label maps, agreement and regions out.
+
+    from bitdiff_jax.inference import Segmenter
+
+    segmenter = Segmenter.from_checkpoint("runs/base")
+    result = segmenter("photo.jpg", num_samples=4)
+    result.label_map()  # int32 [h, w], the sample closest to all the others
+    result.agreement  # float32 [h, w], how much the samples agree there
+    result.regions()  # one row per region
+"""
+
+from bitdiff_jax.inference.loading import Loaded, load
+from bitdiff_jax.inference.regions import Region
+from bitdiff_jax.inference.segmentation import Segmentation
+from bitdiff_jax.inference.segmenter import Segmenter
+
+__all__ = ["Loaded", "Region", "Segmentation", "Segmenter", "load"]

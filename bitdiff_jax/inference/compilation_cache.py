@@ -1,0 +1,63 @@
+"""Compiled programs kept on disk, so that only a machine's first run waits for the compiler."""
+
+import contextlib
+import os
+import pathlib
+import threading
+from collections.abc import Callable, Iterator
+
+import jax
+
+ENVIRONMENT_VARIABLE = "BITDIFF_CACHE_DIR"
+# What compiles faster than this is not worth a file, nor a word to the user.
+MIN_COMPILE_SECONDS = 1.0
+
+
+def enable() -> pathlib.Path | None:
+    """Turns on JAX's persistent compilation cache for this process.
+
+    The folder is that of the environment variable BITDIFF_CACHE_DIR, `~/.cache/bitdiff_jax` without
+    it; set to nothing, it leaves the cache off. A folder that JAX was already told to use
+    (JAX_COMPILATION_CACHE_DIR) is left as it is.
+
+    Returns:
+        The folder in use; None without one: turned off, or the folder cannot be made, in which
+        case programs are compiled anew each time and nothing else changes.
+    """
+    configured = jax.config.jax_compilation_cache_dir
+    if configured:
+        return pathlib.Path(configured)
+    wanted = os.environ.get(ENVIRONMENT_VARIABLE)
+    if wanted == "":
+        return None
+    try:
+        folder = pathlib.Path(wanted or "~/.cache/bitdiff_jax").expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return None
+    if not os.access(folder, os.W_OK):
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)
+    return folder
+
+
+@contextlib.contextmanager
+def when_slow(
+    notice: Callable[[], None] | None, seconds: float = MIN_COMPILE_SECONDS
+) -> Iterator[None]:
+    """Calls `notice` once, from another thread, if the block takes longer than `seconds`.
+
+    Whether a program will come from the cache cannot be asked beforehand; that it takes long shows
+    that it did not.
+    """
+    if notice is None:
+        yield
+        return
+    timer = threading.Timer(seconds, notice)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

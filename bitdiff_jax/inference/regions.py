@@ -1,0 +1,95 @@
+"""The regions of one label map as a table."""
+
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+
+from bitdiff_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+    """One region; positions in pixels of the picture, rows from the top, columns from the left.
+
+    Attributes:
+        id: its number in the label map, 1..n.
+        area: pixels.
+        box: (top, left, bottom, right), the smallest box around it; bottom and right are the first
+            row and column outside.
+        centroid: (row, column) of its centre of mass, 0 being the centre of the first pixel; a
+            region in several pieces or bent around another may not contain it.
+        mean_color: (red, green, blue) in 0..255.
+        agreement: mean over its pixels of how much the samples agree; None for a single sample.
+    """
+
+    id: int
+    area: int
+    box: tuple[int, int, int, int]
+    centroid: tuple[float, float]
+    mean_color: tuple[float, float, float]
+    agreement: float | None
+
+
+def number(codes: np.ndarray) -> np.ndarray:
+    """Numbers the regions of a map 1..n, the largest first; of equal areas the lowest code first.
+
+    Args:
+        codes: integers [h, w], >= 0; each distinct value is one region.
+
+    Returns:
+        int32 [h, w], every id from 1 to n occurs.
+    """
+    _, dense, areas = np.unique(codes, return_inverse=True, return_counts=True)
+    ids = np.empty(len(areas), np.int32)
+    ids[np.argsort(-areas, kind="stable")] = np.arange(1, len(areas) + 1)
+    return ids[dense.reshape(codes.shape)]
+
+
+def measure(
+    label_map: np.ndarray, image: np.ndarray, agreement: np.ndarray | None = None
+) -> list[Region]:
+    """Measures every region of a label map.
+
+    Args:
+        label_map: int32 [h, w], ids 1..n, all of which occur.
+        image: uint8 [h, w, 3].
+        agreement: float32 [h, w], or None.
+
+    Returns:
+        The regions, by ascending id.
+
+    Raises:
+        InputError: shapes differ, or the ids are not 1..n.
+    """
+    if image.shape != (*label_map.shape, 3) or (
+        agreement is not None and agreement.shape != label_map.shape
+    ):
+        raise InputError(
+            f"label_map is {label_map.shape}, image {image.shape} and agreement "
+            f"{None if agreement is None else agreement.shape}; they must be of one picture"
+        )
+    ids = label_map.ravel()
+    areas = np.bincount(ids)[1:]
+    if ids.min() < 1 or not areas.all():
+        raise InputError("label_map must hold all ids from 1 to n; number its regions first")
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(ids, np.broadcast_to(values, label_map.shape).ravel())[1:] / areas
+
+    rows, columns = np.ogrid[: label_map.shape[0], : label_map.shape[1]]
+    centroids = np.stack([mean(rows), mean(columns)], axis=1)
+    colors = np.stack([mean(image[..., channel]) for channel in range(3)], axis=1)
+    agreements = None if agreement is None else mean(agreement)
+    boxes = ndimage.find_objects(label_map)
+    return [
+        Region(
+            id=i + 1,
+            area=int(areas[i]),
+            box=(box[0].start, box[1].start, box[0].stop, box[1].stop),
+            centroid=(float(centroids[i, 0]), float(centroids[i, 1])),
+            mean_color=(float(colors[i, 0]), float(colors[i, 1]), float(colors[i, 2])),
+            agreement=None if agreements is None else float(agreements[i]),
+        )
+        for i, box in enumerate(boxes)
+    ]

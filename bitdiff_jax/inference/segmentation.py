@@ -1,0 +1,124 @@
+"""What segmenting one picture gives."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import agreement as agreement_lib
+from bitdiff_jax.inference import regions as regions_lib
+
+
+def to_own_size(drawn: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Brings what was drawn at the network's size to a picture's own size.
+
+    Each pixel takes the value of the drawn pixel in which its centre lies. No values arise that
+    were not drawn; from a smaller map to a larger picture none is lost.
+
+    Args:
+        drawn: [..., h', w'], the valid rectangle only.
+        shape: (h, w) of the picture.
+
+    Returns:
+        [..., h, w] of the same dtype.
+    """
+    rows, columns = (
+        (2 * np.arange(own) + 1) * source // (2 * own)
+        for own, source in zip(shape, drawn.shape[-2:], strict=True)
+    )
+    return drawn[..., rows[:, None], columns]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Segmentation:
+    """The label maps that were drawn for one picture, and what they say together.
+
+    What is drawn has the network's resolution and is brought to the picture's own size when it is
+    asked for, see `to_own_size`: edges are no finer than `resolution` however large the picture.
+
+    Attributes:
+        image: uint8 [h, w, 3], the picture as RGB, upright.
+        codes: int32 [num_samples, h', w'], the maps as drawn; each distinct code is one region.
+        certainty: float32 [num_samples, h', w'], as drawn; see `confidence`.
+        seed: with which they were drawn.
+        name: of the picture; '' if it has none.
+    """
+
+    image: np.ndarray
+    codes: np.ndarray
+    certainty: np.ndarray
+    seed: int
+    name: str = ""
+
+    @property
+    def num_samples(self) -> int:
+        """Label maps drawn."""
+        return len(self.codes)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w) of the picture and of everything given at its own size."""
+        return self.image.shape[:2]
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        """(h', w') at which the maps were drawn."""
+        return self.codes.shape[1:]
+
+    @functools.cached_property
+    def label_maps(self) -> np.ndarray:
+        """int32 [num_samples, h, w]; see `label_map`.
+
+        Regions have the ids 1..n of their own map: the same id in two samples need not be the same
+        region.
+        """
+        return np.stack([self.label_map(sample) for sample in range(self.num_samples)])
+
+    @functools.cached_property
+    def confidence(self) -> np.ndarray:
+        """float32 [num_samples, h, w]: how clearly each sample decided for its code, in (0, 1].
+
+        The product over the bits of (1 + |bit|) / 2. It is the certainty *within* one sample, and
+        not the probability that the sample is right: a sample is usually sure of itself and the
+        next one may differ. `agreement` compares samples.
+        """
+        return to_own_size(self.certainty, self.shape)
+
+    @functools.cached_property
+    def agreement(self) -> np.ndarray | None:
+        """float32 [h, w]: how much the samples agree on the region that each pixel lies in.
+
+        See `inference.agreement.agreement`; computed on the maps as drawn. None for one sample.
+        """
+        drawn = agreement_lib.agreement(self.codes)
+        return None if drawn is None else to_own_size(drawn, self.shape)
+
+    @functools.cached_property
+    def medoid(self) -> int:
+        """The sample closest to all the others, see `inference.agreement.medoid`."""
+        return agreement_lib.medoid(self.codes)
+
+    def label_map(self, sample: int | None = None) -> np.ndarray:
+        """int32 [h, w], one sample at the picture's own size.
+
+        Every pixel belongs to exactly one region; ids are 1..n, the largest region first.
+
+        Args:
+            sample: its index; None is the medoid.
+
+        Raises:
+            InputError: there is no such sample.
+        """
+        return regions_lib.number(to_own_size(self.codes[self._index(sample)], self.shape))
+
+    def regions(self, sample: int | None = None) -> list[regions_lib.Region]:
+        """The regions of `label_map(sample)`, measured; None is the medoid."""
+        return regions_lib.measure(self.label_map(sample), self.image, self.agreement)
+
+    def _index(self, sample: int | None) -> int:
+        if sample is None:
+            return self.medoid
+        if not 0 <= sample < self.num_samples:
+            raise InputError(f"sample is {sample}; there are 0 to {self.num_samples - 1}")
+        return sample

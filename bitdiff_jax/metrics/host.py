@@ -1,0 +1,80 @@
+"""Label maps and contingency tables on the host, for figures that need float64."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.metrics.contingency import check_maps
+
+
+def figure_per_map(
+    figure: Callable[[np.ndarray], Any],
+    pred: ArrayLike,
+    target: ArrayLike,
+    mask: ArrayLike | None,
+    *,
+    num_labels: int,
+) -> Any:
+    """Gives `figure` the table of one pair of maps after the other.
+
+    Counted with numpy, so maps of ever new sizes compile nothing; which pixels count is as
+    `contingency_table` says. Jax arrays are brought to the host.
+
+    Args:
+      figure: from an int64 table [L + 1, L] to a float.
+      pred: integer label maps [..., H, W], numpy or jax.
+      target: integer label maps of the same shape.
+      mask: bool of the same shape, or None.
+      num_labels: L.
+
+    Returns:
+      A float64 scalar for maps [H, W], a float64 array [...] for [..., H, W].
+
+    Raises:
+      InputError: as `contingency_table`; an id >= L on a pixel that counts; called under `jit`.
+    """
+    if any(isinstance(array, jax.core.Tracer) for array in (pred, target, mask)):
+        raise InputError(
+            "this figure is finished on the host and cannot be called under jit or vmap: use "
+            "adjusted_rand_index_jit, or contingency_table inside and ..._from_table outside"
+        )
+    check_maps(pred, target, mask, num_labels)
+    pred, target = np.asarray(pred), np.asarray(target)
+    counted = target >= 0
+    if mask is not None:
+        counted &= np.asarray(mask)
+    for name, labels in (("pred", pred), ("target", target)):
+        largest = labels.max(initial=0, where=counted)
+        if largest >= num_labels:
+            raise InputError(
+                f"{name} holds id {largest} and num_labels is {num_labels}: pass more labels, or "
+                "compact the ids with bitdiff_jax.metrics.relabel"
+            )
+    values = np.empty(pred.shape[:-2], np.float64)
+    for index in np.ndindex(values.shape):
+        keep = counted[index]
+        table = _count(pred[index][keep], target[index][keep], num_labels)
+        values[index] = figure(table)
+    return values[()]
+
+
+def _count(pred: np.ndarray, target: np.ndarray, num_labels: int) -> np.ndarray:
+    rows = np.where(pred < 0, num_labels, pred).astype(np.int64)
+    index = rows * num_labels + target.astype(np.int64)
+    counts = np.bincount(index, minlength=(num_labels + 1) * num_labels)
+    return counts.reshape(num_labels + 1, num_labels)
+
+
+def check_table(table: ArrayLike) -> np.ndarray:
+    """Brings a table [..., P, T] to the host as int64; InputError unless it holds integers."""
+    counts = np.asarray(table)
+    if counts.ndim < 2 or not np.issubdtype(counts.dtype, np.integer):
+        raise InputError(
+            f"table must be integer counts [..., P, T], got {counts.dtype} of shape "
+            f"{counts.shape}: build it with contingency_table"
+        )
+    return counts.astype(np.int64)

@@ -1,0 +1,1 @@
+"""Meshes, partition rules, and the way of data between hosts and devices."""

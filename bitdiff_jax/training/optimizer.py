@@ -1,0 +1,57 @@
+"""AdamW with warm-up, a constant stretch and a cosine tail."""
+
+import ml_collections
+import optax
+
+from bitdiff_jax.errors import InputError
+
+
+def learning_rate(
+    peak: float, total_steps: int, warmup_steps: int, decay_steps: int
+) -> optax.Schedule:
+    """peak * min(n / warmup, 1) * (1 + cos(pi * clip((n - (total - decay)) / decay, 0, 1))) / 2.
+
+    n counts from 1: the first step (optax count 0) has peak / warmup, the last one has 0, as in the
+    reference implementation. Beyond `total_steps` it stays 0.
+
+    Args:
+        peak: the constant rate.
+        total_steps: N >= 1.
+        warmup_steps: linear start, from 0 to N.
+        decay_steps: cosine tail, from 0 to N.
+
+    Returns:
+        Function of the optax count (0 at the first step).
+    """
+    if not 0 <= warmup_steps + decay_steps <= total_steps:
+        raise InputError(
+            f"config.optimizer: warmup_steps={warmup_steps} and decay_steps={decay_steps} do not "
+            f"fit into config.train.num_steps={total_steps}; shorten them"
+        )
+    pieces, ends = [], []
+    if warmup_steps:
+        pieces.append(optax.linear_schedule(0.0, peak, warmup_steps))
+        ends.append(warmup_steps)
+    pieces.append(optax.constant_schedule(peak))
+    ends.append(total_steps - decay_steps)
+    pieces.append(
+        optax.cosine_decay_schedule(peak, decay_steps)
+        if decay_steps
+        else optax.constant_schedule(peak)
+    )
+    joined = optax.join_schedules(pieces, ends)
+    return lambda count: joined(count + 1)
+
+
+def make_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+    """AdamW behind a clip of the global gradient norm.
+
+    Args:
+        config: the whole config; `optimizer` and `train.num_steps` are read.
+    """
+    c = config.optimizer
+    rate = learning_rate(c.learning_rate, config.train.num_steps, c.warmup_steps, c.decay_steps)
+    return optax.chain(
+        optax.clip_by_global_norm(c.clip_norm),
+        optax.adamw(rate, b1=c.b1, b2=c.b2, eps=c.eps, weight_decay=c.weight_decay),
+    )

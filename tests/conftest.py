@@ -1,0 +1,46 @@
+"""Shared fixtures: golden vectors, real pictures, absl flags."""
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from absl import flags
+
+_HERE = pathlib.Path(__file__).resolve().parent
+_SHARED = pathlib.Path(os.environ.get("BITDIFF_SHARED", _HERE.parent.parent / "shared"))
+
+
+def pytest_configure() -> None:
+    # grain reads absl flags; without this it raises UnparsedFlagAccessError under pytest.
+    flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """`golden(name)` loads the reference's vectors: the whole file, or the copied subset."""
+    cache: dict[str, dict[str, np.ndarray]] = {}
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        if name not in cache:
+            candidates = [
+                _SHARED / "reference" / "golden" / f"{name}.npz",
+                _HERE / "golden" / f"{name}.npz",
+            ]
+            path = next((p for p in candidates if p.is_file()), None)
+            if path is None:
+                pytest.skip(f"golden vectors {name}.npz are neither in {_SHARED} nor in tests/golden")
+            with np.load(path, allow_pickle=False) as file:
+                cache[name] = dict(file)
+        return cache[name]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """The folder of real segmented pictures, which the project does not redistribute."""
+    path = _SHARED / "data"
+    if not path.is_dir():
+        pytest.skip(f"real pictures are not at {path}; set BITDIFF_SHARED to run this test")
+    return path

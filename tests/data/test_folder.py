@@ -1,0 +1,226 @@
+import concurrent.futures
+import json
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitdiff_jax.data import folder, images
+from bitdiff_jax.errors import InputError
+
+
+def halves(height=20, width=30, low=1, high=2):
+    ids = np.full((height, width), low)
+    ids[:, width // 2 :] = high
+    return ids
+
+
+def write(root, name, *maps, suffix="jpg", shape=(20, 30)):
+    (root / "images").mkdir(parents=True, exist_ok=True)
+    (root / "labels").mkdir(exist_ok=True)
+    shade = sum(name.encode()) % 200
+    Image.fromarray(np.full((*shape, 3), shade, np.uint8)).save(
+        root / "images" / f"{name}.{suffix}"
+    )
+    for k, ids in enumerate(maps):
+        stem = name if len(maps) == 1 else f"{name}_{k}"
+        images.write_labels(root / "labels" / f"{stem}.png", ids)
+
+
+@pytest.fixture
+def root(tmp_path):
+    write(tmp_path, "b", halves(), halves(low=7, high=300))
+    write(tmp_path, "a", halves(), suffix="png")
+    write(tmp_path, "c_1", halves(), suffix="JPEG")
+    return tmp_path
+
+
+def refused(*parts, **arguments):
+    with pytest.raises(InputError) as error:
+        folder.FolderSource(**arguments)
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_items(root):
+    source = folder.FolderSource(root)
+    assert len(source) == 3 and source.names == ("a", "b", "c_1") and source.max_annotators == 2
+    item = source[1]
+    assert set(item) == {"name", "image", "labels"} and item["name"] == "b"
+    assert item["image"].shape == (20, 30, 3) and item["image"].dtype == np.uint8
+    assert [ids.dtype for ids in item["labels"]] == [np.int32, np.int32]
+    np.testing.assert_array_equal(item["labels"][0], halves())
+    np.testing.assert_array_equal(item["labels"][1], halves(low=7, high=300))
+    assert source[2]["name"] == "c_1" and len(source[2]["labels"]) == 1
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_index_out_of_range(root, index):
+    with pytest.raises(IndexError):
+        folder.FolderSource(root)[index]
+
+
+def test_an_id_that_ends_like_an_annotator(tmp_path):
+    write(tmp_path, "a", halves(low=1))
+    write(tmp_path, "a_1", halves(low=5))
+    source = folder.FolderSource(tmp_path)
+    assert [len(source[i]["labels"]) for i in range(2)] == [1, 1]
+    assert source[0]["labels"][0][0, 0] == 1 and source[1]["labels"][0][0, 0] == 5
+
+
+def test_annotators_are_in_numeric_order(tmp_path):
+    write(tmp_path, "a", *(halves(low=10 + k, high=50) for k in range(11)))
+    assert [ids[0, 0] for ids in folder.FolderSource(tmp_path)[0]["labels"]] == list(range(10, 21))
+
+
+def test_split_gives_its_order(root):
+    (root / "splits.json").write_text(json.dumps({"train": ["c_1", "a"], "odd": []}))
+    assert folder.FolderSource(root, "train").names == ("c_1", "a")
+    refused("'val'", "odd, train", root=root, split="val")
+    refused("'odd'", root=root, split="odd")
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("{", "JSON"),
+        ("[1]", "no split"),
+        ('{"train": ["a", "zz"]}', "zz"),
+        ('{"train": ["a", "a"]}', "twice"),
+        ('{"train": [1]}', "strings"),
+    ],
+)
+def test_bad_splits_are_named(root, content, word):
+    (root / "splits.json").write_text(content)
+    refused("splits.json", word, root=root, split="train")
+
+
+def test_a_split_without_splits_file(root):
+    refused("splits.json", "split=None", root=root, split="train")
+
+
+def test_pictures_outside_the_split_need_no_labels(root):
+    write(root, "d")
+    refused("d.png", "1 of 4", root=root)
+    (root / "splits.json").write_text('{"train": ["a"]}')
+    assert len(folder.FolderSource(root, "train")) == 1
+
+
+def test_bad_folders_are_named(tmp_path):
+    refused("images", "no such folder", root=tmp_path / "none")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "notes.txt").write_text("x")
+    (tmp_path / "images" / ".hidden.png").write_text("x")
+    refused("no pictures", root=tmp_path)
+    write(tmp_path, "a", halves())
+    images.write_labels(tmp_path / "labels" / "zz_0.png", halves())
+    refused("zz_0.png", "no picture", root=tmp_path)
+    (tmp_path / "labels" / "zz_0.png").unlink()
+    write(tmp_path, "a", halves(), suffix="png")
+    refused("second picture with ID a", root=tmp_path)
+
+
+def test_sizes_that_differ_are_named(tmp_path):
+    write(tmp_path, "a", halves(20, 31))
+    source = folder.FolderSource(tmp_path)
+    with pytest.raises(InputError) as error:
+        source[0]
+    assert "31x20" in str(error.value) and "30x20" in str(error.value)
+
+
+@pytest.mark.parametrize("arguments", [{"zero": "background"}, {"max_side": 0}])
+def test_bad_arguments_are_named(root, arguments):
+    refused(next(iter(arguments)), root=root, **arguments)
+
+
+def test_zero_is_ignored_or_a_region(tmp_path):
+    ids = halves(low=0)
+    write(tmp_path, "a", ids)
+    expected = {"ignore": np.where(ids == 0, -1, ids), "region": ids}
+    for zero, labels in expected.items():
+        source = folder.FolderSource(tmp_path, zero=zero)
+        np.testing.assert_array_equal(source[0]["labels"][0], labels)
+        assert folder.check_zero(source) == 0.5
+    refused("50%", "zero='ignore'", "zero='region'", root=tmp_path)
+
+
+def test_a_little_zero_is_ignored_without_being_told(tmp_path):
+    ids = halves()
+    ids[:4] = 0  # a fifth exactly
+    write(tmp_path, "a", ids)
+    labels = folder.FolderSource(tmp_path)[0]["labels"][0]
+    assert (labels[:4] == -1).all() and (labels[4:] > 0).all()
+
+
+def test_max_side_reduces_by_area(tmp_path):
+    ids = halves(20, 30)
+    ids[0, 0] = 9  # one pixel of a 2 x 2 block has no majority
+    write(tmp_path, "a", ids)
+    item = folder.FolderSource(tmp_path, max_side=15)[0]
+    assert item["image"].shape == (10, 15, 3)
+    np.testing.assert_array_equal(item["labels"][0][:, :7], 1)
+    np.testing.assert_array_equal(item["labels"][0][:, 8:], 2)
+    assert folder.FolderSource(tmp_path, max_side=99)[0]["image"].shape == (20, 30, 3)
+
+
+def test_the_cache_is_bounded_shared_and_changes_nothing(root, monkeypatch):
+    plain = folder.FolderSource(root, cache_bytes=0)
+    bounded = folder.FolderSource(
+        root, cache_bytes=20 * 30 * 3 + 20 * 30 * 2
+    )  # one item of one map
+    reads = []
+    read = images.read_image
+    monkeypatch.setattr(images, "read_image", lambda path: reads.append(path) or read(path))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        items = list(pool.map(bounded.__getitem__, [0, 1, 2] * 20))
+    assert 20 * 2 <= len(reads) < 60
+    for k, item in enumerate(items):
+        expected = plain[k % 3]
+        np.testing.assert_array_equal(item["image"], expected["image"])
+        for got, want in zip(item["labels"], expected["labels"], strict=True):
+            np.testing.assert_array_equal(got, want)
+    reads.clear()
+    whole = folder.FolderSource(root)
+    for k in [0, 1, 2, 0, 1, 2]:
+        whole[k]
+    assert len(reads) == 3
+    with pytest.raises(ValueError, match="read-only"):
+        whole[0]["image"][:] = 0
+    whole[0]["labels"][0][:] = 0
+    assert whole[0]["labels"][0].all()
+
+
+def test_pickle_leaves_the_cache_behind(root):
+    source = folder.FolderSource(root)
+    before = len(pickle.dumps(source))
+    item = source[0]
+    assert len(pickle.dumps(source)) == before
+    copy = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(copy[0]["image"], item["image"])
+    assert copy.definition == source.definition and "pictures" in repr(copy)
+
+
+def test_definition_names_what_matters(root):
+    base = folder.FolderSource(root).definition
+    assert str(root) not in base
+    assert folder.FolderSource(root, zero="ignore").definition == base
+    assert folder.FolderSource(root, zero="region").definition != base
+    assert folder.FolderSource(root, max_side=9).definition != base
+    write(root, "d", halves())
+    assert folder.FolderSource(root).definition != base
+
+
+def test_real_folders(real_data):
+    source = folder.FolderSource(real_data / "bsds500", "val")
+    assert len(source) == 100 and 4 <= source.max_annotators <= 9
+    item = source[5]
+    path = real_data / "bsds500" / "labels" / f"{item['name']}_0.png"
+    np.testing.assert_array_equal(item["labels"][0], np.asarray(Image.open(path)))
+    nuclei = folder.FolderSource(real_data / "dsb2018", max_side=128)
+    counts = [len(np.unique(nuclei[i]["labels"][0])) for i in range(0, len(nuclei), 40)]
+    assert max(counts) > 40
+    for name in ("coco128", "em_isbi2012"):
+        refused("id 0 covers", root=real_data / name)
+        folder.FolderSource(real_data / name, zero="ignore")

@@ -1,0 +1,255 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitdiff_jax.diffusion import guidance, sampling, schedules
+
+SCHEDULE = schedules.cosine(0.1)
+
+
+def nhwc(x):
+    return np.moveaxis(x, -3, -1)
+
+
+def fake_net(prediction):
+    """The network of the reference's trajectories; a zero image stands for no image."""
+
+    def denoise(x_t, t, cond):
+        h = 0.5 * x_t + 0.1 * t[:, None, None, None]
+        h = h + 0.7 * cond["image"].mean(-1, keepdims=True) * cond["given"][:, None, None, None]
+        return jnp.tanh(h) if prediction == "x" else h
+
+    return denoise
+
+
+@functools.cache
+def _net(prediction):
+    return fake_net(prediction)
+
+
+def cases(vectors):
+    for key in vectors:
+        if key.startswith("traj/") and key.endswith("/final"):
+            _, prediction, method, weight, steps, _ = key.split("/")
+            yield key, prediction, *method.split("_"), float(weight[2:]), int(steps[1:])
+
+
+@pytest.mark.parametrize("prediction", ["x", "eps", "v"])
+def test_trajectories_match_the_reference(golden, prediction):
+    vectors = golden("sampler")
+    checked = 0
+    with jax.enable_x64(True):
+        image = nhwc(vectors["image"]).astype(np.float64)
+        cond = {"image": image, "given": np.ones(3)}
+        shape = np.stack([vectors["imshape"][:, 0], vectors["imshape"][:, 1]], 1)
+        # imshape is of the original pictures: the longest side fills the 12 pixels.
+        h, w = np.round(12 * shape[:, 0] / shape.max(1)), np.round(12 * shape[:, 1] / shape.max(1))
+        rows, columns = np.arange(12)[None, :, None], np.arange(12)[None, None, :]
+        valid = (rows < h[:, None, None]) & (columns < w[:, None, None])
+        for key, kind, method, variance, weight, steps in cases(vectors):
+            if kind != prediction:
+                continue
+            x0, trajectory = sampling.sample(
+                _net(kind),
+                nhwc(vectors["x_init"]).astype(np.float64),
+                cond,
+                schedule=SCHEDULE,
+                num_steps=steps,
+                prediction=kind,
+                method=method,
+                variance=variance,
+                guidance_weight=None if weight == 0 else weight,
+                noise=nhwc(vectors["noise"]).astype(np.float64),
+                valid_mask=valid,
+                pad_value=-1.0,
+                eps_after_clip=False,
+                return_trajectory=True,
+            )
+            # The reference guides through eps in float32, which costs it digits at t = 1.
+            tolerance = 1e-5 if weight == 0 else 2e-2
+            np.testing.assert_allclose(x0, nhwc(vectors[key]), atol=tolerance)
+            if (stepwise := key.replace("final", "pred_x")) in vectors:
+                np.testing.assert_allclose(trajectory.x0, nhwc(vectors[stepwise]), atol=tolerance)
+            checked += 1
+    assert checked >= 6
+
+
+def test_coefficients_match_the_reference(golden):
+    vectors = golden("sampler")
+    columns = [str(c) for c in vectors["coef_columns"]]
+    with jax.enable_x64(True):
+        for name, b in (("b1", 1.0), ("b0p1", 0.1)):
+            schedule = schedules.cosine(b)
+            for steps in (2, 8, 50):
+                rows = vectors[f"coef/{name}/{steps}"]
+                t, s = rows[:, columns.index("t")], rows[:, columns.index("s")]
+                for i in range(steps - 1):  # the last step returns x0 itself
+                    want = dict(zip(columns, rows[i], strict=True))
+                    one, zero = jnp.ones(()), jnp.zeros(())
+                    for got, column in (
+                        ((one, zero, zero, "large"), "ddpm_coef_xt"),
+                        ((zero, one, zero, "large"), "ddpm_coef_x0"),
+                        ((zero, zero, one, "large"), "ddpm_std_large"),
+                        ((zero, zero, one, "small"), "ddpm_std_small"),
+                    ):
+                        *arrays, variance = got
+                        value = sampling.ddpm_step(*arrays, t[i], s[i], schedule, variance)
+                        np.testing.assert_allclose(value, want[column], rtol=1e-6, atol=1e-9)
+
+
+def gaussian_net(x_t, t, cond):
+    """The exact denoiser of data ~ N(mean, std^2), independent in every pixel."""
+    mean, std = cond[..., :1], cond[..., 1:2]
+    alpha = SCHEDULE.alpha(t)[:, None, None, None]
+    sigma = SCHEDULE.sigma(t)[:, None, None, None]
+    gain = alpha * std**2 / (alpha**2 * std**2 + sigma**2)
+    return mean + gain * (x_t - alpha * mean)
+
+
+def gaussian_setup(side=48):
+    cond = jnp.broadcast_to(jnp.float32([0.3, 0.2]), (4, side, side, 2))
+    x_init = jax.random.normal(jax.random.key(0), (4, side, side, 1))
+    return x_init, cond, jax.random.split(jax.random.key(1), 4)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("ddpm", {"variance": "large"}), ("ddpm", {"variance": "small"}), ("ddim", {"eta": 0.0})],
+)
+def test_a_gaussian_is_sampled_with_its_mean_and_spread(method, options):
+    x_init, cond, keys = gaussian_setup()
+    x0 = sampling.sample(
+        gaussian_net, x_init, cond, schedule=SCHEDULE, num_steps=1000, method=method, keys=keys,
+        clip=False, **options,
+    )  # fmt: skip
+    assert float(x0.mean()) == pytest.approx(0.3, abs=0.01)
+    assert float(x0.std()) == pytest.approx(0.2, abs=0.03)
+
+
+def test_ddim_with_eta_one_is_ddpm_with_small_variance():
+    x_init, cond, _ = gaussian_setup(8)
+    noise = jax.random.normal(jax.random.key(2), (9, *x_init.shape))
+    draw = functools.partial(
+        sampling.sample, gaussian_net, x_init, cond, schedule=SCHEDULE, num_steps=10, noise=noise
+    )
+    ddim = draw(method="ddim", eta=1.0)
+    np.testing.assert_allclose(ddim, draw(method="ddpm", variance="small"), atol=2e-5)
+
+
+def test_no_guidance_equals_weight_zero_and_minus_one_is_unconditional():
+    x_init, cond, keys = gaussian_setup(8)
+    draw = functools.partial(
+        sampling.sample, gaussian_net, schedule=SCHEDULE, num_steps=5, keys=keys
+    )
+    null = cond * jnp.float32([-1, 1])
+    plain = draw(x_init, cond)
+    np.testing.assert_allclose(
+        draw(x_init, cond, null_cond=null, guidance_weight=0.0), plain, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        draw(x_init, cond, null_cond=null, guidance_weight=-1.0), draw(x_init, null), atol=1e-6
+    )
+    per_image = draw(x_init, cond, null_cond=null, guidance_weight=jnp.array([0.0, -1, 0, -1]))
+    np.testing.assert_allclose(per_image[0], plain[0], atol=1e-6)
+    np.testing.assert_allclose(per_image[1], draw(x_init, null)[1], atol=1e-6)
+
+
+def test_missing_null_condition_is_all_zeros():
+    x_init, _, keys = gaussian_setup(4)
+    cond = {"image": jnp.ones((4, 4, 4, 3)), "given": jnp.ones(4)}
+    draw = functools.partial(
+        sampling.sample, _net("x"), x_init, cond, schedule=SCHEDULE, num_steps=3, keys=keys
+    )
+    zeros = jax.tree.map(jnp.zeros_like, cond)
+    np.testing.assert_array_equal(
+        draw(guidance_weight=2.0), draw(guidance_weight=2.0, null_cond=zeros)
+    )
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    x_init, cond, keys = gaussian_setup(8)
+    draw = functools.partial(sampling.sample, gaussian_net, schedule=SCHEDULE, num_steps=6)
+    whole = draw(x_init, cond, keys=keys)
+    alone = draw(x_init[2:3], cond[2:3], keys=keys[2:3])
+    np.testing.assert_allclose(whole[2], alone[0], atol=1e-6)
+    assert not np.allclose(whole[0], whole[1])
+
+
+def test_a_sweep_over_weights_compiles_once():
+    traces = []
+
+    def net(x_t, t, cond):
+        traces.append(1)
+        return gaussian_net(x_t, t, cond)
+
+    x_init, cond, keys = gaussian_setup(4)
+    for weight in (0.0, 1.0, 2.5):
+        sampling.sample(
+            net, x_init, cond, schedule=schedules.cosine(0.1), num_steps=4, keys=keys,
+            guidance_weight=weight, pad_value=weight,
+        )  # fmt: skip
+    assert len(traces) == 1  # the scan holds the network once
+
+
+def test_padding_and_clipping_hold_at_every_step():
+    x_init, cond, keys = gaussian_setup(6)
+    valid = jnp.ones((4, 6, 6), bool).at[:, 4:].set(False)
+    x0, trajectory = sampling.sample(
+        gaussian_net, x_init * 50, cond * 9, schedule=SCHEDULE, num_steps=4, keys=keys,
+        valid_mask=valid, pad_value=0.25, return_trajectory=True,
+    )  # fmt: skip
+    assert (np.asarray(trajectory.x0)[:, :, 4:] == 0.25).all() and (np.asarray(x0)[:, 4:] == 0.25).all()
+    assert np.abs(trajectory.x0).max() <= 1
+    np.testing.assert_array_equal(trajectory.x0[-1], x0)
+
+
+def test_inside_an_outer_jit_with_traced_parameters():
+    x_init, cond, keys = gaussian_setup(4)
+
+    @jax.jit
+    def draw(scale):
+        net = lambda x_t, t, c: scale * gaussian_net(x_t, t, c)  # noqa: E731
+        return sampling.sample(net, x_init, cond, schedule=SCHEDULE, num_steps=3, keys=keys)
+
+    direct = sampling.sample(gaussian_net, x_init, cond, schedule=SCHEDULE, num_steps=3, keys=keys)
+    np.testing.assert_allclose(draw(jnp.float32(1)), direct, atol=1e-6)
+    assert not np.allclose(draw(jnp.float32(0.5)), direct)
+
+
+def test_gradients_flow_through_the_sampler():
+    x_init, cond, keys = gaussian_setup(4)
+    draw = lambda c: sampling.sample(  # noqa: E731
+        gaussian_net, x_init, c, schedule=SCHEDULE, num_steps=4, keys=keys, guidance_weight=1.0
+    ).sum()
+    assert np.isfinite(jax.grad(draw)(cond)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_steps": 0}, "num_steps"),
+        ({"method": "euler"}, "method"),
+        ({"variance": "medium"}, "variance"),
+        ({"prediction": "score"}, "prediction"),
+        ({"keys": None}, "keys"),
+        ({"keys": jax.random.split(jax.random.key(0), 3)}, "one PRNG key per image"),
+        ({"keys": None, "noise": jnp.zeros((1, 4, 4, 4, 1))}, "noise must have shape"),
+        ({"noise": jnp.zeros((9, 4, 4, 4, 1))}, "not both"),
+    ],
+)
+def test_misuse_is_named(change, message):
+    x_init, cond, keys = gaussian_setup(4)
+    arguments = {"schedule": SCHEDULE, "num_steps": 4, "keys": keys} | change
+    with pytest.raises(ValueError, match=message):
+        sampling.sample(gaussian_net, x_init, cond, **arguments)
+
+
+def test_interleaving_is_undone():
+    a, b = jnp.arange(6.0).reshape(3, 2), -jnp.arange(6.0).reshape(3, 2)
+    both = guidance.interleave(a, b)
+    np.testing.assert_array_equal(both[:2], [[0, 1], [0, -1]])
+    for got, want in zip(guidance.split(both), (a, b), strict=True):
+        np.testing.assert_array_equal(got, want)

@@ -1,0 +1,95 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitdiff_jax.nets.blocks import (
+    AttentionBlock,
+    ResBlock,
+    Upsample,
+    depth_to_space,
+    space_to_depth,
+)
+from tests.nets.test_layers import group_norm_oracle
+
+
+def randomised(params, seed=0):
+    """Every parameter drawn anew, so that the zero-initialised layers take part."""
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    drawn = [
+        0.3 * jax.random.normal(k, a.shape, a.dtype) for k, a in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(tree, drawn)
+
+
+def test_attention_agrees_with_one_head_at_a_time_in_float64():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 3, 4, 64)).astype(np.float32)
+    block = AttentionBlock(num_heads=4)
+    params = randomised(block.init(jax.random.key(0), x))
+    got = jax.jit(block.apply)(params, x)
+
+    p = jax.tree.map(lambda a: np.asarray(a, np.float64), params["params"])
+    h = group_norm_oracle(x, p["norm"]["scale"], p["norm"]["bias"], 32).reshape(2, 12, 64)
+    qkv = h @ p["qkv"]["kernel"] + p["qkv"]["bias"]
+    heads = []
+    for head in range(4):
+        q, k, v = (qkv[..., 48 * head + 16 * i : 48 * head + 16 * (i + 1)] for i in range(3))
+        weights = np.exp(q @ k.transpose(0, 2, 1) / 4)
+        heads.append(weights / weights.sum(-1, keepdims=True) @ v)
+    h = np.concatenate(heads, axis=-1) @ p["proj"]["kernel"] + p["proj"]["bias"]
+    np.testing.assert_allclose(got, x + h.reshape(x.shape), atol=1e-4)
+
+
+def test_attention_knows_no_position():
+    x = jax.random.normal(jax.random.key(1), (1, 4, 4, 32))
+    block = AttentionBlock()
+    params = randomised(block.init(jax.random.key(0), x))
+    turned = block.apply(params, jnp.rot90(x, axes=(1, 2)))
+    np.testing.assert_allclose(
+        turned, jnp.rot90(block.apply(params, x), axes=(1, 2)), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("features", [8, 12])
+def test_a_fresh_residual_block_is_its_skip(features):
+    x = jax.random.normal(jax.random.key(1), (2, 4, 4, 8))
+    block = ResBlock(features)
+    variables = block.init(jax.random.key(0), x, jnp.ones((2, 16)))
+    got = block.apply(variables, x, jnp.ones((2, 16)))
+    if features == 8:
+        assert "skip" not in variables["params"]
+        np.testing.assert_array_equal(got, x)
+    else:
+        skip = variables["params"]["skip"]
+        np.testing.assert_allclose(got, x @ skip["kernel"][0, 0] + skip["bias"], atol=1e-5)
+
+
+def test_scale_shift_modulates_the_second_norm():
+    """With scale = -1 and shift = 0 the second convolution sees zeros and leaves its bias."""
+    x = jax.random.normal(jax.random.key(1), (2, 4, 4, 8))
+    block = ResBlock(8, "scale_shift")
+    params = randomised(block.init(jax.random.key(0), x, jnp.ones((2, 16))))["params"]
+    bias = jnp.concatenate([-jnp.ones(8), jnp.zeros(8)])
+    params["time"] = {"kernel": jnp.zeros((16, 16)), "bias": bias}
+    got = block.apply({"params": params}, x, jnp.ones((2, 16)))
+    np.testing.assert_allclose(got, x + params["conv_1"]["bias"], atol=1e-6)
+
+
+def test_upsample_is_nearest_neighbour():
+    x = jnp.arange(12.0).reshape(1, 2, 3, 2)
+    kernel = jnp.zeros((3, 3, 2, 2)).at[1, 1].set(jnp.eye(2))
+    params = {"params": {"conv": {"kernel": kernel, "bias": jnp.zeros(2)}}}
+    want = np.asarray(x).repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_array_equal(Upsample().apply(params, x), want)
+
+
+@pytest.mark.parametrize("patch_size", [1, 2, 4])
+def test_patches_hold_their_pixels_and_come_back(patch_size):
+    x = np.random.default_rng(0).standard_normal((2, 8, 12, 3)).astype(np.float32)
+    folded = space_to_depth(x, patch_size)
+    p = patch_size
+    assert folded.shape == (2, 8 // p, 12 // p, 3 * p * p)
+    np.testing.assert_array_equal(folded[1, -1, 0], x[1, 8 - p :, :p].reshape(-1))
+    np.testing.assert_array_equal(depth_to_space(folded, patch_size), x)

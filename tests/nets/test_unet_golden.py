@@ -1,0 +1,127 @@
+"""The network against the reference implementation, weights and all."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from bitdiff_jax.diffusion import losses, parameterization, schedules, weighting
+from bitdiff_jax.encoding import bits
+from bitdiff_jax.nets import UNet
+from tests.nets import torch_names
+
+SMALL = functools.partial(
+    UNet, base_channels=32, channel_multipliers=(1, 2, 2, 2), blocks_per_level=1
+)
+
+
+def nhwc(array):
+    return np.moveaxis(array, 1, -1)
+
+
+def small_parameters(g, dtype=np.float32):
+    return torch_names.parameters(SMALL(), g["small/param_names"], g["small/param_shapes"], dtype)
+
+
+def test_the_parameters_are_the_references_in_name_and_shape(golden):
+    g = golden("unet_small")
+    ours = jax.eval_shape(
+        SMALL().init, jax.random.key(0), jnp.zeros((1, 32, 32, 9)), jnp.zeros((1,))
+    )
+    theirs = small_parameters(g)
+    assert jax.tree.map(np.shape, ours) == jax.tree.map(np.shape, theirs)
+    assert sum(a.size for a in jax.tree.leaves(theirs)) == g["small/n_params"]
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-4), ("float64", 1e-5)])
+def test_outputs_and_activations_of_the_small_net(golden, dtype, atol):
+    """float64 leaves the rounding of the reference's own float32: some 3e-6."""
+    g = golden("unet_small")
+    x, image = nhwc(g["small/x"]), nhwc(g["small/image"])
+    shown = {
+        "small/out": image,
+        "small/out_noimage": 0 * image,
+        "small/out_image_only_first": np.stack([image[0], 0 * image[1]]),
+    }
+    with jax.enable_x64(dtype == "float64"):
+        net, params = SMALL(dtype=dtype), small_parameters(g, dtype)
+        inputs = np.concatenate([np.concatenate([x, i], -1) for i in shown.values()])
+        apply = jax.jit(functools.partial(net.apply, capture_intermediates=True))
+        out, state = apply(params, inputs.astype(dtype), np.tile(g["small/t"], 3).astype(dtype))
+    assert out.dtype == dtype
+    for name, got in zip(shown, np.split(np.asarray(out), 3), strict=True):
+        want = nhwc(g[name])
+        stride = got.shape[1] // want.shape[1]  # The copied subset keeps every fourth pixel.
+        np.testing.assert_allclose(got[:, ::stride, ::stride], want, atol=atol, err_msg=name)
+
+    for i, (torch_name, modules) in enumerate(torch_names.blocks(net)):
+        activation = state["intermediates"][modules[-1]]["__call__"][0][:2]
+        shape = "({}, {}, {}, {})".format(*np.moveaxis(activation, -1, 1).shape)
+        assert shape == g["small/act_shape"][i], torch_name
+        got = [np.mean(activation, dtype=np.float64), np.std(activation, dtype=np.float64)]
+        want = [g["small/act_mean"][i], g["small/act_std"][i]]
+        np.testing.assert_allclose(got, want, atol=1e-5, err_msg=torch_name)
+
+
+def test_five_training_steps_of_the_small_net(golden):
+    """Schedule, bits, loss weight, gradients and AdamW behind a clip, together."""
+    g = golden("unet_small")
+    net, params = SMALL(), small_parameters(g)
+    schedule = schedules.cosine()
+    x0 = bits.encode(jnp.asarray(g["train/gt_int"][:, 0]), 6)
+    eps, t, image = nhwc(g["train/eps"]), jnp.asarray(g["train/t"]), nhwc(g["small/image"])
+    alpha, sigma = (parameterization.expand(f(t), x0) for f in (schedule.alpha, schedule.sigma))
+    x_t = parameterization.diffuse(x0, eps, alpha, sigma)
+    weight = weighting.sigmoid(schedule, t)
+    mask = jnp.ones(x0.shape[:-1], bool)
+
+    def loss_function(params):
+        prediction = net.apply(params, jnp.concatenate([x_t, image], axis=-1), t)
+        return jnp.mean(weight * losses.masked_mse(prediction, x0, mask))
+
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-3, weight_decay=0))
+
+    @jax.jit
+    def step(params, state):
+        loss, gradients = jax.value_and_grad(loss_function)(params)
+        updates, state = optimizer.update(gradients, state)
+        return optax.apply_updates(params, updates), state, loss, gradients
+
+    state = optimizer.init(params)
+    trace = []
+    for number in range(5):
+        params, state, loss, gradients = step(params, state)
+        trace.append((loss, optax.tree.norm(gradients)))
+        if number == 0:
+            per_parameter = gradients["params"]
+    got = np.asarray(trace)
+    np.testing.assert_allclose(got[:, 0], g["train/loss"], rtol=1e-4)
+    np.testing.assert_allclose(got[:, 1], g["train/grad_norm_before_clip"], rtol=1e-3)
+
+    norms = []
+    for name in g["small/param_names"]:
+        leaf = per_parameter
+        for key in torch_names.flax_path(net, str(name)):
+            leaf = leaf[key]
+        norms.append(float(jnp.linalg.norm(leaf)))
+    np.testing.assert_allclose(norms, g["train/grad_norm_per_param_step0"], rtol=1e-3, atol=1e-5)
+
+
+def test_the_paper_net(golden):
+    g = golden("unet_full")
+    net = UNet()
+    params = torch_names.parameters(net, g["param_names"], g["param_shapes"])
+    assert sum(a.size for a in jax.tree.leaves(params)) == g["n_params"] == 38_496_262
+    inputs = np.concatenate([nhwc(g["x"]), nhwc(g["image"])], axis=-1)
+    out, state = jax.jit(functools.partial(net.apply, capture_intermediates=True))(
+        params, inputs, g["t"]
+    )
+    np.testing.assert_allclose(out, nhwc(g["out"]), atol=1e-4)
+    for i, (torch_name, modules) in enumerate(torch_names.blocks(net)):
+        activation = state["intermediates"][modules[-1]]["__call__"][0]
+        got = [np.mean(activation, dtype=np.float64), np.std(activation, dtype=np.float64)]
+        want = [g["act_mean"][i], g["act_std"][i]]
+        np.testing.assert_allclose(got, want, atol=1e-4, err_msg=torch_name)
