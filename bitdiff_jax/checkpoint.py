@@ -65,7 +65,7 @@ class Checkpoints:
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
+                    state=ocp.args.PyTreeSave(state), about=ocp.args.JsonSave(about)
                 ),
             )
 
@@ -82,30 +82,31 @@ class Checkpoints:
         Args:
             step: a step that exists.
             abstract_state: tree of `jax.ShapeDtypeStruct`s with the shardings wanted here; those
-                at saving time do not matter.
+                at saving time do not matter. A subset of the entries, such as {'ema_params': ...},
+                reads only these.
+
+        Raises:
+            InputError: the shapes there are others, or the files cannot be read.
         """
         with _clear_errors(self.directory, "read"):
-            _check_shapes(self._shapes(step), abstract_state, self.directory)
+            saved = self._shapes(step)
+            if isinstance(abstract_state, dict):
+                saved = {name: saved[name] for name in abstract_state}
+            _check_shapes(saved, abstract_state, self.directory)
             return self._manager.restore(
                 step,
-                args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract_state)),
+                args=ocp.args.Composite(
+                    state=ocp.args.PyTreeRestore(
+                        item=abstract_state,
+                        restore_args=ocp.checkpoint_utils.construct_restore_args(abstract_state),
+                        partial_restore=True,
+                    )
+                ),
             )["state"]
 
     def restore_part(self, step: int, part: str, abstract: Any) -> Any:
         """One entry of the state, such as 'ema_params', without reading the others."""
-        with _clear_errors(self.directory, "read"):
-            _check_shapes(self._shapes(step)[part], abstract, self.directory)
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.PyTreeRestore(
-                        item={part: abstract},
-                        restore_args={part: ocp.checkpoint_utils.construct_restore_args(abstract)},
-                        partial_restore=True,
-                    )
-                ),
-            )
-            return restored["state"][part]
+        return self.restore(step, {part: abstract})[part]
 
     def _shapes(self, step: int) -> Any:
         # The manager's own item_metadata knows nothing of a run that it has only opened to read.

@@ -135,7 +135,9 @@ class Model:
         """Raw network output for x_t [B, S, S, C] at times t [B] given `cond`."""
         # Bounded to about [-5, 5]: the sinusoid's periods are made for times of that order.
         time = t if self.time_input == "t" else self.schedule.logsnr(t) / 4
-        return self.net.apply({"params": params}, jnp.concatenate([x_t, cond], axis=-1), time)
+        output = self.net.apply({"params": params}, jnp.concatenate([x_t, cond], axis=-1), time)
+        assert isinstance(output, jax.Array)
+        return output
 
     def target(self, labels: jax.Array, size: jax.Array) -> Target:
         """Label maps -> x0 and where it counts.

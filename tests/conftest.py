@@ -29,7 +29,9 @@ def golden():
             ]
             path = next((p for p in candidates if p.is_file()), None)
             if path is None:
-                pytest.skip(f"golden vectors {name}.npz are neither in {_SHARED} nor in tests/golden")
+                pytest.skip(
+                    f"golden vectors {name}.npz are neither in {_SHARED} nor in tests/golden"
+                )
             with np.load(path, allow_pickle=False) as file:
                 cache[name] = dict(file)
         return cache[name]

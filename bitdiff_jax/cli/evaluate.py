@@ -22,10 +22,12 @@ def main(argv: list[str]) -> int:
     from bitdiff_jax.evaluation import contact_sheet, evaluate, tables
     from bitdiff_jax.evaluation.drawing import sampling_settings
     from bitdiff_jax.inference import compilation_cache, loading
+    from bitdiff_jax.parallel import mesh as mesh_lib
 
     out = None if args.out is None else _make_folder(args.out)
     compilation_cache.enable()
-    loaded = loading.load(args.checkpoint, weights=args.weights)
+    mesh = mesh_lib.make_mesh()
+    loaded = loading.load(args.checkpoint, args.weights, mesh=mesh)
     source = specs.open_source(args.data, image_size=loaded.model.image_size)
     if args.num_images is None and len(source) > _MANY:
         raise InputError(f"--data {args.data} has {len(source)} pictures; say --num_images=N")
@@ -44,11 +46,12 @@ def main(argv: list[str]) -> int:
         num_images=args.num_images,
         batch_size=args.batch_size,
         num_shown=args.sheet if out else 0,
+        mesh=mesh,
         progress=_progress(count) if sys.stderr.isatty() else None,
         **settings,
     )
 
-    print(f"{args.checkpoint}, step {loaded.step} ({args.weights}), on {args.data}")
+    print(f"{args.checkpoint}, step {loaded.step} ({loaded.weights}), on {args.data}")
     print(", ".join(f"{name} {value}" for name, value in settings.items()))
     print(tables.as_text(evaluation.rows, evaluation.summary))
     if out is None:
@@ -56,7 +59,7 @@ def main(argv: list[str]) -> int:
     about = {
         "checkpoint": str(args.checkpoint),
         "step": loaded.step,
-        "weights": args.weights,
+        "weights": loaded.weights,
         "trained_on": loaded.trained_on,
         "data": args.data,
         "num_images": count,
@@ -101,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         help="0 is plain conditional (the checkpoint's)",
     )
     add("--method", choices=("ddpm", "ddim"), help="sampler (the checkpoint's)")
-    add("--weights", choices=("ema", "raw"), default="ema", help="which parameters (ema)")
+    add("--weights", choices=("ema", "raw"), help="parameters (the checkpoint's choice)")
     add(
         "--score_size",
         type=_natural,
@@ -126,18 +129,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative; use 0 or more")
-    return value
+def _natural(text: str, low: int = 0) -> int:
+    if not text.isdecimal() or int(text) < low:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {low} or more")
+    return int(text)
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is too small; use 1 or more")
-    return value
+    return _natural(text, low=1)
 
 
 def _make_folder(path: str) -> epath.Path:

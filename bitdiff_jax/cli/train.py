@@ -46,9 +46,10 @@ def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
         InputError: an unknown key, or a value of another type.
     """
     values = flags.FlagValues()
-    config_flags.DEFINE_config_dict("config", config, flag_values=values, lock_config=True)
+    argv = ["bitdiff train", *overrides]
     try:
-        rest = values(["bitdiff train", *overrides])[1:]
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+        rest = values(argv)[1:]
     except (flags.Error, AttributeError, TypeError, ValueError, KeyError) as error:
         message = " ".join(str(error).split())
         raise InputError(f"{message}; all keys are in bitdiff_jax/config.py") from error
@@ -57,4 +58,4 @@ def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
     # Worker processes of the input pipeline read absl's global flags.
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
-    return values["config"].value
+    return values.config

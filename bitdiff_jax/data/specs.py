@@ -82,9 +82,7 @@ def _open(spec: _Spec, text: str, max_side: int | None, image_size: int) -> Sour
         if not spec.path:
             raise InputError(f"data: {text!r} names no folder; say folder:DIR")
         zero: Any = options.pop("zero", None)
-        source = FolderSource(
-            spec.path, options.pop("split", None), zero=zero, max_side=max_side
-        )
+        source = FolderSource(spec.path, options.pop("split", None), zero=zero, max_side=max_side)
     else:
         raise InputError(f"data: unknown kind {spec.kind!r} in {text!r}; use folder:DIR or scenes")
     if options:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from bitdiff_jax.diffusion import guidance
@@ -93,7 +94,7 @@ def sample(
     if variance not in ("large", "small"):
         raise ValueError(f"variance must be 'large' or 'small', got {variance!r}")
     deterministic = num_steps == 1 or (
-        method == "ddim" and not isinstance(eta, jax.core.Tracer) and float(eta) == 0.0
+        method == "ddim" and not isinstance(eta, jax.core.Tracer) and not np.any(eta)
     )
     if keys is not None and noise is not None:
         raise ValueError("give keys or noise, not both")

@@ -110,7 +110,8 @@ def assign(
     regions = _measure(ids, max_regions)
     visit = _visiting_order(regions, table.size, order)
     regions = _settle_excess(regions, visit, excess)
-    cells = _take_cells(regions, visit, mask, table.shape, frame)
+    num_rows, num_columns = table.shape
+    cells = _take_cells(regions, visit, mask, (num_rows, num_columns), frame)
     codes_by_id = jnp.where(cells < 0, -1, table.reshape(-1)[cells])
     if excess == "merge":
         largest = jnp.where(visit.is_excess, codes_by_id[visit.largest], codes_by_id)
@@ -202,10 +203,8 @@ def _take_cells(
 ) -> jax.Array:
     """Greedy choice of cells, one region after the other: int32 [max_regions], -1 for none."""
     num_rows, num_columns = grid
-    if frame == "square":
-        (top, height), (left, width) = (0, mask.shape[0]), (0, mask.shape[1])
-    else:
-        (top, height), (left, width) = _extent(mask.any(axis=1)), _extent(mask.any(axis=0))
+    framed = jnp.ones_like(mask) if frame == "square" else mask
+    (top, height), (left, width) = _extent(framed.any(axis=1)), _extent(framed.any(axis=0))
     q_row = _cell_coordinate(regions.row_sum, regions.area, top, height, num_rows)
     q_column = _cell_coordinate(regions.column_sum, regions.area, left, width, num_columns)
     cell_row = jnp.repeat(jnp.arange(num_rows), num_columns).astype(q_row.dtype)
@@ -233,15 +232,14 @@ def _take_cells(
 def _cell_coordinate(
     coordinate_sum: jax.Array,
     area: jax.Array,
-    start: jax.Array | int,
-    side: jax.Array | int,
+    start: jax.Array,
+    side: jax.Array,
     num_cells: int,
 ) -> jax.Array:
     """Centroid along one axis in units of cells, cell centres at the integers."""
     dtype = jnp.result_type(float)
     mean = coordinate_sum.astype(dtype) / jnp.maximum(area, 1).astype(dtype)
-    start, side = jnp.asarray(start, dtype), jnp.maximum(jnp.asarray(side, dtype), 1)
-    return (mean - start + 0.5) / side * num_cells - 0.5
+    return (mean - start.astype(dtype) + 0.5) / jnp.maximum(side, 1).astype(dtype) * num_cells - 0.5
 
 
 def _extent(line: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -5,9 +5,19 @@ each against every annotator; `tables` averages, with intervals, and writes; `co
 `evaluate` does it all for one source.
 """
 
-from bitdiff_jax.evaluation.drawing import Drawn, draw
+from bitdiff_jax.evaluation.drawing import Drawn, draw, sampling_settings
 from bitdiff_jax.evaluation.run import Evaluation, evaluate
 from bitdiff_jax.evaluation.scoring import Row, score
 from bitdiff_jax.evaluation.tables import Estimate, summarise
 
-__all__ = ["Drawn", "Estimate", "Evaluation", "Row", "draw", "evaluate", "score", "summarise"]
+__all__ = [
+    "Drawn",
+    "Estimate",
+    "Evaluation",
+    "Row",
+    "draw",
+    "evaluate",
+    "sampling_settings",
+    "score",
+    "summarise",
+]

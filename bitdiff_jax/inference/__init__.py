@@ -1,10 +1,9 @@
 """Inference: pictures in, label maps, agreement and regions out.
 
-    from bitdiff_jax.inference import Segmenter
-
+Example:
     segmenter = Segmenter.from_checkpoint("runs/base")
     result = segmenter("photo.jpg", num_samples=4)
-    result.label_map()  # int32 [h, w], the sample closest to all the others
+    result.label_map()  # int32 [h, w], of the samples the one closest to all the others
     result.agreement  # float32 [h, w], how much the samples agree there
     result.regions()  # one row per region
 """

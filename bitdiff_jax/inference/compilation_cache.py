@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
 ENVIRONMENT_VARIABLE = "BITDIFF_CACHE_DIR"
 # What compiles faster than this is not worth a file, nor a word to the user.
@@ -24,7 +25,7 @@ def enable() -> pathlib.Path | None:
         The folder in use; None without one: turned off, or the folder cannot be made, in which
         case programs are compiled anew each time and nothing else changes.
     """
-    configured = jax.config.jax_compilation_cache_dir
+    configured = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if configured:
         return pathlib.Path(configured)
     wanted = os.environ.get(ENVIRONMENT_VARIABLE)
@@ -37,6 +38,8 @@ def enable() -> pathlib.Path | None:
         return None
     if not os.access(folder, os.W_OK):
         return None
+    # What was compiled before this call has settled that there is no cache.
+    jax_cache.reset_cache()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)
     return folder

@@ -7,8 +7,9 @@ import ml_collections
 from etils import epath
 from jax.sharding import Mesh
 
-from bitdiff_jax import checkpoint, model as model_lib
+from bitdiff_jax import checkpoint
 from bitdiff_jax import config as config_lib
+from bitdiff_jax import model as model_lib
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.parallel.mesh import replicated
 

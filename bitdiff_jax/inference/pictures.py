@@ -51,7 +51,11 @@ def as_rgb(image: Any) -> np.ndarray:
 
 def name_of(image: Any) -> str:
     """The name under which a picture draws its randomness: a path's stem, '' for an array."""
-    return os.path.splitext(os.path.basename(image))[0] if _is_path(image) else ""
+    if not _is_path(image):
+        return ""
+    stem = os.path.splitext(os.path.basename(os.fspath(image)))[0]
+    # A file name may hold bytes that are no text; a name is text.
+    return os.fsencode(stem).decode("utf-8", "backslashreplace")
 
 
 def _is_path(image: Any) -> bool:

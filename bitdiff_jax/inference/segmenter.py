@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import math
 import operator
+import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax.data import transforms
+from bitdiff_jax.diffusion import sampling as sampling_lib
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import compilation_cache, loading, pictures
 from bitdiff_jax.inference.segmentation import Segmentation
@@ -22,7 +24,14 @@ from bitdiff_jax.parallel import mesh as mesh_lib
 
 DEFAULT_BATCH_SIZE = 8
 _MAX_SEED = 2**32 - 1
-_SAMPLER_SETTINGS = ("method", "eta", "clip", "variance", "eps_after_clip")
+# What `Model.sample` is told by the config; None where any value of the type will do.
+_SAMPLER_SETTINGS = {
+    "method": typing.get_args(sampling_lib.Method),
+    "eta": None,
+    "clip": None,
+    "variance": typing.get_args(sampling_lib.Variance),
+    "eps_after_clip": None,
+}
 
 
 @dataclasses.dataclass
@@ -58,17 +67,17 @@ class _Request:
             finite = False
         if not finite:
             raise InputError(
-                f"guidance_weight is {self.guidance_weight!r}; give a finite number, 0 for no guidance"
+                f"guidance_weight is {self.guidance_weight!r}; give a finite number, 0 for none"
             )
 
 
 class Segmenter:
     """Draws label maps of pictures.
 
-    All randomness of a map comes from (seed, number of the sample, name of the picture): the same
-    picture gets the same maps alone, among others, and on any number of devices. (Up to float
-    rounding, which XLA does not promise to be the same in batches of different sizes: a bit within
-    it of 0 may fall to the other side.)
+    All randomness of a map comes from (seed, name of the picture, number of the sample), so a
+    picture gets the same maps alone, among others, and on any number of devices, and those that
+    the evaluation draws for it. (Beyond rounding: kernels for other batch sizes may add up in
+    another order, and a bit that close to 0 may fall to either side.)
 
     A program is compiled for each (rows drawn at once, num_steps, guidance or none); pictures of
     any size share it. `compilation_cache.enable()` keeps programs on disk.
@@ -105,8 +114,7 @@ class Segmenter:
         devices = jax.local_devices() if devices is None else devices
         self._mesh = mesh_lib.make_mesh(devices=list(devices))
         self._params = jax.device_put(params, mesh_lib.replicated(self._mesh))
-        given = dict(sampling or {})
-        self._settings = {name: given[name] for name in _SAMPLER_SETTINGS if name in given}
+        self._settings = _sampler_settings(dict(sampling or {}))
         self._programs: dict[tuple[int, int, bool], Callable[..., Any]] = {}
 
     @classmethod
@@ -205,14 +213,13 @@ class Segmenter:
         """
         names = [pictures.name_of(image) for image in images] if names is None else names
         if len(names) != len(images):
-            raise InputError(f"there are {len(names)} names for {len(images)} images; give one each")
-        items = zip(names, images, strict=True)
-        batch_size = min(batch_size, max(1, len(images)) * num_samples)
-        return list(
-            self.stream(
-                items, num_samples, num_steps, guidance_weight, seed, batch_size=batch_size
+            raise InputError(
+                f"there are {len(names)} names for {len(images)} images; give one each"
             )
-        )
+        request = _Request(num_samples, num_steps, guidance_weight, seed, batch_size)
+        needed = max(1, len(images)) * num_samples
+        request = dataclasses.replace(request, batch_size=min(batch_size, needed))
+        return list(self._draw_all(zip(names, images, strict=True), request))
 
     def stream(
         self,
@@ -275,10 +282,8 @@ class Segmenter:
 
     def _prepare(self, name: str, image: Any) -> _Picture:
         rgb = pictures.as_rgb(image)
-        size = transforms.resized_shape(*rgb.shape[:2], self.model.image_size)
-        square = transforms.pad_to_square(
-            transforms.resize_image(rgb, size), self.model.image_size
-        )
+        size = transforms.resized_shape(rgb.shape[0], rgb.shape[1], self.model.image_size)
+        square = transforms.pad_to_square(transforms.resize_image(rgb, size), self.model.image_size)
         return _Picture(name, rgb, square, size, transforms.image_id(name))
 
     def _draw(self, rows: list[tuple[_Picture, int]], num_rows: int, request: _Request) -> None:
@@ -353,19 +358,28 @@ def _draw_rows(
 ) -> tuple[jax.Array, jax.Array]:
     """One map a row: codes int32 [B, S, S], certainty float32 [B, S, S]."""
 
-    def key_of(sample: jax.Array, image_id: jax.Array) -> jax.Array:
-        return jax.random.fold_in(jax.random.fold_in(key, sample), image_id)
+    def row_key(image_id: jax.Array, sample: jax.Array) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(key, image_id), sample)
 
     drawn = model.sample(
         params,
         batch["image"],
         batch["size"],
-        jax.vmap(key_of)(batch["sample"], batch["image_id"]),
+        jax.vmap(row_key)(batch["image_id"], batch["sample"]),
         num_steps=num_steps,
         guidance_weight=guidance_weight if guided else None,
         **settings,
     )
     return drawn.codes, drawn.certainty
+
+
+def _sampler_settings(sampling: dict[str, Any]) -> dict[str, Any]:
+    settings = {name: sampling[name] for name in _SAMPLER_SETTINGS if name in sampling}
+    for name, value in settings.items():
+        known = _SAMPLER_SETTINGS[name]
+        if known is not None and value not in known:
+            raise InputError(f"config.sampling.{name} is {value!r}; use {' or '.join(known)}")
+    return settings
 
 
 def _check_integer(name: str, value: Any, low: int, high: int | None = None) -> None:

@@ -41,7 +41,10 @@ class UNet(nn.Module):
             unfolded on the way out; 1 is the paper's net.
         time_max_period: See `sinusoid`.
         time_scale: Multiplies the time before the sinusoid.
-        time_conditioning: 'additive' (the paper's net) or 'scale_shift'.
+        time_conditioning: 'additive' (the paper's net) or 'scale_shift'. The norm that follows
+            takes away what is added to a whole group: the additive time has no effect at all in
+            blocks of 32 channels, or of a number that 32 does not divide. Give such a narrow net
+            'scale_shift'.
         final_activation: 'tanh' or 'none'.
         dtype: Compute dtype. Parameters, time embedding, norm statistics, softmax, last convolution
             and tanh stay in at least float32.

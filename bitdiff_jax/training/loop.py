@@ -1,11 +1,14 @@
 """Training from the first line to the last; read it top to bottom."""
 
+import contextlib
 import dataclasses
+import datetime
 import functools
 import json
 import math
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -20,6 +23,7 @@ from bitdiff_jax.checkpoint import Checkpoints, describe
 from bitdiff_jax.data import augment, pipeline, specs
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import evaluate
+from bitdiff_jax.evaluation.drawing import sampling_settings
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.parallel import partition
 from bitdiff_jax.training.optimizer import make_optimizer
@@ -27,7 +31,9 @@ from bitdiff_jax.training.state import TrainState, init_state
 from bitdiff_jax.training.step import make_train_step
 from bitdiff_jax.writers import RunWriter
 
-_AUGMENTS = {
+_NUM_SHOWN = 8  # pictures on the sheet of each evaluation
+
+_AUGMENTS: dict[str, pipeline.Augment | None] = {
     "default": augment.Augmentation(),
     "none": None,
     "as_released": augment.as_released,
@@ -97,7 +103,7 @@ def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainSt
                 start, jax.tree.map(_with_sharding, state_shapes, state_shardings)
             )
         if is_main:
-            _print_start(model, state_shapes, sources, weights, config, mesh.size, start)
+            _print_start(model, state_shapes, config, mesh.size, start)
 
         # --- Compiled functions ------------------------------------------------------------------
         train_step = make_train_step(
@@ -144,13 +150,11 @@ def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainSt
                 if evaluator and _due(step, config.train.eval_every, total):
                     with progress.paused():
                         scores, sheet = evaluator(state)
-                    progress.ari = scores["eval/ari"]
                     if writer:
                         writer.write_scalars(step, scores)
                         writer.write_image(step, sheet)
                         progress.show_scores(step, scores)
         finally:
-            batches.close()
             if writer:
                 writer.close()
     return state
@@ -166,19 +170,20 @@ class _Evaluator:
         self._source = specs.open_source(config.eval.data, image_size=model.image_size)
 
     def __call__(self, state: TrainState) -> tuple[dict[str, float], np.ndarray]:
-        sampling, settings = self._config.sampling, self._config.eval
+        """Means by name, 'eval/ari' among them, and a contact sheet."""
+        settings = self._config.eval
         evaluation = evaluate(
             self._model,
-            state.ema_params if sampling.weights == "ema" else state.params,
+            state.ema_params if self._config.sampling.weights == "ema" else state.params,
             self._source,
             num_images=settings.num_images,
             batch_size=settings.batch_size,
             score_size=settings.score_size,
-            num_steps=sampling.num_steps,
-            guidance_weight=sampling.guidance_weight,
+            num_shown=_NUM_SHOWN,
             mesh=self._mesh,
+            **sampling_settings(self._config),
         )
-        raise NotImplementedError(evaluation)
+        return {f"eval/{k}": v for k, v in evaluation.means().items()}, evaluation.sheet()
 
 
 @dataclasses.dataclass
@@ -208,3 +213,92 @@ class _Progress:
             )
         self._last_step, self._last_time = step, now
         return {**scalars, "images_per_second": self._rate}
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Takes what happens inside out of the rate."""
+        start = time.monotonic()
+        yield
+        self._last_time += time.monotonic() - start
+
+    def show(self, step: int, scalars: dict[str, float]) -> None:
+        """Prints the line; on a terminal it overwrites itself."""
+        total = self.config.train.num_steps
+        rate = scalars["images_per_second"]
+        left = (total - step) * self.config.train.batch_size / rate if rate else 0
+        eta = datetime.timedelta(seconds=round(left))
+        ari = "" if self.ari is None else f"  ARI {self.ari:.3f}"
+        speed = f"  {rate:.1f} images/s  ETA {eta}" if rate else ""
+        line = f"step {step}/{total}  loss {scalars['loss']:.4g}{ari}{speed}"
+        live = sys.stdout.isatty() and step < total
+        _print_line(line, end="" if live else "\n")
+
+    def show_scores(self, step: int, scores: dict[str, float]) -> None:
+        """Prints an evaluation on a line of its own."""
+        self.ari = scores["eval/ari"]
+        _print_line(f"evaluation at step {step}: ARI {self.ari:.3f}  IoU {scores['eval/iou']:.3f}")
+
+
+def _print_line(line: str, end: str = "\n") -> None:
+    """On a terminal, over the line that is there."""
+    print(f"\r{line:<78}" if sys.stdout.isatty() else line, end=end, flush=True)
+
+
+def _due(step: int, every: int, total: int) -> bool:
+    return step % every == 0 or step == total
+
+
+def _augment(name: str) -> pipeline.Augment | None:
+    if name not in _AUGMENTS:
+        raise InputError(
+            f"config.data.augment is {name!r}; it must be one of {', '.join(_AUGMENTS)}"
+        )
+    return _AUGMENTS[name]
+
+
+def _with_sharding(leaf: jax.ShapeDtypeStruct, sharding: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _write_config(workdir: epath.Path, config: ml_collections.ConfigDict) -> None:
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "config.json").write_text(config.to_json_best_effort(indent=2) + "\n")
+
+
+def _check_resumable(
+    about: dict[str, Any],
+    config: ml_collections.ConfigDict,
+    fingerprint: str,
+    workdir: epath.Path,
+) -> None:
+    """A run may go on for longer or with other pictures; not with another model."""
+    now = json.loads(config.to_json_best_effort())["model"]
+    changed = [k for k, v in about["config"]["model"].items() if now.get(k) != v]
+    if changed:
+        key = changed[0]
+        raise InputError(
+            f"--workdir {workdir} holds a training with model.{key}="
+            f"{about['config']['model'][key]}, the config says {now.get(key)}; "
+            "use that config, or another --workdir"
+        )
+    if about["fingerprint"] != fingerprint:
+        logging.warning("The input is not the one that %s was trained on so far.", workdir)
+
+
+def _print_start(
+    model: model_lib.Model,
+    state_shapes: TrainState,
+    config: ml_collections.ConfigDict,
+    num_devices: int,
+    start: int,
+) -> None:
+    size = model.image_size
+    count = parameter_overview.count_parameters(state_shapes.params)
+    batch, total = config.train.batch_size, config.train.num_steps
+    print(
+        f"{'resuming at' if start else 'starting from'} step {start} of {total}: "
+        f"{count:,} parameters, {size} x {size} pixels, batches of {batch} on {num_devices} "
+        f"{jax.devices()[0].platform} device{'s' if num_devices > 1 else ''}\n"
+        f"pictures: {config.data.train}\ncompiling the training step ...",
+        flush=True,
+    )

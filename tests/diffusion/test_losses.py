@@ -29,7 +29,9 @@ def test_weights_match_the_reference(golden, scale, name, decoupled):
                 got = weighting.uniform(schedule, vectors[grid], decoupled)
             else:
                 got = weighting.sigmoid(schedule, vectors[grid], BIASES[name], decoupled)
-            np.testing.assert_allclose(got, vectors[f"{scale}/{name}/{kind}/{grid}"], rtol=rtol, atol=1e-7)
+            np.testing.assert_allclose(
+                got, vectors[f"{scale}/{name}/{kind}/{grid}"], rtol=rtol, atol=1e-7
+            )
 
 
 @pytest.mark.parametrize("b", [1.0, 0.1])

@@ -201,7 +201,9 @@ def test_padding_and_clipping_hold_at_every_step():
         gaussian_net, x_init * 50, cond * 9, schedule=SCHEDULE, num_steps=4, keys=keys,
         valid_mask=valid, pad_value=0.25, return_trajectory=True,
     )  # fmt: skip
-    assert (np.asarray(trajectory.x0)[:, :, 4:] == 0.25).all() and (np.asarray(x0)[:, 4:] == 0.25).all()
+    assert (np.asarray(trajectory.x0)[:, :, 4:] == 0.25).all() and (
+        np.asarray(x0)[:, 4:] == 0.25
+    ).all()
     assert np.abs(trajectory.x0).max() <= 1
     np.testing.assert_array_equal(trajectory.x0[-1], x0)
 

@@ -39,7 +39,9 @@ def test_cosine_matches_the_reference(golden, name, times):
             want = vectors[f"cosine/{name}/{times}/{quantity}"]
             # The reference subtracts gamma from 1 in float64, which costs it digits near t = 0.
             tolerance = {"gamma": 1e-9, "alpha": 1e-9}.get(quantity, 2e-5)
-            np.testing.assert_allclose(got, want, rtol=tolerance, atol=2e-5 if "log" in quantity else 1e-9)
+            np.testing.assert_allclose(
+                got, want, rtol=tolerance, atol=2e-5 if "log" in quantity else 1e-9
+            )
 
 
 def test_other_limits_match_the_reference(golden):
@@ -48,7 +50,9 @@ def test_other_limits_match_the_reference(golden):
         schedule = schedules.cosine(0.1, logsnr_min=-10.0, logsnr_max=10.0)
         for quantity in ("gamma", "alpha", "sigma", "logsnr"):
             got = getattr(schedule, quantity)(vectors["t"])
-            np.testing.assert_allclose(got, vectors[f"cosine/b0p1_clip10/t/{quantity}"], rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(
+                got, vectors[f"cosine/b0p1_clip10/t/{quantity}"], rtol=1e-9, atol=1e-9
+            )
 
 
 @pytest.mark.parametrize("b", [1.0, 0.1, 0.03])

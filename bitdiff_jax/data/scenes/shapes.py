@@ -33,14 +33,14 @@ def pixel_centres(size: int) -> np.ndarray:
 
 
 def _ellipse(rng: np.random.Generator) -> np.ndarray:
-    """An ellipse of unit area-radius with axes up to 1 : 2."""
+    """An ellipse with the area of the unit circle and axes up to 1 : 2."""
     stretch = np.sqrt(rng.uniform(1.0, 2.0))
     turned = _ANGLES - rng.uniform(0, np.pi)
     return 1 / np.hypot(np.cos(turned) / stretch, np.sin(turned) * stretch)
 
 
 def _polygon(rng: np.random.Generator) -> np.ndarray:
-    """A triangle, rectangle, pentagon or hexagon: the nearest edge in each direction; of unit area-radius."""
+    """A rectangle or a regular polygon of 3, 5 or 6 sides: the nearest edge in each direction."""
     sides = int(rng.choice([3, 4, 4, 4, 5, 6]))
     normals = rng.uniform(0, 2 * np.pi) + np.arange(sides) * (2 * np.pi / sides)
     offsets = np.sqrt(np.pi / (sides * np.tan(np.pi / sides))) * np.ones(sides)
@@ -73,7 +73,7 @@ def _spread(rng: np.random.Generator, radii: np.ndarray) -> np.ndarray:
 
 
 def draw(rng: np.random.Generator, count: int, pixels: np.ndarray) -> Layout:
-    """Lays out `count` shapes over `pixels` [2, P]; they cover a good half and overlap in places."""
+    """Lays out `count` shapes over `pixels` [2, P]; they cover about half and overlap in places."""
     radii = np.sqrt(0.64 / (np.pi * count)) * rng.uniform(0.82, 1.22, count)
     tables = np.stack([_OUTLINES[rng.integers(len(_OUTLINES))](rng) for _ in range(count)])
     tables = (tables * radii[:, None]).astype(np.float32)

@@ -1,0 +1,211 @@
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import jax
+import numpy as np
+import pytest
+
+from bitdiff_jax import config as config_lib
+from bitdiff_jax.data import transforms
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation import drawing
+from bitdiff_jax.evaluation.drawing import draw, sampling_settings
+from tests.evaluation.stubs import SHAPES, SIZE, ListSource, StubModel, make_source, tiny_model
+
+_SETTINGS = {"num_steps": 2, "method": "ddpm"}
+# Kernels for another batch size may round otherwise, and a bit near 0 then flips.
+_ALIKE = 0.999
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    model, params = tiny_model()
+    return functools.partial(draw, model, params, **_SETTINGS), model, params
+
+
+@pytest.fixture(scope="module")
+def thirteen(tiny):
+    return list(tiny[0](make_source(13), batch_size=4))
+
+
+def _agreement(a, b):
+    return np.mean([np.mean(x.codes == y.codes) for x, y in zip(a, b, strict=True)])
+
+
+def test_every_picture_comes_once_in_order_with_its_valid_rectangle(thirteen):
+    source = make_source(13)
+    assert [d.name for d in thirteen] == [item["name"] for item in source]
+    for i, d in enumerate(thirteen):
+        height, width = SHAPES[i % len(SHAPES)]
+        assert d.codes.shape == (1, height, width)
+        assert d.codes.dtype == np.int32
+        assert d.codes.min() >= 0
+        assert d.codes.max() < 64
+        np.testing.assert_array_equal(d.image, source[i]["image"])
+        np.testing.assert_array_equal(d.labels[1], source[i]["labels"][1])
+    assert len(np.unique(thirteen[0].codes)) > 1
+
+
+def test_uneven_last_batch_draws_what_batches_of_one_draw(tiny, thirteen):
+    mesh = drawing.mesh_lib.make_mesh(devices=jax.devices()[:1])
+    single = list(tiny[0](make_source(13), batch_size=1, mesh=mesh))
+    assert _agreement(single, thirteen) > _ALIKE
+
+
+def test_equals_the_model_called_by_hand(tiny, thirteen):
+    _, model, params = tiny
+    item = make_source(13)[1]
+    height, width = item["image"].shape[:2]
+    image = np.zeros((1, SIZE, SIZE, 3), np.uint8)
+    image[0, :height, :width] = item["image"]
+    key = jax.random.fold_in(jax.random.key(0), transforms.image_id(item["name"]))
+    keys = jax.random.fold_in(key, 0)[None]
+    sample = model.sample(
+        params, image, np.asarray([[height, width]], np.int32), keys, guidance_weight=1.0,
+        **_SETTINGS,
+    )  # fmt: skip
+    by_hand = np.asarray(sample.codes)[0, :height, :width]
+    assert np.mean(by_hand == thirteen[1].codes[0]) > _ALIKE
+
+
+def test_order_of_pictures_and_number_of_samples_change_no_map(tiny, thirteen):
+    backwards = list(tiny[0](ListSource(make_source(13).items[::-1]), batch_size=4, num_samples=3))
+    assert backwards[0].codes.shape[0] == 3
+    first = [d._replace(codes=d.codes[:1]) for d in backwards[::-1]]
+    assert [d.name for d in first] == [d.name for d in thirteen]
+    assert _agreement(first, thirteen) > _ALIKE
+    others = [d._replace(codes=d.codes[1:2]) for d in backwards[::-1]]
+    assert _agreement(others, thirteen) < 0.9
+
+
+def test_seed_and_parameters_are_arguments_of_one_program(tiny, thirteen):
+    run, model, params = tiny
+    compiled = drawing._sample._cache_size()
+    source = ListSource(make_source(13).items[:4])
+    other_seed = list(run(source, batch_size=4, seed=1))
+    changed = jax.tree.map(lambda x: -x, params)
+    other_params = list(draw(model, changed, source, batch_size=4, **_SETTINGS))
+    other_weight = list(run(source, batch_size=4, guidance_weight=-0.5))
+    assert _agreement(other_seed, thirteen[:4]) < 0.9
+    assert _agreement(other_params, thirteen[:4]) < 0.9
+    assert _agreement(other_weight, thirteen[:4]) < 1
+    assert drawing._sample._cache_size() == compiled
+
+
+def test_samples_are_independent_draws_of_the_rows_own_key():
+    drawn = list(draw(StubModel("noise"), {}, make_source(3), num_samples=4, batch_size=5))
+    maps = [codes[:20, :20].tobytes() for d in drawn for codes in d.codes]
+    assert len(set(maps)) == 12
+    again = list(draw(StubModel("noise"), {}, make_source(3), num_samples=4, batch_size=2))
+    assert all((a.codes == b.codes).all() for a, b in zip(drawn, again, strict=True))
+
+
+def test_the_first_pictures_only():
+    names = [d.name for d in draw(StubModel(), {}, make_source(5), num_images=2)]
+    assert names == ["picture000", "picture001"]
+    assert len(list(draw(StubModel(), {}, make_source(2), num_images=9))) == 2
+
+
+def test_another_size():
+    drawn = list(draw(StubModel(), {}, make_source(2), size=64))
+    assert [d.codes.shape[1:] for d in drawn] == [(64, 64), (40, 64)]
+
+
+def test_shuffled_images_are_another_pictures_in_this_ones_rectangle():
+    source = make_source(10)
+    shown = list(draw(StubModel("image"), {}, source, shuffle_images=True))
+    originals = [item["image"] for item in source]
+    for i, d in enumerate(shown):
+        shape = SHAPES[i % len(SHAPES)]
+        assert d.name == source[i]["name"]
+        assert d.image.shape[:2] == d.codes.shape[1:] == shape
+        np.testing.assert_array_equal(d.codes[0], d.image[..., 1])
+        assert not np.array_equal(d.image, originals[i])
+    # Of four pictures of 20 x 32 at least three get one of exactly that shape.
+    wide = [d.image for d in shown if d.image.shape[:2] == (20, 32)]
+    assert sum(any(np.array_equal(w, image) for image in originals) for w in wide) >= 3
+
+
+def test_without_guidance_there_is_no_second_half():
+    seen = []
+
+    class Recorder(StubModel):
+        def sample(self, *args, guidance_weight, **kwargs):
+            seen.append(guidance_weight)
+            return super().sample(*args, guidance_weight=guidance_weight, **kwargs)
+
+    list(draw(Recorder(), {}, make_source(1), guidance_weight=0.0))
+    list(draw(Recorder(), {}, make_source(1), guidance_weight=2.0))
+    assert seen[0] is None
+    assert seen[1] is not None
+
+
+def test_settings_of_a_config_are_those_of_the_model(tiny):
+    settings = sampling_settings(config_lib.load("base:smoke"))
+    assert settings["num_steps"] == 2
+    # Unknown or missing names would raise when traced.
+    program = functools.partial(tiny[1].sample, **settings)
+    shapes = jax.eval_shape(
+        program, tiny[2], np.zeros((1, SIZE, SIZE, 3), np.uint8), np.zeros((1, 2), np.int32),
+        jax.random.split(jax.random.key(0), 1),
+    )  # fmt: skip
+    assert shapes.codes.shape == (1, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "num_samples", "num_steps", "num_images", "size"])
+def test_numbers_out_of_range_are_refused_at_the_call(name):
+    with pytest.raises(InputError, match=f"{name} is 0"):
+        draw(StubModel(), {}, make_source(1), **{name: 0})
+
+
+def test_what_cannot_be_drawn_is_refused_at_the_call():
+    with pytest.raises(InputError, match="empty"):
+        draw(StubModel(), {}, ListSource([]))
+    with pytest.raises(InputError, match="seed is -1"):
+        draw(StubModel(), {}, make_source(1), seed=-1)
+    with pytest.raises(InputError, match="at least 2 pictures"):
+        draw(StubModel(), {}, make_source(1), shuffle_images=True)
+
+
+_EIGHT = """
+    import jax, numpy as np
+    from bitdiff_jax.evaluation.drawing import draw
+    from bitdiff_jax.parallel.mesh import make_mesh
+    from tests.evaluation.stubs import StubModel, make_source, tiny_model
+
+    assert jax.device_count() == 8
+    model, params = tiny_model()
+    source = make_source(9)
+    for model, params, alike in ((StubModel("noise"), {}, 1.0), (model, params, 0.999)):
+        maps = {}
+        for name, mesh in (
+            ("one", make_mesh(devices=jax.devices()[:1])),
+            ("eight", make_mesh(data=4, fsdp=2)),
+        ):
+            drawn = list(draw(model, params, source, batch_size=8, num_steps=2, mesh=mesh))
+            maps[name] = np.concatenate([d.codes.ravel() for d in drawn])
+        share = np.mean(maps["one"] == maps["eight"])
+        assert share >= alike, share
+        # Batches are raised to a multiple of the devices.
+        assert len(list(draw(StubModel(), {}, source, batch_size=3))) == 9
+    print("agree", share)
+"""
+
+
+def test_one_and_eight_devices_draw_the_same_maps():
+    root = pathlib.Path(__file__).parents[2]
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(root),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(_EIGHT)], env=environment, cwd=root,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "agree" in result.stdout

@@ -1,0 +1,210 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitdiff_jax import model as model_lib
+from bitdiff_jax.data import transforms
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import Segmenter
+from tests.inference import tiny
+
+# One compiled program serves most of this file: 4 rows, 2 steps, guidance.
+DRAW = {"num_samples": 4, "num_steps": 2}
+SHAPES = [(40, 60), (17, 9), (32, 32), (1, 3000), (1, 1), (3000, 1)]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return [tiny.picture(*shape, seed=i) for i, shape in enumerate(SHAPES)]
+
+
+@pytest.fixture(scope="module")
+def batch(segmenter, images):
+    return segmenter.segment_batch(images, batch_size=4, **DRAW)
+
+
+def test_maps_are_those_of_the_model(segmenter, images, batch):
+    model, params = segmenter.model, tiny.random_params(segmenter.model)
+    size = transforms.resized_shape(40, 60, tiny.SIZE)
+    square = transforms.pad_to_square(transforms.resize_image(images[0], size), tiny.SIZE)
+    key = jax.random.fold_in(jax.random.key(0), transforms.image_id(""))
+    want = jax.jit(lambda *rest: model.sample(*rest, num_steps=2, guidance_weight=1.0))(
+        params,
+        jnp.stack([square] * 4),
+        jnp.array([size] * 4, jnp.int32),
+        jax.vmap(lambda sample: jax.random.fold_in(key, sample))(jnp.arange(4)),
+    )
+    np.testing.assert_array_equal(batch[0].codes, want.codes[:, : size[0], : size[1]])
+    np.testing.assert_allclose(
+        batch[0].certainty, want.certainty[:, : size[0], : size[1]], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("index", range(len(SHAPES)))
+def test_results_have_the_pictures_own_size(images, batch, index):
+    result, shape = batch[index], SHAPES[index]
+    np.testing.assert_array_equal(result.image, images[index])
+    assert result.shape == shape and result.num_samples == 4 and result.seed == 0
+    assert result.resolution == transforms.resized_shape(*shape, tiny.SIZE)
+    assert result.codes.shape == result.certainty.shape == (4, *result.resolution)
+    assert result.codes.min() >= 0
+    assert (result.certainty > 0).all() and (result.certainty <= 1).all()
+    assert result.label_maps.shape == (4, *shape) and result.label_maps.min() == 1
+    assert sum(region.area for region in result.regions()) == np.prod(shape)
+
+
+def test_samples_differ(batch):
+    assert len({codes.tobytes() for codes in batch[0].codes}) == 4
+    assert batch[0].agreement.mean() < 1
+
+
+def test_alone_is_as_among_others(segmenter, images, batch):
+    for index in (0, 1, 4):
+        alone = segmenter(images[index], **DRAW)
+        np.testing.assert_array_equal(alone.codes, batch[index].codes)
+        np.testing.assert_array_equal(alone.certainty, batch[index].certainty)
+
+
+def test_other_batches_draw_the_same(segmenter, images, batch):
+    # 3 samples in batches of 4: pictures fall across batches and the last one is filled up.
+    for index, result in enumerate(
+        segmenter.segment_batch(images[:3], num_samples=3, num_steps=2, batch_size=4)
+    ):
+        np.testing.assert_array_equal(result.codes, batch[index].codes[:3])
+    reversed_ = segmenter.segment_batch(images[2::-1], batch_size=4, **DRAW)
+    np.testing.assert_array_equal(reversed_[2].codes, batch[0].codes)
+
+
+def test_seed_and_name_decide_the_draw(segmenter, images, batch):
+    again = segmenter(images[0], **DRAW)
+    np.testing.assert_array_equal(again.codes, batch[0].codes)
+    for other in ({"seed": 1}, {"seed": 2**32 - 1}, {"name": "cat"}):
+        result = segmenter(images[0], **DRAW, **other)
+        assert (result.codes != batch[0].codes).mean() > 0.1
+    assert segmenter(images[0], **DRAW, seed=5).seed == 5
+
+
+def test_a_path_is_named_after_its_file(segmenter, images, tmp_path):
+    path = tmp_path / "cat.png"
+    Image.fromarray(images[1]).save(path)
+    result = segmenter(path, **DRAW)
+    assert result.name == "cat"
+    named = segmenter(images[1], **DRAW, name="cat")
+    np.testing.assert_array_equal(result.codes, named.codes)
+    listed = segmenter.segment_batch([images[1], str(path)], batch_size=4, **DRAW)
+    np.testing.assert_array_equal(listed[1].codes, named.codes)
+    assert (listed[0].codes != named.codes).any()
+
+
+def test_grey_and_opaque_alpha_are_as_rgb(segmenter, images):
+    grey = images[1][..., 0]
+    want = segmenter(np.stack([grey] * 3, axis=-1), **DRAW)
+    np.testing.assert_array_equal(segmenter(grey, **DRAW).codes, want.codes)
+    alpha = np.concatenate([want.image, np.full((*grey.shape, 1), 255, np.uint8)], axis=-1)
+    np.testing.assert_array_equal(segmenter(alpha, **DRAW).codes, want.codes)
+
+
+def test_guidance_weights_share_a_program_and_0_needs_none(segmenter, images, batch):
+    before = len(segmenter._programs)
+    strong = segmenter(images[0], **DRAW, guidance_weight=3.0)
+    assert len(segmenter._programs) == before
+    assert (strong.codes != batch[0].codes).any()
+    plain = segmenter(images[0], **DRAW, guidance_weight=0.0)
+    weak = segmenter(images[0], **DRAW, guidance_weight=1e-9)
+    assert (plain.codes == weak.codes).mean() > 0.999
+
+
+def test_pictures_of_all_sizes_share_a_program(segmenter, images, batch):
+    before = dict(segmenter._programs)
+    results = segmenter.stream(
+        ((str(i), image) for i, image in enumerate(images)), 4, 2, batch_size=4
+    )
+    assert [result.shape for result in results] == SHAPES
+    assert segmenter._programs == before
+
+
+def test_a_checkpoint_says_where_it_comes_from(segmenter):
+    assert (segmenter.trained_on, segmenter.step) == (tiny.TRAINED_ON, tiny.STEP)
+
+
+def test_a_stream_reads_no_further_than_it_must(segmenter, images):
+    taken = []
+
+    def items():
+        for i in range(100):
+            taken.append(i)
+            yield str(i), images[1]
+
+    results = segmenter.stream(items(), **DRAW, batch_size=4)
+    assert not taken
+    assert next(results).name == "0" and taken == [0]
+    assert next(results).name == "1" and taken == [0, 1]
+
+
+def test_nothing_in_nothing_out(segmenter):
+    assert segmenter.segment_batch([]) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"num_samples": 0}, "num_samples is 0"),
+        ({"num_samples": 1.5}, "num_samples is 1.5"),
+        ({"num_steps": 0}, "num_steps is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": "8"}, "batch_size is '8'"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32}, "seed is 4294967296"),
+        ({"guidance_weight": float("nan")}, "guidance_weight is nan"),
+        ({"guidance_weight": float("inf")}, "guidance_weight is inf"),
+        ({"guidance_weight": None}, "guidance_weight is None"),
+    ],
+)
+def test_arguments_are_checked_at_the_door(segmenter, images, arguments, words):
+    for call in (
+        lambda: segmenter(images[0], **arguments),
+        lambda: segmenter.segment_batch(images, **arguments),
+        lambda: segmenter.stream(iter([]), **arguments),
+    ):
+        with pytest.raises(InputError, match=words) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+def test_wrong_pictures_and_names_are_refused(segmenter, images, tmp_path):
+    with pytest.raises(InputError, match="float32"):
+        segmenter(images[0].astype(np.float32))
+    with pytest.raises(InputError, match=r"none\.png"):
+        segmenter(tmp_path / "none.png")
+    with pytest.raises(InputError, match="1 names for 2 images"):
+        segmenter.segment_batch(images[:2], names=["a"])
+
+
+def test_parameters_that_are_not_finite_are_told(segmenter, images):
+    broken = Segmenter(segmenter.model, tiny.random_params(segmenter.model))
+    broken._programs = segmenter._programs
+    broken._params = jax.tree.map(lambda leaf: leaf * jnp.nan, broken._params)
+    with pytest.raises(InputError, match="not finite"):
+        broken(images[0], **DRAW)
+
+
+def test_too_little_memory_is_told(segmenter, images, monkeypatch):
+    def exhausted(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating 9 bytes")
+
+    monkeypatch.setitem(segmenter._programs, (4, 2, True), exhausted)
+    with pytest.raises(InputError, match=r"batch_size=4.*lower it") as error:
+        segmenter(images[0], **DRAW)
+    assert "\n" not in str(error.value)
+
+
+def test_sampler_settings_come_from_the_config():
+    model = model_lib.from_config(tiny.tiny_config())
+    params = tiny.random_params(model)
+    sampling = tiny.tiny_config().sampling
+    assert Segmenter(model, params, sampling=sampling)._settings["method"] == "ddpm"
+    for name in ("method", "variance"):
+        with pytest.raises(InputError, match=f"config.sampling.{name} is 'best'"):
+            Segmenter(model, params, sampling={name: "best"})

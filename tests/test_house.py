@@ -1,0 +1,86 @@
+"""The order of the rooms, and what the ground floor may load."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import bitdiff_jax
+
+PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
+# A room imports only from those before it.
+ORDER = (
+    "errors", "diffusion", "encoding", "metrics", "nets", "config", "model", "data", "parallel",
+    "checkpoint", "writers", "inference", "evaluation", "training", "cli", "__main__",
+)  # fmt: skip
+GROUND_FLOOR = ("diffusion", "encoding", "metrics")
+HEAVY = ("flax", "grain", "orbax", "tensorflow_datasets", "scipy", "matplotlib", "PIL", "optax", "clu")
+
+
+def room_of(path: pathlib.Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: pathlib.Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the room"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "bitdiff_jax" and len(parts) > 1:
+                yield parts[1]
+
+
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" or p.parent != PACKAGE)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_room_imports_only_from_rooms_above_it(path):
+    room = room_of(path)
+    if room == "configs":
+        return
+    for other in imported_rooms(path):
+        assert ORDER.index(other) <= ORDER.index(room), f"{room} imports {other}"
+
+
+def test_flax_modules_live_in_nets_alone():
+    for path in FILES:
+        if room_of(path) != "nets":
+            assert "flax.linen" not in path.read_text(), path
+        if room_of(path) != "checkpoint":
+            assert "orbax" not in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import bitdiff_jax",
+        *(f"import bitdiff_jax.{room}" for room in GROUND_FLOOR),
+        "from bitdiff_jax.diffusion import schedules, sampling, losses, times, weighting",
+        "from bitdiff_jax.encoding import bits, palette, fill",
+    ],
+)
+def test_the_ground_floor_is_light(statement):
+    code = (
+        f"{statement}\nimport sys, jax\n"
+        "loaded = {m.split('.')[0] for m in sys.modules}\n"
+        f"print(sorted(loaded & set({HEAVY!r})))"
+    )
+    # jax itself loads a part of scipy; what counts is what comes on top of `import jax, jax.numpy`.
+    alone = "import sys, jax, jax.numpy\nprint(sorted({m.split('.')[0] for m in sys.modules}))"
+    run = lambda c: eval(subprocess.check_output([sys.executable, "-c", c], text=True))  # noqa: E731
+    assert set(run(code)) <= set(run(alone))
+
+
+def test_nothing_loads_torch_or_tensorflow():
+    for path in FILES:
+        text = path.read_text()
+        for name in ("import torch", "import tensorflow", "import cv2"):
+            assert name not in text, path

@@ -1,0 +1,175 @@
+"""Training from end to end on a tiny network."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from bitdiff_jax import config as config_lib
+from bitdiff_jax.checkpoint import open_for_reading
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.training import loop
+
+
+def tiny(**changes):
+    config = config_lib.load("base:smoke")
+    config.model.net.base_channels = 8
+    config.eval.data = ""
+    config.train.log_every = 1
+    for path, value in changes.items():
+        with config.ignore_type():
+            config.update_from_flattened_dict({path.replace("__", "."): value})
+    return config
+
+
+def losses(workdir):
+    rows = {}
+    for part in sorted((pathlib.Path(workdir) / "metrics").glob("*.jsonl")):
+        for line in part.read_text().splitlines():
+            row = json.loads(line)
+            if "loss" in row:
+                rows[row["step"]] = row["loss"]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("unbroken")
+    return loop.train(tiny(), workdir), workdir
+
+
+def test_a_run_leaves_what_it_promises(unbroken):
+    state, workdir = unbroken
+    assert int(state.step) == 6
+    assert sorted(losses(workdir)) == [1, 2, 3, 4, 5, 6]
+    assert json.loads((workdir / "config.json").read_text())["train"]["num_steps"] == 6
+    checkpoints, step = open_for_reading(workdir)
+    with checkpoints:
+        assert step == 6
+        about = checkpoints.about(step)
+    assert about["config"]["model"]["image_size"] == 32
+    assert about["trained_on"] and about["fingerprint"]
+    for leaf in jax.tree.leaves(state.params):
+        assert np.isfinite(leaf).all()
+
+
+def test_a_broken_run_ends_where_the_unbroken_one_does(unbroken, tmp_path):
+    """Three steps, a new start, three more: bit for bit the same on a CPU."""
+    whole, whole_dir = unbroken
+    # Decay off in neither: the rate depends on the total, so stop by the checkpoint instead.
+    config = tiny()
+    stop_after(config, tmp_path, 3)
+    assert sorted(losses(tmp_path)) == [1, 2, 3]
+    resumed = loop.train(config, tmp_path)
+    assert losses(tmp_path) == losses(whole_dir)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def stop_after(config, workdir, step):
+    """Interrupts a training once the checkpoint of `step` has been asked for."""
+
+    class Stop(Exception):
+        pass
+
+    save = loop.Checkpoints.save
+
+    def save_and_stop(self, number, *args):
+        save(self, number, *args)
+        if number == step:
+            raise Stop
+
+    loop.Checkpoints.save = save_and_stop
+    try:
+        with pytest.raises(Stop):
+            loop.train(config, workdir)
+    finally:
+        loop.Checkpoints.save = save
+
+
+def test_a_finished_run_does_nothing_more(unbroken):
+    whole, workdir = unbroken
+    again = loop.train(tiny(), workdir)
+    assert int(again.step) == int(whole.step) == 6
+
+
+def test_evaluation_and_its_picture(tmp_path, capsys):
+    loop.train(tiny(eval__data="scenes,level=1,seed=1", train__num_steps=4, train__eval_every=4), tmp_path)
+    assert (tmp_path / "samples" / "00000004.png").is_file()
+    out = capsys.readouterr().out
+    assert "ARI" in out and "ETA" in out and "images/s" in out
+
+
+def test_another_model_in_the_workdir_is_refused(unbroken):
+    _, workdir = unbroken
+    with pytest.raises(InputError, match=r"model\.num_bits=6, the config says 4"):
+        loop.train(tiny(model__num_bits=4), workdir)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(InputError, match=r"the loss became nan within steps .* learning_rate"):
+        loop.train(tiny(optimizer__learning_rate=float("nan")), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data__augment": "strong"}, "config.data.augment is 'strong'"),
+        ({"data__train": "tiles"}, "unknown kind 'tiles'"),
+        ({"data__train": "folder:/nonexistent"}, "/nonexistent"),
+        ({"mesh__data": 3}, "config.mesh asks for data=3"),
+        ({"model__objective__weight": "gamma"}, "config.model.objective.weight"),
+        ({"model__num_bits": 5}, "num_bits|power of 4"),
+    ],
+)
+def test_bad_settings_are_named(changes, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        loop.train(tiny(**changes), tmp_path)
+
+
+_SHARDED = """
+import sys, json, jax
+from bitdiff_jax.training import loop
+from tests.training.test_loop import tiny, losses
+assert jax.device_count() == int(sys.argv[2]), jax.device_count()
+loop.train(tiny(), sys.argv[1])
+"""
+
+
+def test_eight_devices_give_the_losses_of_one(unbroken, tmp_path):
+    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    subprocess.run([sys.executable, "-c", _SHARDED, str(tmp_path), "8"], env=env, check=True)
+    one, eight = losses(unbroken[1]), losses(tmp_path)
+    np.testing.assert_allclose(list(eight.values()), list(one.values()), rtol=1e-5)
+
+
+_ENDLESS = """
+import sys
+from bitdiff_jax.training import loop
+from tests.training.test_loop import tiny
+loop.train(tiny(train__num_steps=100000, train__checkpoint_every=1, train__log_every=1000), sys.argv[1])
+"""
+
+
+def test_killed_while_saving_it_resumes(tmp_path):
+    """A checkpoint after every step: kill -9 falls into a save sooner or later."""
+    process = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(tmp_path)])
+    folder = tmp_path / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not (folder.is_dir() and any(p.name.isdigit() and int(p.name) > 5 for p in folder.iterdir())):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    checkpoints, step = open_for_reading(tmp_path)
+    checkpoints.__exit__()
+    assert step >= 5
+    config = tiny(train__num_steps=step + 2, optimizer__decay_steps=0)
+    assert int(loop.train(config, tmp_path).step) == step + 2
