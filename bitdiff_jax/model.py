@@ -276,10 +276,15 @@ class Model:
 
 
 def valid_mask(size: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """[B, 2] sizes (h, w) -> bool [B, H, W], true on the top-left h x w rectangle."""
-    rows = jax.lax.broadcasted_iota(jnp.int32, shape, 0)
-    columns = jax.lax.broadcasted_iota(jnp.int32, shape, 1)
-    return (rows < size[:, :1, None]) & (columns < size[:, 1:, None])
+    """[B, 2] sizes (h, w) -> bool [B, H, W], true on the top-left h x w rectangle.
+
+    Args:
+        size: int [B, 2].
+        shape: (H, W).
+    """
+    height, width = shape
+    size = jnp.asarray(size)[:, :, None, None]
+    return (jnp.arange(height)[:, None] < size[:, 0]) & (jnp.arange(width) < size[:, 1])
 
 
 def from_config(config: ml_collections.ConfigDict) -> Model:
@@ -306,13 +311,17 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         if value not in known:
             raise InputError(f"config.{name} is {value!r}; it must be one of {', '.join(known)}")
     encoding = BitEncoding(c.num_bits)
+    try:
+        palette.table(c.palette.layout, encoding.num_codes)
+        schedule = schedules.cosine(
+            c.schedule.input_scale, c.schedule.logsnr_min, c.schedule.logsnr_max
+        )
+    except ValueError as error:
+        raise InputError(f"config.model: {error}") from error
     net = dict(c.net)
     net["dtype"] = jnp.dtype(net["dtype"])
     for name in ("channel_multipliers", "attention_levels"):
         net[name] = tuple(net[name])
-    schedule = schedules.cosine(
-        c.schedule.input_scale, c.schedule.logsnr_min, c.schedule.logsnr_max
-    )
     return Model(
         net=UNet(
             out_channels=encoding.num_channels,

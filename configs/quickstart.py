@@ -16,6 +16,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.model.net.channel_multipliers = (1, 2)
     config.model.net.blocks_per_level = 1
     config.model.net.attention_levels = (-1,)
+    # Group norm would remove an added time embedding where a group is one channel.
+    config.model.net.time_conditioning = "scale_shift"
     # Regions here have about a twentieth of the pixels that they have at 128 x 128.
     config.model.schedule.input_scale = 0.05
     config.model.objective.weight = "uniform"

@@ -6,6 +6,7 @@ import sys
 from bitdiff_jax.errors import InputError
 
 _COMMANDS = {
+    "quickstart": "train a small model on procedural scenes, evaluate it and use it",
     "train": "train a model, or resume a training",
     "segment": "segment pictures with a trained model",
     "evaluate": "score a trained model on pictures with known segmentations",
@@ -17,7 +18,7 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: bitdiff SUBCOMMAND [options]; `bitdiff SUBCOMMAND --help` tells them\n")
         for name, purpose in _COMMANDS.items():
-            print(f"  {name:10s}{purpose}")
+            print(f"  {name:12s}{purpose}")
         return 0 if argv else 2
     name, *rest = argv
     if name not in _COMMANDS:

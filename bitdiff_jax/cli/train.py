@@ -33,8 +33,11 @@ def main(argv: list[str]) -> int:
     args, overrides = parser.parse_known_args(argv)
     config = override(config_lib.load(args.config), overrides)
 
-    from bitdiff_jax.training import loop  # after the parsing: it imports jax
+    # After the parsing: they import jax.
+    from bitdiff_jax.inference import compilation_cache
+    from bitdiff_jax.training import loop
 
+    compilation_cache.enable()
     loop.train(config, args.workdir)
     return 0
 
@@ -50,12 +53,26 @@ def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
         rest = values(argv)[1:]
-    except (flags.Error, AttributeError, TypeError, ValueError, KeyError) as error:
-        message = " ".join(str(error).split())
-        raise InputError(f"{message}; all keys are in bitdiff_jax/config.py") from error
+    except (AttributeError, KeyError) as error:
+        unknown = next((o for o in overrides if not _is_key(config, o)), *overrides[:1])
+        raise InputError(
+            f"unknown setting {unknown}; all keys are in bitdiff_jax/config.py"
+        ) from error
+    except (flags.Error, TypeError, ValueError) as error:
+        raise InputError(" ".join(str(error).split())) from error
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}; settings are --config.KEY=VALUE")
     # Worker processes of the input pipeline read absl's global flags.
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
     return values.config
+
+
+def _is_key(config: ConfigDict, argument: str) -> bool:
+    """Whether `--config.a.b=value` names a setting that there is."""
+    node = config
+    for part in argument.lstrip("-").partition("=")[0].split(".")[1:]:
+        if not isinstance(node, ConfigDict) or part not in node:
+            return False
+        node = node[part]
+    return True

@@ -10,8 +10,11 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
 ENVIRONMENT_VARIABLE = "BITDIFF_CACHE_DIR"
-# What compiles faster than this is not worth a file, nor a word to the user.
+# What compiles faster than this is not worth a file.
 MIN_COMPILE_SECONDS = 1.0
+# Between the time to load a program of this size from the cache, 1 s, and to compile it, 9 s and
+# more (on two CPU cores).
+SLOW_SECONDS = 3.0
 
 
 def enable() -> pathlib.Path | None:
@@ -47,7 +50,7 @@ def enable() -> pathlib.Path | None:
 
 @contextlib.contextmanager
 def when_slow(
-    notice: Callable[[], None] | None, seconds: float = MIN_COMPILE_SECONDS
+    notice: Callable[[], None] | None, seconds: float = SLOW_SECONDS
 ) -> Iterator[None]:
     """Calls `notice` once, from another thread, if the block takes longer than `seconds`.
 

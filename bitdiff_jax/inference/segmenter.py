@@ -1,37 +1,23 @@
-"""The segmenter: a trained model and the compiled programs that draw label maps with it."""
+"""The segmenter: pictures in, what a trained model draws of them out."""
 
 import collections
 import dataclasses
-import functools
-import math
-import operator
-import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 from etils import epath
 
 from bitdiff_jax.data import transforms
-from bitdiff_jax.diffusion import sampling as sampling_lib
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import compilation_cache, loading, pictures
+from bitdiff_jax.inference import loading, pictures
+from bitdiff_jax.inference.programs import Programs
+from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.model import Model, Params
-from bitdiff_jax.parallel import mesh as mesh_lib
 
-DEFAULT_BATCH_SIZE = 8
-_MAX_SEED = 2**32 - 1
-# What `Model.sample` is told by the config; None where any value of the type will do.
-_SAMPLER_SETTINGS = {
-    "method": typing.get_args(sampling_lib.Method),
-    "eta": None,
-    "clip": None,
-    "variance": typing.get_args(sampling_lib.Variance),
-    "eps_after_clip": None,
-}
+_BATCH_SIZE = 8
 
 
 @dataclasses.dataclass
@@ -45,30 +31,6 @@ class _Picture:
     image_id: int
     codes: list[np.ndarray] = dataclasses.field(default_factory=list)
     certainty: list[np.ndarray] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Request:
-    """What the caller asked for, checked."""
-
-    num_samples: int
-    num_steps: int
-    guidance_weight: float
-    seed: int
-    batch_size: int
-
-    def __post_init__(self) -> None:
-        for name in ("num_samples", "num_steps", "batch_size"):
-            _check_integer(name, getattr(self, name), 1)
-        _check_integer("seed", self.seed, 0, _MAX_SEED)
-        try:
-            finite = math.isfinite(self.guidance_weight)
-        except TypeError:
-            finite = False
-        if not finite:
-            raise InputError(
-                f"guidance_weight is {self.guidance_weight!r}; give a finite number, 0 for none"
-            )
 
 
 class Segmenter:
@@ -88,7 +50,7 @@ class Segmenter:
         model: Model,
         params: Params,
         *,
-        sampling: ml_collections.ConfigDict | dict[str, Any] | None = None,
+        sampling: Mapping[str, Any] | None = None,
         trained_on: str = "",
         step: int | None = None,
         devices: Sequence[jax.Device] | None = None,
@@ -104,18 +66,19 @@ class Segmenter:
             trained_on: the kind of pictures that the model was trained on, in words.
             step: training steps that the parameters have seen.
             devices: over which the rows of a batch are split; all local ones by default.
-            on_compile: called, from another thread, when a program takes more than a second to
-                compile.
+            on_compile: called, from another thread, when a program has been compiling for a few
+                seconds; not for one that comes from the cache.
         """
         self.model = model
         self.trained_on = trained_on
         self.step = step
-        self.on_compile = on_compile
-        devices = jax.local_devices() if devices is None else devices
-        self._mesh = mesh_lib.make_mesh(devices=list(devices))
-        self._params = jax.device_put(params, mesh_lib.replicated(self._mesh))
-        self._settings = _sampler_settings(dict(sampling or {}))
-        self._programs: dict[tuple[int, int, bool], Callable[..., Any]] = {}
+        self._programs = Programs(
+            model,
+            params,
+            dict(sampling or {}),
+            jax.local_devices() if devices is None else devices,
+            on_compile,
+        )
 
     @classmethod
     def from_checkpoint(
@@ -141,7 +104,7 @@ class Segmenter:
         return cls(
             loaded.model,
             loaded.params,
-            sampling=loaded.config.sampling,
+            sampling=loaded.config.sampling.to_dict(),
             trained_on=loaded.trained_on,
             step=loaded.step,
             devices=devices,
@@ -157,7 +120,7 @@ class Segmenter:
         seed: int = 0,
         *,
         name: str | None = None,
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int = _BATCH_SIZE,
     ) -> Segmentation:
         """Draws `num_samples` label maps of one picture.
 
@@ -177,10 +140,9 @@ class Segmenter:
             InputError: a picture that cannot be read or used, an argument out of its range, not
                 enough memory, or a model whose parameters are not finite.
         """
-        request = _Request(num_samples, num_steps, guidance_weight, seed, batch_size)
-        request = dataclasses.replace(request, batch_size=min(batch_size, num_samples))
+        request = Request(num_samples, num_steps, guidance_weight, seed, batch_size)
         name = pictures.name_of(image) if name is None else name
-        return next(self._draw_all([(name, image)], request))
+        return next(self._draw_all([(name, image)], request.with_at_most(num_samples)))
 
     def segment_batch(
         self,
@@ -191,7 +153,7 @@ class Segmenter:
         seed: int = 0,
         *,
         names: Sequence[str] | None = None,
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int = _BATCH_SIZE,
     ) -> list[Segmentation]:
         """Draws label maps of several pictures of any sizes through one compiled program.
 
@@ -216,10 +178,9 @@ class Segmenter:
             raise InputError(
                 f"there are {len(names)} names for {len(images)} images; give one each"
             )
-        request = _Request(num_samples, num_steps, guidance_weight, seed, batch_size)
-        needed = max(1, len(images)) * num_samples
-        request = dataclasses.replace(request, batch_size=min(batch_size, needed))
-        return list(self._draw_all(zip(names, images, strict=True), request))
+        request = Request(num_samples, num_steps, guidance_weight, seed, batch_size)
+        items = zip(names, images, strict=True)
+        return list(self._draw_all(items, request.with_at_most(len(images) * num_samples)))
 
     def stream(
         self,
@@ -229,7 +190,7 @@ class Segmenter:
         guidance_weight: float = 1.0,
         seed: int = 0,
         *,
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int = _BATCH_SIZE,
     ) -> Iterator[Segmentation]:
         """As `segment_batch`, for more pictures than fit into memory.
 
@@ -246,14 +207,13 @@ class Segmenter:
             The results in the order of the items, each as soon as it is complete.
         """
         return self._draw_all(
-            items, _Request(num_samples, num_steps, guidance_weight, seed, batch_size)
+            items, Request(num_samples, num_steps, guidance_weight, seed, batch_size)
         )
 
     def _draw_all(
-        self, items: Iterable[tuple[str, Any]], request: _Request
+        self, items: Iterable[tuple[str, Any]], request: Request
     ) -> Iterator[Segmentation]:
-        devices = self._mesh.size
-        num_rows = -(-request.batch_size // devices) * devices
+        num_rows = self._programs.rows_for(request.batch_size)
         rows: list[tuple[_Picture, int]] = []
         waiting: collections.deque[_Picture] = collections.deque()
 
@@ -286,7 +246,7 @@ class Segmenter:
         square = transforms.pad_to_square(transforms.resize_image(rgb, size), self.model.image_size)
         return _Picture(name, rgb, square, size, transforms.image_id(name))
 
-    def _draw(self, rows: list[tuple[_Picture, int]], num_rows: int, request: _Request) -> None:
+    def _draw(self, rows: list[tuple[_Picture, int]], num_rows: int, request: Request) -> None:
         """Draws up to `num_rows` rows and hands each picture its maps."""
         filled = rows + rows[-1:] * (num_rows - len(rows))
         batch = {
@@ -295,98 +255,14 @@ class Segmenter:
             "image_id": np.array([picture.image_id for picture, _ in filled], np.uint32),
             "sample": np.array([sample for _, sample in filled], np.uint32),
         }
-        arguments = (
-            self._params,
-            jax.device_put(batch, mesh_lib.batch_sharding(self._mesh)),
-            *jax.device_put(
-                (jax.random.key(request.seed), np.float32(request.guidance_weight)),
-                mesh_lib.replicated(self._mesh),
-            ),
+        codes, certainty = self._programs.draw(
+            batch,
+            num_steps=request.num_steps,
+            guidance_weight=request.guidance_weight,
+            seed=request.seed,
         )
-        try:
-            program = self._program(num_rows, request, arguments)
-            codes, certainty = jax.device_get(program(*arguments))
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            raise InputError(
-                f"batch_size={num_rows}: the device has not enough memory to draw as many maps at "
-                "once; lower it"
-            ) from None
-        if not np.isfinite(certainty[: len(rows)]).all():
-            raise InputError(
-                "the model's parameters are not finite, so it draws nothing; use an earlier "
-                "checkpoint"
-            )
         for i, (picture, _) in enumerate(rows):
             height, width = picture.size
             # Copies: a view would keep the whole batch alive.
             picture.codes.append(codes[i, :height, :width].copy())
             picture.certainty.append(certainty[i, :height, :width].copy())
-
-    def _program(
-        self, num_rows: int, request: _Request, arguments: tuple[Any, ...]
-    ) -> Callable[..., Any]:
-        guided = request.guidance_weight != 0
-        key = (num_rows, request.num_steps, guided)
-        if key not in self._programs:
-            draw = functools.partial(
-                _draw_rows,
-                model=self.model,
-                num_steps=request.num_steps,
-                guided=guided,
-                settings=self._settings,
-            )
-            lowered = jax.jit(draw, out_shardings=mesh_lib.batch_sharding(self._mesh)).lower(
-                *arguments
-            )
-            with compilation_cache.when_slow(self.on_compile):
-                self._programs[key] = lowered.compile()
-        return self._programs[key]
-
-
-def _draw_rows(
-    params: Params,
-    batch: dict[str, jax.Array],
-    key: jax.Array,
-    guidance_weight: jax.Array,
-    *,
-    model: Model,
-    num_steps: int,
-    guided: bool,
-    settings: dict[str, Any],
-) -> tuple[jax.Array, jax.Array]:
-    """One map a row: codes int32 [B, S, S], certainty float32 [B, S, S]."""
-
-    def row_key(image_id: jax.Array, sample: jax.Array) -> jax.Array:
-        return jax.random.fold_in(jax.random.fold_in(key, image_id), sample)
-
-    drawn = model.sample(
-        params,
-        batch["image"],
-        batch["size"],
-        jax.vmap(row_key)(batch["image_id"], batch["sample"]),
-        num_steps=num_steps,
-        guidance_weight=guidance_weight if guided else None,
-        **settings,
-    )
-    return drawn.codes, drawn.certainty
-
-
-def _sampler_settings(sampling: dict[str, Any]) -> dict[str, Any]:
-    settings = {name: sampling[name] for name in _SAMPLER_SETTINGS if name in sampling}
-    for name, value in settings.items():
-        known = _SAMPLER_SETTINGS[name]
-        if known is not None and value not in known:
-            raise InputError(f"config.sampling.{name} is {value!r}; use {' or '.join(known)}")
-    return settings
-
-
-def _check_integer(name: str, value: Any, low: int, high: int | None = None) -> None:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name} is {value!r}; give an integer") from None
-    if number < low or (high is not None and number > high):
-        bounds = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise InputError(f"{name} is {value}; it must be {bounds}")

@@ -18,7 +18,7 @@ assert jax.local_device_count() == 8
 segmenter = Segmenter.from_checkpoint(sys.argv[1])
 images = [tiny.picture(40, 60), tiny.picture(17, 9, seed=1), tiny.picture(33, 33, seed=2)]
 results = segmenter.segment_batch(images, 4, 2, batch_size=6)
-assert list(segmenter._programs) == [(8, 2, True)]
+assert list(segmenter._programs.compiled) == [(8, 2, True)]
 np.savez(sys.argv[2], *[result.codes for result in results])
 """
 

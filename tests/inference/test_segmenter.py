@@ -7,6 +7,7 @@ from PIL import Image
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.data import transforms
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation import drawing
 from bitdiff_jax.inference import Segmenter
 from tests.inference import tiny
 
@@ -107,9 +108,9 @@ def test_grey_and_opaque_alpha_are_as_rgb(segmenter, images):
 
 
 def test_guidance_weights_share_a_program_and_0_needs_none(segmenter, images, batch):
-    before = len(segmenter._programs)
+    before = len(segmenter._programs.compiled)
     strong = segmenter(images[0], **DRAW, guidance_weight=3.0)
-    assert len(segmenter._programs) == before
+    assert len(segmenter._programs.compiled) == before
     assert (strong.codes != batch[0].codes).any()
     plain = segmenter(images[0], **DRAW, guidance_weight=0.0)
     weak = segmenter(images[0], **DRAW, guidance_weight=1e-9)
@@ -117,12 +118,12 @@ def test_guidance_weights_share_a_program_and_0_needs_none(segmenter, images, ba
 
 
 def test_pictures_of_all_sizes_share_a_program(segmenter, images, batch):
-    before = dict(segmenter._programs)
+    before = dict(segmenter._programs.compiled)
     results = segmenter.stream(
         ((str(i), image) for i, image in enumerate(images)), 4, 2, batch_size=4
     )
     assert [result.shape for result in results] == SHAPES
-    assert segmenter._programs == before
+    assert segmenter._programs.compiled == before
 
 
 def test_a_checkpoint_says_where_it_comes_from(segmenter):
@@ -183,9 +184,9 @@ def test_wrong_pictures_and_names_are_refused(segmenter, images, tmp_path):
 
 
 def test_parameters_that_are_not_finite_are_told(segmenter, images):
-    broken = Segmenter(segmenter.model, tiny.random_params(segmenter.model))
-    broken._programs = segmenter._programs
-    broken._params = jax.tree.map(lambda leaf: leaf * jnp.nan, broken._params)
+    params = jax.tree.map(lambda leaf: leaf * np.nan, tiny.random_params(segmenter.model))
+    broken = Segmenter(segmenter.model, params)
+    broken._programs.compiled = segmenter._programs.compiled
     with pytest.raises(InputError, match="not finite"):
         broken(images[0], **DRAW)
 
@@ -194,17 +195,29 @@ def test_too_little_memory_is_told(segmenter, images, monkeypatch):
     def exhausted(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating 9 bytes")
 
-    monkeypatch.setitem(segmenter._programs, (4, 2, True), exhausted)
+    monkeypatch.setitem(segmenter._programs.compiled, (4, 2, True), exhausted)
     with pytest.raises(InputError, match=r"batch_size=4.*lower it") as error:
         segmenter(images[0], **DRAW)
     assert "\n" not in str(error.value)
 
 
-def test_sampler_settings_come_from_the_config():
-    model = model_lib.from_config(tiny.tiny_config())
-    params = tiny.random_params(model)
-    sampling = tiny.tiny_config().sampling
-    assert Segmenter(model, params, sampling=sampling)._settings["method"] == "ddpm"
-    for name in ("method", "variance"):
-        with pytest.raises(InputError, match=f"config.sampling.{name} is 'best'"):
-            Segmenter(model, params, sampling={name: "best"})
+def test_sampler_settings_come_from_the_config(tmp_path):
+    config = tiny.tiny_config()
+    config.sampling.method = "best"
+    tiny.save_checkpoint(tmp_path, config)
+    with pytest.raises(InputError, match=r"config.sampling.method is 'best'"):
+        Segmenter.from_checkpoint(tmp_path)
+    model = model_lib.from_config(config)
+    with pytest.raises(InputError, match=r"config.sampling.variance is 'best'"):
+        Segmenter(model, tiny.random_params(model), sampling={"variance": "best"})
+
+
+def test_the_evaluation_draws_the_same_maps(segmenter, images):
+    labels = np.zeros(SHAPES[1], np.int32)
+    source = [{"name": "cat", "image": images[1], "labels": (labels,)}]
+    params = tiny.random_params(segmenter.model)
+    (drawn,) = drawing.draw(
+        segmenter.model, params, source, batch_size=4, num_samples=4, num_steps=2, seed=3
+    )
+    want = segmenter(images[1], **DRAW, name="cat", seed=3)
+    np.testing.assert_array_equal(drawn.codes, want.codes)

@@ -1,6 +1,9 @@
 """A checkpoint of a tiny network with random parameters, made without training or compiling."""
 
+import atexit
+import functools
 import pathlib
+import tempfile
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +12,7 @@ import numpy as np
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.checkpoint import Checkpoints, describe
+from bitdiff_jax.inference import Segmenter
 
 STEP = 7
 TRAINED_ON = "drawn scenes"
@@ -54,6 +58,15 @@ def save_checkpoint(workdir, config=None, trained_on=TRAINED_ON, edit_about=None
     with Checkpoints(workdir) as checkpoints:
         checkpoints.save(STEP, state, about)
     return pathlib.Path(workdir)
+
+
+@functools.cache
+def shared():
+    """(workdir, segmenter), one for all tests of the process: they share its compiled programs."""
+    folder = tempfile.TemporaryDirectory(prefix="bitdiff_tiny_")
+    atexit.register(folder.cleanup)
+    workdir = save_checkpoint(folder.name)
+    return workdir, Segmenter.from_checkpoint(workdir)
 
 
 def picture(height, width, seed=0):

@@ -152,8 +152,15 @@ def test_bfloat16_is_close_and_returns_float32():
     assert out.dtype == np.float32
     assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(case(dtype="bfloat16")[1]))
     exact = run()
-    np.testing.assert_allclose(out, exact, atol=0.2)
+    np.testing.assert_allclose(out, exact, atol=0.1)
     assert np.corrcoef(out.ravel(), exact.ravel())[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_gradients_of_bfloat16_are_float32(remat):
+    net, params, x, time = case(dtype="bfloat16", remat=remat)
+    gradients = jax.eval_shape(jax.grad(lambda p: net.apply(p, x, time).mean()), params)
+    assert {a.dtype for a in jax.tree.leaves(gradients)} == {np.dtype("float32")}
 
 
 def test_remat_gives_the_same_gradients():

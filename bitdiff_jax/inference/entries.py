@@ -1,0 +1,111 @@
+"""Which pictures a command line names, under which names their results go, and where to."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from etils import epath
+
+from bitdiff_jax.data import images
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference.pictures import name_of
+
+# Of each picture: IDENTITY_KIND.png.
+KINDS = ("labels", "overlay", "agreement")
+
+
+class Entry(NamedTuple):
+    """A picture to segment."""
+
+    file: str  # as given
+    identity: str  # with which the names of its results begin
+
+
+def list_entries(arguments: Sequence[str]) -> list[Entry]:
+    """The pictures named by files and folders, each file once, each with an identity of its own.
+
+    A folder stands for the picture files in it, by name, not for those in folders below. An
+    identity is the file's stem; of the second with the same stem, STEM-2.
+
+    Raises:
+        InputError: a folder without pictures, or one that cannot be listed. Files are not opened:
+            whether they can be read is told when they are.
+    """
+    files: dict[str, str] = {}
+    for argument in arguments:
+        for file in _expand(argument):
+            files.setdefault(os.path.realpath(file), file)
+    entries: list[Entry] = []
+    taken: set[str] = set()
+    for file in files.values():
+        stem = identity = name_of(file)
+        number = 1
+        # Some file systems do not tell upper from lower case.
+        while identity.casefold() in taken:
+            number += 1
+            identity = f"{stem}-{number}"
+        taken.add(identity.casefold())
+        entries.append(Entry(file, identity))
+    return entries
+
+
+def _expand(argument: str) -> list[str]:
+    path = epath.Path(argument)
+    try:
+        if not path.is_dir():
+            return [argument]
+        found = sorted(
+            os.fspath(file)
+            for file in path.iterdir()
+            if file.suffix.lower() in images.IMAGE_SUFFIXES and not file.name.startswith(".")
+        )
+    except OSError as error:
+        raise InputError(
+            f"{argument}: cannot be listed ({_reason(error)}); check its permissions"
+        ) from None
+    if not found:
+        endings = " ".join(sorted(images.IMAGE_SUFFIXES))
+        raise InputError(f"{argument}: the folder holds no pictures; known endings are {endings}")
+    return found
+
+
+def make_folder(out: str, arguments: Sequence[str], entries: Sequence[Entry]) -> epath.Path:
+    """Makes the folder for the results, once it is clear that they harm no picture.
+
+    Args:
+        out: where to.
+        arguments: what `list_entries` was given.
+        entries: what it returned.
+
+    Raises:
+        InputError: `out` is one of the folders of pictures, a result would overwrite a picture, or
+            the folder cannot be made.
+    """
+    here = os.path.realpath(out)
+    if any(os.path.isdir(each) and os.path.realpath(each) == here for each in arguments):
+        raise InputError(
+            f"--out {out}: is the folder of the pictures themselves; name another one, or the "
+            "results would be pictures in the next run"
+        )
+    planned = {f"{entry.identity}_{kind}.png" for entry in entries for kind in KINDS}
+    for entry in entries:
+        folder, name = os.path.split(os.path.realpath(entry.file))
+        if folder == here and name in planned:
+            raise InputError(
+                f"--out {out}: a result would overwrite the picture {entry.file}; "
+                "name another folder"
+            )
+    folder = epath.Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"--out {out}: is a file or inside one; name a folder") from None
+    except OSError as error:
+        raise InputError(
+            f"--out {out}: cannot be made ({_reason(error)}); name another folder"
+        ) from None
+    return folder
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -1,0 +1,256 @@
+import csv
+import errno
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from etils import epath
+from PIL import Image
+
+from bitdiff_jax.cli import main as cli
+from bitdiff_jax.data import images
+from bitdiff_jax.inference import Segmenter
+from tests.inference import tiny
+
+
+@pytest.fixture(scope="module")
+def workdir():
+    return tiny.shared()[0]
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return tiny.shared()[1]
+
+
+@pytest.fixture
+def run(workdir, segmenter, monkeypatch, tmp_path):
+    """Runs the command with a segmenter that has compiled its program already."""
+    monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
+    monkeypatch.setattr(Segmenter, "from_checkpoint", lambda *_, **__: segmenter)
+
+    def run(*arguments, out=tmp_path / "out"):
+        options = [f"--checkpoint={workdir}", f"--out={out}", "--num_steps=2", "--batch_size=4"]
+        return cli.main(["segment", *map(str, arguments), *options])
+
+    return run
+
+
+def save(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+    return path
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def table(out):
+    with open(out / "regions.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def error_line(capsys, *parts):
+    """The one line on stderr."""
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bitdiff segment: error: ")
+    for part in parts:
+        assert part in line
+    return line
+
+
+def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
+    folder, out = tmp_path / "pictures", tmp_path / "deep" / "out"
+    save(folder / "cat.png", tiny.picture(40, 60))
+    save(folder / "dog.JPG", tiny.picture(25, 20, seed=1))
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".hidden.png").write_text("no picture either")
+    arguments = [str(folder), f"--checkpoint={workdir}", f"--out={out}", "--num_steps=2"]
+    assert cli.main(["segment", *arguments, "--batch_size=4", "--seed=5"]) == 0
+
+    names = [f"{i}_{k}.png" for i in ("cat", "dog") for k in ("agreement", "labels", "overlay")]
+    assert files(out) == [*names, "regions.csv"]
+    rows = table(out)
+    for name, path in (("cat", folder / "cat.png"), ("dog", folder / "dog.JPG")):
+        want = segmenter(path, num_samples=4, num_steps=2, seed=5)
+        np.testing.assert_array_equal(
+            images.read_labels(out / f"{name}_labels.png"), want.label_map()
+        )
+        agreement = np.asarray(Image.open(out / f"{name}_agreement.png"))
+        np.testing.assert_allclose(agreement / 255, want.agreement, atol=0.002)
+        assert images.read_image(out / f"{name}_overlay.png").shape == want.image.shape
+        mine = [row for row in rows if row["image"] == name]
+        assert [int(row["area"]) for row in mine] == [region.area for region in want.regions()]
+        assert {row["file"] for row in mine} == {str(path)}
+
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    for part in ("seed 5", "60x40, drawn at 16x11", "20x25, drawn at 13x16", tiny.TRAINED_ON):
+        assert part in captured.out
+    assert captured.out.count("compiling the program") <= 1
+
+
+def test_compiling_is_said_once_it_takes_long(workdir, segmenter, tmp_path, capsys, monkeypatch):
+    def from_checkpoint(path, *, on_compile):
+        assert path == "somewhere"
+        on_compile()
+        return segmenter
+
+    monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
+    monkeypatch.setattr(Segmenter, "from_checkpoint", from_checkpoint)
+    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+    arguments = [str(picture), "--checkpoint=somewhere", f"--out={tmp_path}", "--num_steps=2"]
+    assert cli.main(["segment", *arguments]) == 0
+    assert capsys.readouterr().out.count("compiling the program") == 1
+
+
+def test_broken_pictures_are_named_and_the_others_done(run, tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    save(folder / "a.png", tiny.picture(20, 20))
+    whole = save(folder / "c.png", tiny.picture(20, 20)).read_bytes()
+    (folder / "b.png").write_bytes(whole[:200])
+    (folder / "d.png").write_text("not a picture")
+    (folder / "e.png").write_bytes(b"")
+    assert run(folder, tmp_path / "missing.png") == 1
+    *lines, count = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and all(line.startswith("bitdiff segment: error: ") for line in lines)
+    for name, line in zip(("b.png", "d.png", "e.png", "missing.png"), lines, strict=True):
+        assert name in line
+    assert count == "bitdiff segment: 4 of 6 picture(s) left out, see above"
+    assert {row["image"] for row in table(tmp_path / "out")} == {"a", "c"}
+    assert len(files(tmp_path / "out")) == 7
+    # A picture's maps do not depend on who else was there.
+    want = images.read_labels(tmp_path / "out" / "c_labels.png")
+    assert run(folder / "c.png", out=tmp_path / "alone") == 0
+    np.testing.assert_array_equal(images.read_labels(tmp_path / "alone" / "c_labels.png"), want)
+
+
+def test_nothing_but_broken_pictures(run, tmp_path, capsys):
+    (tmp_path / "a.png").write_text("not a picture")
+    assert run(tmp_path / "a.png") == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert files(tmp_path / "out") == []
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(run, tmp_path):
+    shapes = {"a.png": (9, 9), "a.bmp": (9, 10), "sub/A.png": (9, 11), "a-2.png": (9, 12)}
+    paths = [save(tmp_path / "in" / n, tiny.picture(*shape)) for n, shape in shapes.items()]
+    assert run(*paths, paths[0], tmp_path / "in" / "sub" / ".." / "a.png") == 0
+    out = tmp_path / "out"
+    widths = {path.name: images.read_labels(path).shape[1] for path in out.glob("*_labels.png")}
+    assert sorted(widths.values()) == [9, 10, 11, 12]
+    assert len({name.casefold() for name in widths}) == 4
+    assert {row["file"] for row in table(out)} == {str(path) for path in paths}
+
+
+def test_one_sample_has_no_agreement(run, tmp_path, capsys):
+    paths = [save(tmp_path / f"{i}.png", tiny.picture(20, 20)) for i in range(4)]
+    assert run(*paths, "--num_samples=1") == 0
+    names = [f"{i}_{kind}.png" for i in range(4) for kind in ("labels", "overlay")]
+    assert files(tmp_path / "out") == [*names, "regions.csv"]
+    assert {row["agreement"] for row in table(tmp_path / "out")} == {""}
+    assert "agreement" not in capsys.readouterr().out.replace(str(tmp_path), "")
+
+
+def test_odd_pictures_come_out_at_their_own_size(run, tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    save(folder / "pixel.png", tiny.picture(1, 1))
+    save(folder / "line.png", tiny.picture(1, 3000))
+    save(folder / "grey.png", tiny.picture(7, 9)[..., 0])
+    save(folder / "deep.png", rng.integers(0, 65_536, (7, 9)).astype(np.uint16))
+    save(folder / "alpha.png", rng.integers(0, 256, (7, 9, 4), np.uint8))
+    Image.fromarray(tiny.picture(7, 9)).convert("P").save(folder / "palette.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(tiny.picture(7, 9)).save(folder / "turned.jpg", exif=turned)
+    assert run(folder) == 0
+    shapes = {"pixel": (1, 1), "line": (1, 3000), "turned": (9, 7)}
+    for path in folder.iterdir():
+        labels = images.read_labels(tmp_path / "out" / f"{path.stem}_labels.png")
+        assert labels.shape == shapes.get(path.stem, (7, 9))
+        np.testing.assert_array_equal(np.unique(labels), np.arange(1, labels.max() + 1))
+
+
+def test_a_decompression_bomb_is_left_out(run, tmp_path, capsys):
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    assert run(tmp_path / "bomb.png") == 1
+    assert "bomb.png" in capsys.readouterr().err.splitlines()[0]
+
+
+def test_an_empty_folder_is_refused(run, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert run(tmp_path / "empty") == 2
+    error_line(capsys, "empty", "no pictures", ".png")
+
+
+def test_places_that_cannot_be_written_are_refused(run, tmp_path, capsys):
+    picture = save(tmp_path / "in" / "a.png", tiny.picture(9, 9))
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        assert run(picture, out=out) == 2
+        error_line(capsys, "--out", str(out), "folder")
+    assert run(tmp_path / "in", out=tmp_path / "in") == 2
+    error_line(capsys, "--out", str(tmp_path / "in"))
+    labels = save(tmp_path / "in" / "a_labels.png", tiny.picture(9, 9))
+    before = labels.read_bytes()
+    assert run(picture, labels, out=tmp_path / "in") == 2
+    error_line(capsys, "overwrite", "a_labels.png")
+    assert labels.read_bytes() == before
+
+
+def test_results_may_lie_beside_a_picture(run, tmp_path):
+    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+    assert run(picture, out=tmp_path) == 0
+    assert "a_labels.png" in files(tmp_path)
+
+
+def test_a_full_disk_ends_it_in_one_line(run, tmp_path, capsys, monkeypatch):
+    local = type(epath.Path(tmp_path))
+    write = local.write_bytes
+
+    def write_half(path, data):
+        write(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+    monkeypatch.setattr(local, "write_bytes", write_half)
+    assert run(picture) == 2
+    error_line(capsys, "a_labels.png", "No space left on device", "free space")
+    assert files(tmp_path / "out") == []
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
+    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+    arguments = [str(picture), f"--checkpoint={tmp_path / 'none'}", f"--out={tmp_path / 'out'}"]
+    assert cli.main(["segment", *arguments]) == 2
+    error_line(capsys, "checkpoint", str(tmp_path / "none"), "--workdir")
+
+
+@pytest.mark.parametrize(
+    "bad", ["--num_samples=0", "--num_steps=0", "--seed=-1", "--guidance_weight=nan"]
+)
+def test_numbers_out_of_their_range_are_refused(run, tmp_path, capsys, bad):
+    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+    assert cli.main(["segment", str(picture), "--checkpoint=x", f"--out={tmp_path}", bad]) == 2
+    name, value = bad.removeprefix("--").split("=")
+    error_line(capsys, f"{name} is {value}")
+
+
+def test_help_names_the_results(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["segment", "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for part in ("ID_labels.png", "regions.csv", "--num_samples", "--checkpoint"):
+        assert part in out
