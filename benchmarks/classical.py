@@ -7,8 +7,8 @@ as the model's are: adjusted Rand index, and IoU after Hungarian matching.
     python benchmarks/classical.py --size 32 --json classical.json
     python benchmarks/classical.py --folder DIR --split val --size 128 --tune 40
 
-Needs the extra `baselines` (scikit-image, scikit-learn). On one core: 5 minutes at 32 pixels with
-the default 200 and 500 scenes, 20 at 64.
+Needs the extra `baselines` (scikit-image, scikit-learn). On one core: 2 minutes at 32 pixels with
+the default 200 and 500 scenes, 5 at 64.
 """
 
 import argparse

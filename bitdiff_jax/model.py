@@ -21,6 +21,9 @@ from bitdiff_jax.nets.unet import UNet
 Params = Any
 IMAGE_CHANNELS = 3
 
+_SCHEDULE = schedules.cosine()
+_ENCODING = BitEncoding(6)
+
 
 @dataclasses.dataclass(frozen=True)
 class Palette:
@@ -95,8 +98,8 @@ class Model:
 
     net: UNet
     image_size: int
-    schedule: schedules.Schedule = schedules.cosine()
-    encoding: BitEncoding = BitEncoding(6)
+    schedule: schedules.Schedule = _SCHEDULE
+    encoding: BitEncoding = _ENCODING
     palette: Palette = Palette()
     objective: Objective = Objective()
     prediction: parameterization.Prediction = "x"

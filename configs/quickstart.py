@@ -1,6 +1,6 @@
 """Procedural scenes at 32 x 32: the whole way in a few minutes on two CPU cores.
 
-    bitdiff train --config quickstart --workdir quickstart/run
+bitdiff train --config quickstart --workdir quickstart/run
 """
 
 import ml_collections

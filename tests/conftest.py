@@ -2,6 +2,18 @@
 
 import os
 import pathlib
+import tempfile
+
+# Before jax is imported. Tests compile many small programs and run each a few times: compile
+# quickly rather than well, and share programs between test processes.
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true"
+)
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "bitdiff_jax_tests")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import numpy as np
 import pytest

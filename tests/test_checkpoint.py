@@ -56,7 +56,9 @@ def test_other_shapes_are_refused(saved):
     other["params"]["a"]["kernel"] = jnp.zeros((2, 4))
     checkpoints, _ = open_for_reading(saved)
     with checkpoints:
-        with pytest.raises(InputError, match=r"params/a/kernel has shape \(2, 3\) there and \(2, 4\)"):
+        with pytest.raises(
+            InputError, match=r"params/a/kernel has shape \(2, 3\) there and \(2, 4\)"
+        ):
             checkpoints.restore(3, abstract(other))
         with pytest.raises(InputError, match=r"a/kernel has shape"):
             checkpoints.restore_part(3, "params", abstract(other)["params"])
@@ -88,7 +90,9 @@ def test_a_full_disk_is_named_and_loses_nothing(saved, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints._manager, "save", full)
-    with pytest.raises(InputError, match=r"No space left on device; free some space and run the same"):
+    with pytest.raises(
+        InputError, match=r"No space left on device; free some space and run the same"
+    ):
         checkpoints.save(4, float32(STATE), {})
     checkpoints.__exit__()
     checkpoints, step = open_for_reading(saved)

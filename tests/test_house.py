@@ -16,7 +16,17 @@ ORDER = (
     "checkpoint", "writers", "inference", "evaluation", "training", "cli", "__main__",
 )  # fmt: skip
 GROUND_FLOOR = ("diffusion", "encoding", "metrics")
-HEAVY = ("flax", "grain", "orbax", "tensorflow_datasets", "scipy", "matplotlib", "PIL", "optax", "clu")
+HEAVY = (
+    "flax",
+    "grain",
+    "orbax",
+    "tensorflow_datasets",
+    "scipy",
+    "matplotlib",
+    "PIL",
+    "optax",
+    "clu",
+)
 
 
 def room_of(path: pathlib.Path) -> str:

@@ -64,7 +64,9 @@ def test_x0_does_not_tell_where_pixels_are_ignored():
     shown = np.asarray(model.encoding.decode(target.x0))
     for i in range(3):
         assert (np.abs(target.x0)[i][valid[i]] == 1).all()
-        assert set(shown[i][valid[i]]) <= set(np.asarray(target.codes)[i][np.asarray(target.codes)[i] >= 0])
+        assert set(shown[i][valid[i]]) <= set(
+            np.asarray(target.codes)[i][np.asarray(target.codes)[i] >= 0]
+        )
     np.testing.assert_array_equal(target.loss_mask, (labels >= 0) & valid)
 
 
@@ -98,7 +100,9 @@ def test_padding_neither_reaches_the_loss_nor_the_gradients():
         "labels": np.where(valid, batch["labels"], 3),
     }
     f = jax.jit(jax.value_and_grad(lambda p, b: model.loss(p, b, jax.random.key(0))[0]))
-    for a, b in zip(jax.tree.leaves(f(params, batch)), jax.tree.leaves(f(params, other)), strict=True):
+    for a, b in zip(
+        jax.tree.leaves(f(params, batch)), jax.tree.leaves(f(params, other)), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
 
 

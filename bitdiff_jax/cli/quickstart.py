@@ -33,6 +33,7 @@ def main(argv: list[str]) -> int:
         f"--checkpoint={run}",
         f"--data={_TEST_SCENES}",
         f"--num_images={args.num_images}",
+        "--score_size=0",
         f"--out={out / 'evaluation'}",
     )
     scenes = _write_scenes(out / "scenes", run)

@@ -87,6 +87,26 @@ def _nearest(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return labels[rows[:, None], columns]
 
 
+def at_centres(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Brings an array to another shape: each pixel takes that in which its centre lies.
+
+    Unlike 'nearest' as released, which reads floor(i * source / target), it does not shift what it
+    shrinks by half a pixel of the source; from a smaller array to a larger one no value is lost.
+
+    Args:
+      array: [..., h, w].
+      shape: (h', w').
+
+    Returns:
+      [..., h', w'] of the same dtype.
+    """
+    rows, columns = (
+        (2 * np.arange(target) + 1) * source // (2 * target)
+        for target, source in zip(shape, array.shape[-2:], strict=True)
+    )
+    return array[..., rows[:, None], columns]
+
+
 def _reduce_rows(ufunc: np.ufunc, labels: np.ndarray, target: int) -> np.ndarray:
     source = labels.shape[0]
     first = np.arange(target) * source // target

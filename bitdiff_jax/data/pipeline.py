@@ -19,6 +19,9 @@ import numpy as np
 from bitdiff_jax.data import transforms
 from bitdiff_jax.errors import InputError
 
+# A length for what has no end, small enough for grain's arithmetic on lengths.
+_ENDLESS = 2**48
+
 Example = dict[str, np.ndarray]
 Augment = Callable[
     [np.ndarray, np.ndarray, np.random.Generator, int], tuple[np.ndarray, np.ndarray]
@@ -164,7 +167,7 @@ def train_dataset(
     shares = [weights[name] / total for name in names]
     mixed = grain.MapDataset.mix(shuffled, shares) if len(names) > 1 else shuffled[0]
     transform = _TrainExample(size, augment, label_padding, label_method)
-    examples = mixed.seed(seed).random_map(transform)
+    examples = mixed[:_ENDLESS].seed(seed).random_map(transform)
     # Blocks of consecutive rows, as a batch that is sharded over processes lies in memory: the
     # noise of row i then falls on the same picture on any number of processes.
     batches = examples.batch(batch_size // process_count)[process_index::process_count]

@@ -60,19 +60,16 @@ class Schedule:
 
     def gamma(self, t: ArrayLike) -> jax.Array:
         """Share of signal, alpha^2, in (0, 1)."""
-        t = _as_float(t)
-        top, bottom = _sigmoid(self.logsnr_max), _sigmoid(self.logsnr_min)
-        start, end = self._scaled_ends()
-        fall = (top - bottom) / (start[0] - end[0])
-        return fall * (self._scaled(t)[0] - end[0]) + bottom
+        _, end = self._scaled_ends()
+        # Not below 0: the difference of two roundings may be, and the rest is as small as they are.
+        above_end = jnp.maximum(self._scaled(_as_float(t))[0] - end[0], 0)
+        return self._stretch * above_end + _sigmoid(self.logsnr_min)
 
     def one_minus_gamma(self, t: ArrayLike) -> jax.Array:
         """Share of noise, sigma^2, in (0, 1); accurate where gamma rounds to 1."""
-        t = _as_float(t)
-        top, bottom = _sigmoid(self.logsnr_max), _sigmoid(self.logsnr_min)
-        start, end = self._scaled_ends()
-        rise = (top - bottom) / (start[0] - end[0])
-        return rise * (self._scaled(t)[1] - start[1]) + _sigmoid(-self.logsnr_max)
+        start, _ = self._scaled_ends()
+        above_start = jnp.maximum(self._scaled(_as_float(t))[1] - start[1], 0)
+        return self._stretch * above_start + _sigmoid(-self.logsnr_max)
 
     def alpha(self, t: ArrayLike) -> jax.Array:
         """Factor of the data in x_t."""
@@ -89,15 +86,28 @@ class Schedule:
     def dlogsnr_dt(self, t: ArrayLike) -> jax.Array:
         """Slope of logsnr; never positive. Zero at the ends of the cosine schedule."""
         t = _as_float(t)
-        # d(1 - gamma) loses digits at t = 1, d(gamma) does not: differentiate that one alone.
-        _, dgamma_dt = jax.jvp(self.gamma, (t,), (jnp.ones_like(t),))
-        return dgamma_dt / (self.gamma(t) * self.one_minus_gamma(t))
+        gamma, gamma_slope = jax.jvp(self.base_gamma, (t,), (jnp.ones_like(t),))
+        rest, rest_slope = jax.jvp(self.base_one_minus_gamma, (t,), (jnp.ones_like(t),))
+        # Of the two slopes, equal but for the sign, that of the smaller one has the digits.
+        slope = jnp.where(gamma < rest, gamma_slope, -rest_slope)
+        # d(gamma_b) = b^2 d(gamma) / total^2: no difference of terms, unlike d(1 - gamma_b).
+        squared = self._scale**2
+        slope = self._stretch * squared * slope / jnp.square(squared * gamma + rest)
+        return slope / (self.gamma(t) * self.one_minus_gamma(t))
+
+    @property
+    def _scale(self) -> float:
+        return float(np.float32(self.input_scale))
+
+    @property
+    def _stretch(self) -> float:
+        """Slope of the affine map that brings the scaled gamma to the limits."""
+        start, end = self._scaled_ends()
+        return (_sigmoid(self.logsnr_max) - _sigmoid(self.logsnr_min)) / (start[0] - end[0])
 
     def _scaled(self, t: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(gamma, 1 - gamma) of the input-scaled base, before the limits."""
-        return _scale(
-            self.base_gamma(t), self.base_one_minus_gamma(t), float(np.float32(self.input_scale))
-        )
+        return _scale(self.base_gamma(t), self.base_one_minus_gamma(t), self._scale)
 
     def _scaled_ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """`_scaled` at t = 0 and t = 1, as constants in float64."""

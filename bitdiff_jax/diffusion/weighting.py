@@ -10,7 +10,7 @@ from bitdiff_jax.diffusion.schedules import Schedule
 def sigmoid(
     schedule: Schedule, t: ArrayLike, bias: float = -4.0, decoupled: bool = True
 ) -> jax.Array:
-    """sigmoid(logsnr - bias), the paper's weight (Sec. 3; VDM++, arXiv 2303.00848).
+    """The paper's weight: a sigmoid of logsnr - bias (Sec. 3; VDM++, arXiv 2303.00848).
 
     Decoupled, it is multiplied by -dlogsnr/dt: the expected loss becomes an integral over logsnr
     that no longer depends on the schedule (softplus(24) - softplus(-16) = 24.0 for the default).

@@ -38,8 +38,10 @@ def score(
 ) -> Row:
     """Scores the maps drawn for one picture.
 
-    Maps and truths are brought to the same shape with nearest neighbours. Counted with numpy on
-    the host, so pictures of ever new shapes compile nothing.
+    Maps and truths are brought to the same shape, each pixel taking the one at its centre: the
+    released code's nearest neighbour shifts the truth by half a pixel of its own, which costs a
+    perfect answer .06 ARI on photos of 481 pixels. Counted with numpy on the host, so pictures
+    of ever new shapes compile nothing.
 
     Args:
         name: of the picture.
@@ -94,7 +96,7 @@ def score(
 
 def _at(shape: tuple[int, int], ids: np.ndarray) -> np.ndarray:
     """The map at another shape, with ids renumbered to 0..n-1."""
-    return labelmaps.compact(labelmaps.resize_labels(np.asarray(ids), shape, "nearest"))[0]
+    return labelmaps.compact(labelmaps.at_centres(np.asarray(ids), shape))[0]
 
 
 def _contingency(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:

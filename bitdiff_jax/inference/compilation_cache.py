@@ -49,9 +49,7 @@ def enable() -> pathlib.Path | None:
 
 
 @contextlib.contextmanager
-def when_slow(
-    notice: Callable[[], None] | None, seconds: float = SLOW_SECONDS
-) -> Iterator[None]:
+def when_slow(notice: Callable[[], None] | None, seconds: float = SLOW_SECONDS) -> Iterator[None]:
     """Calls `notice` once, from another thread, if the block takes longer than `seconds`.
 
     Whether a program will come from the cache cannot be asked beforehand; that it takes long shows

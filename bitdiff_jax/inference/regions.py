@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
+from bitdiff_jax.data import labelmaps
 from bitdiff_jax.errors import InputError
 
 
@@ -40,10 +41,11 @@ def number(codes: np.ndarray) -> np.ndarray:
     Returns:
         int32 [h, w], every id from 1 to n occurs.
     """
-    _, dense, areas = np.unique(codes, return_inverse=True, return_counts=True)
+    _, dense = labelmaps.renumber(codes)
+    areas = np.bincount(dense.ravel())
     ids = np.empty(len(areas), np.int32)
     ids[np.argsort(-areas, kind="stable")] = np.arange(1, len(areas) + 1)
-    return ids[dense.reshape(codes.shape)]
+    return ids[dense]
 
 
 def measure(

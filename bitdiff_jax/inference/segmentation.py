@@ -5,29 +5,10 @@ import functools
 
 import numpy as np
 
+from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import agreement as agreement_lib
 from bitdiff_jax.inference import regions as regions_lib
-
-
-def to_own_size(drawn: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Brings what was drawn at the network's size to a picture's own size.
-
-    Each pixel takes the value of the drawn pixel in which its centre lies. No values arise that
-    were not drawn; from a smaller map to a larger picture none is lost.
-
-    Args:
-        drawn: [..., h', w'], the valid rectangle only.
-        shape: (h, w) of the picture.
-
-    Returns:
-        [..., h, w] of the same dtype.
-    """
-    rows, columns = (
-        (2 * np.arange(own) + 1) * source // (2 * own)
-        for own, source in zip(shape, drawn.shape[-2:], strict=True)
-    )
-    return drawn[..., rows[:, None], columns]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,7 +16,8 @@ class Segmentation:
     """The label maps that were drawn for one picture, and what they say together.
 
     What is drawn has the network's resolution and is brought to the picture's own size when it is
-    asked for, see `to_own_size`: edges are no finer than `resolution` however large the picture.
+    asked for, see `data.labelmaps.at_centres`: edges are no finer
+    than `resolution` however large the picture.
 
     Attributes:
         image: uint8 [h, w, 3], the picture as RGB, upright.
@@ -83,7 +65,7 @@ class Segmentation:
         not the probability that the sample is right: a sample is usually sure of itself and the
         next one may differ. `agreement` compares samples.
         """
-        return to_own_size(self.certainty, self.shape)
+        return at_centres(self.certainty, self.shape)
 
     @functools.cached_property
     def agreement(self) -> np.ndarray | None:
@@ -92,7 +74,7 @@ class Segmentation:
         See `inference.agreement.agreement`; computed on the maps as drawn. None for one sample.
         """
         drawn = agreement_lib.agreement(self.codes)
-        return None if drawn is None else to_own_size(drawn, self.shape)
+        return None if drawn is None else at_centres(drawn, self.shape)
 
     @functools.cached_property
     def medoid(self) -> int:
@@ -110,7 +92,7 @@ class Segmentation:
         Raises:
             InputError: there is no such sample.
         """
-        return regions_lib.number(to_own_size(self.codes[self._index(sample)], self.shape))
+        return regions_lib.number(at_centres(self.codes[self._index(sample)], self.shape))
 
     def regions(self, sample: int | None = None) -> list[regions_lib.Region]:
         """The regions of `label_map(sample)`, measured; None is the medoid."""

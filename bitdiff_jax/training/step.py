@@ -56,7 +56,7 @@ def make_train_step(
             ema_params=optax.incremental_update(params, state.ema_params, 1 - decay),
             opt_state=opt_state,
         )
-        return new_state, {"loss": loss, "grad_norm": optax.global_norm(grads), **aux}
+        return new_state, {"loss": loss, "grad_norm": optax.tree.norm(grads), **aux}
 
     return jax.jit(
         train_step,

@@ -71,11 +71,11 @@ def test_pixels_without_a_prediction_are_one_region_as_in_metrics(rng):
     assert row.iou == pytest.approx(metrics.hungarian_iou(drawn, truth, num_labels=9))
 
 
-def test_maps_are_compared_at_the_score_size_with_nearest_neighbours(rng):
+def test_maps_are_compared_at_the_score_size_at_the_centres_of_pixels(rng):
     truth = blocks(rng, 96, 128)
     drawn = blocks(rng, 24, 32)
     row = score("a", drawn[None], (truth,), score_size=64)
-    at = np.repeat(np.repeat(drawn, 2, 0), 2, 1), truth[::2, ::2]
+    at = np.repeat(np.repeat(drawn, 2, 0), 2, 1), truth[1::2, 1::2]
     assert row.ari == pytest.approx(adjusted_rand_score(at[1].ravel(), at[0].ravel()))
     native = score("a", drawn[None], (truth,), score_size=0)
     large = np.repeat(np.repeat(drawn, 4, 0), 4, 1)

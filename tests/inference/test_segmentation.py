@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference.segmentation import Segmentation, to_own_size
+from bitdiff_jax.inference.segmentation import Segmentation
 
 sides = st.tuples(st.integers(1, 9), st.integers(1, 9))
 
@@ -24,7 +25,7 @@ def segmentation(codes, shape, seed=0):
 @given(sides, sides)
 def test_each_pixel_takes_the_drawn_pixel_under_its_centre(drawn_shape, shape):
     drawn = np.arange(np.prod(drawn_shape)).reshape(drawn_shape)
-    got = to_own_size(drawn, shape)
+    got = at_centres(drawn, shape)
     assert got.shape == shape and got.dtype == drawn.dtype
     for i, j in np.ndindex(*shape):
         row = int(np.floor((i + 0.5) / shape[0] * drawn_shape[0] + 1e-9))
@@ -36,14 +37,14 @@ def test_each_pixel_takes_the_drawn_pixel_under_its_centre(drawn_shape, shape):
 @given(sides, st.integers(0, 9), st.integers(0, 9))
 def test_nothing_that_was_drawn_is_lost_in_a_larger_picture(drawn_shape, more, wider):
     drawn = np.arange(np.prod(drawn_shape)).reshape(drawn_shape)
-    got = to_own_size(drawn, (drawn_shape[0] + more, drawn_shape[1] + wider))
+    got = at_centres(drawn, (drawn_shape[0] + more, drawn_shape[1] + wider))
     np.testing.assert_array_equal(np.unique(got), drawn.ravel())
 
 
 def test_whole_factors_repeat_and_leading_axes_stay():
     drawn = np.arange(12).reshape(2, 2, 3)
     want = drawn.repeat(4, axis=1).repeat(2, axis=2)
-    np.testing.assert_array_equal(to_own_size(drawn, (8, 6)), want)
+    np.testing.assert_array_equal(at_centres(drawn, (8, 6)), want)
 
 
 def test_there_is_no_shift_to_one_side():
@@ -51,7 +52,7 @@ def test_there_is_no_shift_to_one_side():
     drawn = np.arange(21 * 31).reshape(21, 31)
     shape = (54, 80)
     np.testing.assert_array_equal(
-        to_own_size(drawn[::-1, ::-1], shape), to_own_size(drawn, shape)[::-1, ::-1]
+        at_centres(drawn[::-1, ::-1], shape), at_centres(drawn, shape)[::-1, ::-1]
     )
 
 
