@@ -24,7 +24,9 @@ class Checkpoints:
     """The checkpoints of one run. Use as a context manager: leaving waits for pending writes."""
 
     def __init__(self, workdir: epath.PathLike, keep: int = 2, create: bool = True):
-        self.directory = epath.Path(workdir) / _SUBDIR
+        path = epath.Path(workdir).expanduser()
+        # Orbax refuses relative paths, and only when it writes; those with a scheme are absolute.
+        self.directory = (path if "://" in str(path) else path.absolute()) / _SUBDIR
         policies = ocp.checkpoint_managers
         with _clear_errors(self.directory, "write to"):
             self._manager = ocp.CheckpointManager(

@@ -44,6 +44,15 @@ def test_the_folder_of_checkpoints_may_be_named_itself(saved):
     assert step == 3
 
 
+def test_relative_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Checkpoints("runs/mine") as checkpoints:
+        checkpoints.save(1, float32(STATE), {})
+    checkpoints, step = open_for_reading("runs/mine")
+    checkpoints.__exit__()
+    assert step == 1
+
+
 def test_only_the_last_ones_are_kept(tmp_path):
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         for step in (1, 2, 3, 4):
