@@ -1,0 +1,57 @@
+"""The README promises only what runs."""
+
+import pathlib
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from bitdiff_jax import config as config_lib
+from bitdiff_jax.cli import evaluate, segment, train
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def commands():
+    text = README + (ROOT / "launch" / "README.md").read_text()
+    text = text.replace("\\\n", " ")
+    return re.findall(r"^    (bitdiff (?:train|evaluate|segment) .*)$", text, re.M)
+
+
+def test_the_schedule_in_ones_own_code():
+    assert len(list(filter(None, SNIPPETS[0].splitlines()))) == 5
+    names = {
+        "x0": jax.numpy.ones((4, 8, 8, 6)),
+        "key": jax.random.key(0),
+        "key_noise": jax.random.key(1),
+    }
+    exec(SNIPPETS[0], names)
+    assert names["x_t"].shape == (4, 8, 8, 6) and np.isfinite(names["x_t"]).all()
+
+
+def test_there_are_commands_to_check():
+    assert len(commands()) >= 5
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_parse(command):
+    argv = command.split("#")[0].split()[1:]
+    name, rest = argv[0], argv[1:]
+    if name == "train":
+        config = config_lib.load(rest[rest.index("--config") + 1])
+        train.override(config, [a for a in rest if a.startswith("--config.")])
+    else:
+        {"evaluate": evaluate, "segment": segment}[name]._parser().parse_args(rest)
+
+
+def test_named_files_exist():
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_configs_are_all_listed():
+    for name in config_lib.names():
+        assert f"`{name}`" in README
