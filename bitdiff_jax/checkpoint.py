@@ -7,6 +7,7 @@ under a temporary name and renamed at the end, so a killed process leaves the ea
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,9 +25,11 @@ class Checkpoints:
     """The checkpoints of one run. Use as a context manager: leaving waits for pending writes."""
 
     def __init__(self, workdir: epath.PathLike, keep: int = 2, create: bool = True):
-        path = epath.Path(workdir).expanduser()
+        path = os.fspath(workdir)
         # Orbax refuses relative paths, and only when it writes; those with a scheme are absolute.
-        self.directory = (path if "://" in str(path) else path.absolute()) / _SUBDIR
+        if "://" not in path:
+            path = os.path.abspath(os.path.expanduser(path))
+        self.directory = epath.Path(path) / _SUBDIR
         policies = ocp.checkpoint_managers
         with _clear_errors(self.directory, "write to"):
             self._manager = ocp.CheckpointManager(

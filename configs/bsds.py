@@ -40,6 +40,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.train.batch_size = 16
     config.train.eval_every = 1_000
     config.train.checkpoint_every = 500
+    config.mesh.cpu_devices = 2
     config.eval.num_images = 50
     config.eval.batch_size = 25
     return config_lib.shrink(config, variant)

@@ -16,8 +16,6 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.model.net.channel_multipliers = (1, 2)
     config.model.net.blocks_per_level = 1
     config.model.net.attention_levels = (-1,)
-    # Group norm would remove an added time embedding where a group is one channel.
-    config.model.net.time_conditioning = "scale_shift"
     # Regions here have about a twentieth of the pixels that they have at 128 x 128.
     config.model.schedule.input_scale = 0.05
     config.model.objective.weight = "uniform"
@@ -26,18 +24,20 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.optimizer.learning_rate = 2e-3
     config.optimizer.b2 = 0.99
     config.optimizer.warmup_steps = 100
-    config.optimizer.decay_steps = 1_200
+    config.optimizer.decay_steps = 1_050
     config.optimizer.ema_decay = 0.995
 
     config.data.train = "scenes,level=1"
     config.data.augment = "none"  # every scene is new
     config.data.trained_on = "procedural scenes of textured shapes (level 1)"
     config.data.num_threads = 1
-    config.train.num_steps = 2_000
+    config.train.num_steps = 1_750
     config.train.batch_size = 32
     config.train.log_every = 50
-    config.train.eval_every = 500
+    config.train.eval_every = 875
     config.train.checkpoint_every = 500
+    config.sampling.guidance_weight = 0.5
+    config.mesh.cpu_devices = 2
     config.eval.data = "scenes,level=1,seed=1"
     config.eval.num_images = 100
     config.eval.batch_size = 50

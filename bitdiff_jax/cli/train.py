@@ -34,10 +34,14 @@ def main(argv: list[str]) -> int:
     config = override(config_lib.load(args.config), overrides)
 
     # After the parsing: they import jax.
+    import jax
+
     from bitdiff_jax.inference import compilation_cache
     from bitdiff_jax.training import loop
 
     compilation_cache.enable()
+    if config.mesh.cpu_devices > 1:  # left alone otherwise: XLA_FLAGS may say it too
+        jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
     loop.train(config, args.workdir)
     return 0
 
