@@ -24,17 +24,17 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.optimizer.learning_rate = 2e-3
     config.optimizer.b2 = 0.99
     config.optimizer.warmup_steps = 100
-    config.optimizer.decay_steps = 1_050
+    config.optimizer.decay_steps = 1_200
     config.optimizer.ema_decay = 0.995
 
     config.data.train = "scenes,level=1"
     config.data.augment = "none"  # every scene is new
     config.data.trained_on = "procedural scenes of textured shapes (level 1)"
     config.data.num_threads = 1
-    config.train.num_steps = 1_750
+    config.train.num_steps = 2_050
     config.train.batch_size = 32
     config.train.log_every = 50
-    config.train.eval_every = 875
+    config.train.eval_every = 1_025
     config.train.checkpoint_every = 500
     config.sampling.guidance_weight = 0.5
     config.mesh.cpu_devices = 2

@@ -63,23 +63,19 @@ def _write_scenes(folder: pathlib.Path, run: pathlib.Path, count: int = 8) -> pa
 
 
 def _write_gallery(
-    scenes: pathlib.Path, segmented: pathlib.Path, path: pathlib.Path, cell: int = 160
+    scenes: pathlib.Path, segmented: pathlib.Path, path: pathlib.Path
 ) -> pathlib.Path:
-    """One column per scene: the scene, its overlay, the agreement of its samples."""
-    from PIL import Image
+    """One column per scene: the scene, its regions, the agreement of its samples."""
+    import numpy as np
+
+    from bitdiff_jax.data import images
+    from bitdiff_jax.evaluation.contact_sheet import contact_sheet, to_png
 
     names = sorted(p.stem for p in scenes.glob("*.png"))
-    sheet = Image.new("RGB", (len(names) * (cell + 4) - 4, 3 * (cell + 4) - 4), "white")
-    for column, name in enumerate(names):
-        for row, file in enumerate(
-            (
-                scenes / f"{name}.png",
-                segmented / f"{name}_overlay.png",
-                segmented / f"{name}_agreement.png",
-            )
-        ):
-            with Image.open(file) as picture:
-                tile = picture.convert("RGB").resize((cell, cell), Image.Resampling.NEAREST)
-            sheet.paste(tile, (column * (cell + 4), row * (cell + 4)))
-    sheet.save(path)
+    rows: list[list[np.ndarray]] = [
+        [images.read_image(scenes / f"{name}.png") for name in names],
+        [images.read_labels(segmented / f"{name}_labels.png") for name in names],
+        [images.read_image(segmented / f"{name}_agreement.png") for name in names],
+    ]
+    path.write_bytes(to_png(contact_sheet(rows)))
     return path
