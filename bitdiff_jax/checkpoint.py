@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.parallel.partition import path_name
 
 _SUBDIR = "checkpoints"
 
@@ -161,7 +162,7 @@ def _check_shapes(saved: Any, wanted: Any, directory: epath.Path) -> None:
 
     def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
         leaves = jax.tree_util.tree_leaves_with_path(tree)
-        return {_name(p): tuple(x.shape) for p, x in leaves if hasattr(x, "shape")}
+        return {path_name(p): tuple(x.shape) for p, x in leaves if hasattr(x, "shape")}
 
     have, want = shapes(saved), shapes(wanted)
     for name in sorted(have.keys() | want.keys()):
@@ -171,11 +172,6 @@ def _check_shapes(saved: Any, wanted: Any, directory: epath.Path) -> None:
                 f"{have.get(name, 'none')} there and {want.get(name, 'none')} in the config; use "
                 "the config it was trained with, or another --workdir"
             )
-
-
-def _name(path: jax.tree_util.KeyPath) -> str:
-    parts = [getattr(k, "key", getattr(k, "name", getattr(k, "idx", k))) for k in path]
-    return "/".join(str(p) for p in parts)
 
 
 @contextlib.contextmanager
