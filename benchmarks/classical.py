@@ -1,11 +1,13 @@
-"""Classical segmentation, tuned, on procedural scenes or on a folder of pictures.
+"""Classical segmentation, tuned, on the pictures that a model is evaluated on.
 
-The settings of each method are chosen by mean ARI on training pictures and scored once on unseen
-ones; where several people drew a picture, its score is the mean over them. Regions are compared
-as the model's are: adjusted Rand index, and IoU after Hungarian matching.
+The settings of each method are chosen by mean ARI on one set of pictures and scored once on
+another, by the code and at the size by which `bitdiff evaluate` scores: adjusted Rand index, and
+IoU after Hungarian matching, each averaged over the people who drew the picture. Where several did,
+one person against another is a row as well.
 
     python benchmarks/classical.py --size 32 --json classical.json
-    python benchmarks/classical.py --folder DIR --split val --size 128 --tune 40
+    python benchmarks/classical.py --size 128 --tune_data folder:DIR,split=train,zero=region \
+        --data folder:DIR,split=val,zero=region --num_tune 40
 
 Needs the extra `baselines` (scikit-image, scikit-learn). On one core: 2 minutes at 32 pixels with
 the default 200 and 500 scenes, 5 at 64.
@@ -24,11 +26,16 @@ from skimage.color import rgb2lab
 from skimage.segmentation import felzenszwalb, slic
 from sklearn.cluster import KMeans
 
-from bitdiff_jax import metrics
-from bitdiff_jax.data.folder import FolderSource
-from bitdiff_jax.data.scenes import SceneSource
+from bitdiff_jax.data import specs, transforms
+from bitdiff_jax.evaluation import scoring, tables
 
-Item = dict[str, Any]
+
+class Picture(NamedTuple):
+    """A picture at the size of scoring, and its truths at their own."""
+
+    name: str
+    image: np.ndarray  # uint8 [h, w, 3]
+    labels: tuple[np.ndarray, ...]  # int32 [H, W] of each person
 
 
 class Method(NamedTuple):
@@ -46,6 +53,12 @@ class Method(NamedTuple):
 def one_region(image: np.ndarray) -> np.ndarray:
     """The floor: the whole picture is one region."""
     return np.zeros(image.shape[:2], np.int32)
+
+
+def bands(image: np.ndarray, count: int) -> np.ndarray:
+    """Horizontal bands of equal height: what knowing the horizon alone gives."""
+    h, w = image.shape[:2]
+    return np.broadcast_to((np.arange(h) * count // h)[:, None], (h, w))
 
 
 def graph(image: np.ndarray, scale: float, sigma: float, min_area: float) -> np.ndarray:
@@ -70,6 +83,7 @@ def cluster(image: np.ndarray, count: int, position: float) -> np.ndarray:
 
 METHODS = {
     "one region": Method(one_region, {}),
+    "bands": Method(bands, {"count": [2, 3, 4, 5]}),
     "felzenszwalb": Method(
         graph,
         {
@@ -89,91 +103,125 @@ METHODS = {
 }
 
 
-def mean_score(figure: Callable[..., Any], pred: np.ndarray, item: Item) -> float:
-    """`figure` of a prediction, averaged over the people who drew the picture."""
-    count = 1 + max(int(each.max()) for each in (pred, *item["labels"]))
-    return float(np.nanmean([figure(pred, each, num_labels=count) for each in item["labels"]]))
+def rows_of(segment: Callable[..., np.ndarray], items: list[Picture], **settings: Any):
+    """The figures of a method on each picture; what it draws has the size of scoring."""
+    return [
+        scoring.score(
+            item.name,
+            segment(item.image, **settings)[None],
+            item.labels,
+            score_size=max(item.image.shape[:2]),
+        )
+        for item in items
+    ]
 
 
-def tune(method: Method, items: list[Item]) -> dict[str, Any]:
+def tune(method: Method, items: list[Picture]) -> dict[str, Any]:
     """The settings with the highest mean ARI on `items`."""
 
     def mean_ari(settings: dict[str, Any]) -> float:
-        preds = (method.segment(item["image"], **settings) for item in items)
-        scores = map(mean_score, itertools.repeat(metrics.adjusted_rand_index), preds, items)
-        return float(np.mean(list(scores)))
+        return float(np.mean([row.ari for row in rows_of(method.segment, items, **settings)]))
 
     candidates = list(method.settings())
     return candidates[0] if len(candidates) == 1 else max(candidates, key=mean_ari)
 
 
-def evaluate(name: str, train: list[Item], unseen: list[Item]) -> dict[str, Any]:
+def evaluate(name: str, tuning: list[Picture], unseen: list[Picture]) -> dict[str, Any]:
     """Tunes one method and scores it: a row of the table."""
-    method = METHODS[name]
     start = time.perf_counter()
-    settings = tune(method, train)
-    preds = [method.segment(item["image"], **settings) for item in unseen]
-    pairs = list(zip(preds, unseen, strict=True))
-    ari = [mean_score(metrics.adjusted_rand_index, *pair) for pair in pairs]
-    iou = [mean_score(metrics.hungarian_iou, *pair) for pair in pairs]
+    settings = tune(METHODS[name], tuning)
+    rows = rows_of(METHODS[name].segment, unseen, **settings)
+    return table_row(name, rows, settings, start)
+
+
+def evaluate_people(unseen: list[Picture]) -> dict[str, Any]:
+    """Each person's map against all the others' of the same picture."""
+    start = time.perf_counter()
+    rows = []
+    for item in unseen:
+        size = max(item.image.shape[:2])
+        others = [
+            scoring.score(
+                item.name, each[None], item.labels[:i] + item.labels[i + 1 :], score_size=size
+            )
+            for i, each in enumerate(item.labels)
+            if len(item.labels) > 1
+        ]
+        if others:
+            means = {
+                key: float(np.mean([getattr(row, key) for row in others])) for key in ("ari", "iou")
+            }
+            rows.append(others[0]._replace(**means))
+    return table_row("one person against another", rows, {}, start)
+
+
+def table_row(name: str, rows: list[scoring.Row], settings: dict[str, Any], start: float):
+    """Means over the pictures, with the 95 % interval of the ARI."""
+    summary = tables.summarise(rows)
     return {
         "method": name,
-        "ari": round(float(np.mean(ari)), 4),
-        "ari_standard_error": round(float(np.std(ari) / np.sqrt(len(ari))), 4),
-        "iou": round(float(np.mean(iou)), 4),
+        "ari": round(summary["ari"].mean, 4),
+        "ari_interval": [round(summary["ari"].low, 4), round(summary["ari"].high, 4)],
+        "iou": round(summary["iou"].mean, 4),
         "settings": settings,
         "seconds": round(time.perf_counter() - start, 1),
     }
 
 
-def pictures(args: argparse.Namespace) -> tuple[list[Item], list[Item]]:
-    """Training pictures and unseen ones."""
-    sources: list[Any]
-    if args.folder is None:
-        sources = [SceneSource(args.level, args.size, seed) for seed in (args.seed, args.seed + 1)]
-    else:
-        sources = [
-            FolderSource(args.folder, split, zero=args.zero, max_side=args.size)
-            for split in (args.tune_split, args.split)
-        ]
-    counts = (args.tune, args.score)
-    train, unseen = (
-        [source[i] for i in range(min(n, len(source)))]
-        for source, n in zip(sources, counts, strict=True)
-    )
-    return train, unseen
+def pictures(spec: str, size: int, count: int) -> list[Picture]:
+    """The first `count` pictures of a source, brought to `size`."""
+    source = specs.open_source(spec, image_size=size)
+    items = (source[i] for i in range(min(count, len(source))))
+    return [
+        Picture(
+            item["name"],
+            transforms.resize_image(
+                item["image"], transforms.resized_shape(*item["image"].shape[:2], size)
+            ),
+            item["labels"],
+        )
+        for item in items
+    ]
 
 
 def main() -> None:
     """Reads the flags, prints the table, writes the JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--folder", help="pictures to use instead of scenes: images/, labels/")
-    parser.add_argument("--split", default="val", help="of the folder, to score on")
-    parser.add_argument("--tune-split", default="train", help="of the folder, to tune on")
-    parser.add_argument("--zero", choices=["ignore", "region"], help="what id 0 means there")
-    parser.add_argument("--level", type=int, default=1, help="of the scenes")
-    parser.add_argument("--seed", type=int, default=0, help="of the scenes to tune on; + 1 scores")
-    parser.add_argument("--size", type=int, default=32, help="side, or longest side, in pixels")
-    parser.add_argument("--tune", type=int, default=200, help="pictures to tune on, at most")
-    parser.add_argument("--score", type=int, default=500, help="pictures to score, at most")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--json", type=pathlib.Path, help="file to write the table to")
+    add = parser.add_argument
+    add("--data", default="scenes,level=1,seed=5", help="pictures to score on, as of `evaluate`")
+    add("--tune_data", default="scenes,level=1,seed=1", help="pictures to tune on")
+    add("--size", type=int, default=32, help="longest side in pixels")
+    add("--num_tune", type=int, default=200, help="pictures to tune on, at most")
+    add("--num_images", type=int, default=500, help="pictures to score, at most")
+    add("--methods", nargs="*", choices=METHODS, default=list(METHODS))
+    add("--json", type=pathlib.Path, help="file to write the table to")
     args = parser.parse_args()
 
-    train, unseen = pictures(args)
-    data = args.folder or f"scenes, level {args.level}"
-    print(f"{data}, {args.size} px: tuned on {len(train)}, scored on {len(unseen)}")
-    print(f"{'method':27}{'ARI':>7}{'+-':>7}{'IoU':>7}  settings", flush=True)
+    tuning = pictures(args.tune_data, args.size, args.num_tune)
+    unseen = pictures(args.data, args.size, args.num_images)
+    print(f"{args.data}, {args.size} px: {len(unseen)} pictures")
+    print(f"tuned on {len(tuning)} of {args.tune_data}")
+    print(f"{'method':27}{'ARI':>6}  {'95 % interval':16}{'IoU':>6}  settings", flush=True)
     rows = []
-    for name in args.methods:
-        row = evaluate(name, train, unseen)
+
+    def show(row: dict[str, Any]) -> None:
         rows.append(row)
         chosen = ", ".join(f"{key} {value}" for key, value in row["settings"].items())
-        figures = f"{row['ari']:7.3f}{row['ari_standard_error']:7.3f}{row['iou']:7.3f}"
-        print(f"{name:27}{figures}  {chosen}", flush=True)
+        low, high = row["ari_interval"]
+        interval = f"[{low:.3f}, {high:.3f}]"
+        print(
+            f"{row['method']:27}{row['ari']:6.3f}  {interval:16}{row['iou']:6.3f}  {chosen}",
+            flush=True,
+        )
+
+    for name in args.methods:
+        show(evaluate(name, tuning, unseen))
+    if any(len(item.labels) > 1 for item in unseen):
+        show(evaluate_people(unseen))
     if args.json is not None:
-        table = {"data": data, "size": args.size, "tuned_on": len(train), "scored_on": len(unseen)}
-        args.json.write_text(json.dumps({**table, "rows": rows}, indent=2) + "\n")
+        about = {key: getattr(args, key) for key in ("data", "tune_data", "size")}
+        counts = {"tuned_on": len(tuning), "scored_on": len(unseen)}
+        args.json.write_text(json.dumps({**about, **counts, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

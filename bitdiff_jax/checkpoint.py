@@ -7,6 +7,7 @@ under a temporary name and renamed at the end, so a killed process leaves the ea
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -174,6 +175,11 @@ def _check_shapes(saved: Any, wanted: Any, directory: epath.Path) -> None:
             )
 
 
+def is_news(record: logging.LogRecord) -> bool:
+    """A log filter: false for the tracebacks of what orbax raises here a moment later."""
+    return record.levelno < logging.ERROR or "orbax" not in record.pathname
+
+
 @contextlib.contextmanager
 def _clear_errors(directory: epath.Path, verb: str) -> Iterator[None]:
     try:
@@ -181,9 +187,9 @@ def _clear_errors(directory: epath.Path, verb: str) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip() or repr(error)).splitlines()[0][:300]
         if "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
-            remedy = "free some space and run the same command again"
+            reason, remedy = "no space left", "free some and run the same command again"
         else:
+            reason = (str(error).strip() or repr(error)).splitlines()[0][:300]
             remedy = "check the path and its permissions"
         raise InputError(f"cannot {verb} checkpoints in {directory}: {reason}; {remedy}") from error

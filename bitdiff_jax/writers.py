@@ -1,5 +1,6 @@
 """Where a run's numbers and pictures go: JSON lines and PNG files in its folder."""
 
+import io
 import json
 import time
 from collections.abc import Mapping
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 from PIL import Image
+
+from bitdiff_jax import files
 
 
 class RunWriter:
@@ -19,8 +22,7 @@ class RunWriter:
 
     def __init__(self, workdir: epath.PathLike):
         self._directory = epath.Path(workdir)
-        metrics = self._directory / "metrics"
-        metrics.mkdir(parents=True, exist_ok=True)
+        metrics = files.make_folder(self._directory / "metrics", "--workdir")
         part = len(list(metrics.glob("*.jsonl")))
         self.path = metrics / f"{part:04d}.jsonl"
         self._file = self.path.open("w")
@@ -33,11 +35,11 @@ class RunWriter:
 
     def write_image(self, step: int, image: np.ndarray) -> epath.Path:
         """Saves uint8 [H, W, 3] and returns its path."""
-        folder = self._directory / "samples"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = files.make_folder(self._directory / "samples", "--workdir")
         path = folder / f"{step:08d}.png"
-        with path.open("wb") as file:
-            Image.fromarray(image).save(file, format="PNG")
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, format="PNG")
+        files.write(path, buffer.getvalue())
         return path
 
     def close(self) -> None:

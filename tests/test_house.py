@@ -12,8 +12,8 @@ import bitdiff_jax
 PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
-    "errors", "diffusion", "encoding", "metrics", "nets", "config", "model", "data", "parallel",
-    "checkpoint", "writers", "inference", "evaluation", "training", "cli", "__main__",
+    "errors", "files", "diffusion", "encoding", "metrics", "nets", "config", "model", "data",
+    "parallel", "checkpoint", "writers", "inference", "evaluation", "training", "cli", "__main__",
 )  # fmt: skip
 GROUND_FLOOR = ("diffusion", "encoding", "metrics")
 HEAVY = (

@@ -5,8 +5,7 @@ import json
 import sys
 from typing import Any
 
-from etils import epath
-
+from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
 
 # A source of procedural scenes has a million; nobody means them all.
@@ -24,7 +23,8 @@ def main(argv: list[str]) -> int:
     from bitdiff_jax.inference import compilation_cache, loading
     from bitdiff_jax.parallel import mesh as mesh_lib
 
-    out = None if args.out is None else _make_folder(args.out)
+    # Before the work rather than after it, so that a bad path costs no time.
+    out = files.make_folder(args.out, "--out") if args.out else None
     compilation_cache.enable()
     mesh = mesh_lib.make_mesh()
     loaded = loading.load(args.checkpoint, args.weights, mesh=mesh)
@@ -66,15 +66,15 @@ def main(argv: list[str]) -> int:
         "settings": settings,
         "config": json.loads(loaded.config.to_json_best_effort()),
     }
-    files = {
+    written = {
         "metrics.json": tables.as_json(evaluation.summary, about),
         "per_image.csv": tables.as_csv(evaluation.rows),
     }
     if args.sheet:
-        files["samples.png"] = contact_sheet.to_png(evaluation.sheet())
-    for name, data in files.items():
-        tables.write_file(out / name, data)
-    print(f"written: {', '.join(str(out / name) for name in files)}")
+        written["samples.png"] = contact_sheet.to_png(evaluation.sheet())
+    for name, data in written.items():
+        files.write(out / name, data)
+    print(f"written: {', '.join(str(out / name) for name in written)}")
     return 0
 
 
@@ -137,17 +137,6 @@ def _natural(text: str, low: int = 0) -> int:
 
 def _positive(text: str) -> int:
     return _natural(text, low=1)
-
-
-def _make_folder(path: str) -> epath.Path:
-    """Before the work rather than after it, so that a bad path costs no time."""
-    folder = epath.Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"--out {path}: cannot be made ({reason}); name another folder") from None
-    return folder
 
 
 def _progress(count: int) -> Any:

@@ -1,5 +1,6 @@
 """`bitdiff SUBCOMMAND ...`."""
 
+import errno
 import importlib
 import sys
 
@@ -33,6 +34,15 @@ def main(argv: list[str]) -> int:
         return command.main(rest)
     except InputError as error:
         print(f"bitdiff {name}: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(
+            f"bitdiff {name}: error: {place}no space left; free some and run it again",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print(f"bitdiff {name}: interrupted", file=sys.stderr)

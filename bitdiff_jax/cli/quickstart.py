@@ -8,7 +8,7 @@ from bitdiff_jax.cli import evaluate, segment, train
 from bitdiff_jax.errors import InputError
 
 # Training sees seed 0 and is watched on seed 1; what is reported and shown was never touched.
-_TEST_SCENES = "scenes,level=1,seed=2"
+_TEST_SCENES = "scenes,level=1,seed=5"
 _SHOWN_SCENES_SEED = 3
 
 

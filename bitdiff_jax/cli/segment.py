@@ -68,8 +68,8 @@ def main(argv: list[str]) -> int:
         batch_size=min(args.batch_size, len(entries) * max(1, args.num_samples)),
     )
     table = []
-    for result in results:
-        entry = readable.popleft()
+    for drawn in results:
+        entry, result = readable.popleft(), drawn.without_specks(args.min_area)
         table.append((entry.identity, entry.file, _write(result, out, entry.identity)))
     if table:
         outputs.save_regions(out / "regions.csv", table)
@@ -103,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
         help="how strongly the picture is followed; 0 is no guidance, in half the time (1.0)",
     )
     add("--seed", type=int, default=0, help="the same seed draws the same maps (0)")
+    add(
+        "--min_area",
+        type=int,
+        default=0,
+        help="give pieces of fewer pixels, as drawn, to what surrounds them (0: keep all)",
+    )
     add(
         "--batch_size",
         type=int,

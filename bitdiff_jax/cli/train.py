@@ -2,7 +2,7 @@
 
 import argparse
 
-from absl import flags
+from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from bitdiff_jax import config as config_lib
@@ -36,9 +36,12 @@ def main(argv: list[str]) -> int:
     # After the parsing: they import jax.
     import jax
 
+    from bitdiff_jax import checkpoint
     from bitdiff_jax.inference import compilation_cache
     from bitdiff_jax.training import loop
 
+    logging.use_absl_handler()
+    logging.get_absl_handler().addFilter(checkpoint.is_news)
     compilation_cache.enable()
     if config.mesh.cpu_devices > 1:  # left alone otherwise: XLA_FLAGS may say it too
         jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
@@ -52,15 +55,18 @@ def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
     Raises:
         InputError: an unknown key, or a value of another type.
     """
+    for argument in overrides:
+        if argument.startswith("-") and not argument.startswith("--config."):
+            raise InputError(f"unexpected argument {argument!r}; settings are --config.KEY=VALUE")
     values = flags.FlagValues()
     argv = ["bitdiff train", *overrides]
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
         rest = values(argv)[1:]
     except (AttributeError, KeyError) as error:
-        unknown = next((o for o in overrides if not _is_key(config, o)), *overrides[:1])
+        unknown = [o for o in overrides if not _is_key(config, o)] or overrides
         raise InputError(
-            f"unknown setting {unknown}; all keys are in bitdiff_jax/config.py"
+            f"unknown setting {' '.join(unknown)}; all keys are in bitdiff_jax/config.py"
         ) from error
     except (flags.Error, TypeError, ValueError) as error:
         raise InputError(" ".join(str(error).split())) from error

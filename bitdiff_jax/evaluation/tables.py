@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from etils import epath
 
-from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.scoring import Row
 
 FIGURES = (
@@ -107,19 +105,3 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     return f"{value:.6f}" if math.isfinite(value) else ""
-
-
-def write_file(path: epath.PathLike, data: bytes) -> None:
-    """Writes a whole file or, if stopped or out of space, leaves what was there.
-
-    Raises:
-        InputError: the place cannot be written.
-    """
-    path = epath.Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"{path}: cannot be written ({reason}); check folder and space") from None

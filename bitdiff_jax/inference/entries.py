@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from etils import epath
 
+from bitdiff_jax import files
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.pictures import name_of
@@ -31,13 +32,13 @@ def list_entries(arguments: Sequence[str]) -> list[Entry]:
         InputError: a folder without pictures, or one that cannot be listed. Files are not opened:
             whether they can be read is told when they are.
     """
-    files: dict[str, str] = {}
+    found: dict[str, str] = {}
     for argument in arguments:
         for file in _expand(argument):
-            files.setdefault(os.path.realpath(file), file)
+            found.setdefault(os.path.realpath(file), file)
     entries: list[Entry] = []
     taken: set[str] = set()
-    for file in files.values():
+    for file in found.values():
         stem = identity = name_of(file)
         number = 1
         # Some file systems do not tell upper from lower case.
@@ -61,7 +62,7 @@ def _expand(argument: str) -> list[str]:
         )
     except OSError as error:
         raise InputError(
-            f"{argument}: cannot be listed ({_reason(error)}); check its permissions"
+            f"{argument}: cannot be listed ({files.reason(error)}); check its permissions"
         ) from None
     if not found:
         endings = " ".join(sorted(images.IMAGE_SUFFIXES))
@@ -95,17 +96,4 @@ def make_folder(out: str, arguments: Sequence[str], entries: Sequence[Entry]) ->
                 f"--out {out}: a result would overwrite the picture {entry.file}; "
                 "name another folder"
             )
-    folder = epath.Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"--out {out}: is a file or inside one; name a folder") from None
-    except OSError as error:
-        raise InputError(
-            f"--out {out}: cannot be made ({_reason(error)}); name another folder"
-        ) from None
-    return folder
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__
+    return files.make_folder(out, "--out")

@@ -1,13 +1,10 @@
 """Files of a segmentation: label maps, overlays, agreement, the table of regions.
 
-A file is written under another name beside its own and renamed when it is whole, so that a full
-disk or a killed process leaves the old file or none, never half of one.
+A full disk or a killed process leaves the old file or none, never half of one.
 """
 
-import contextlib
 import csv
 import io
-import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,6 +12,7 @@ from etils import epath
 from PIL import Image
 from scipy import ndimage
 
+from bitdiff_jax import files
 from bitdiff_jax.data.images import MAX_LABEL
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.regions import Region
@@ -83,7 +81,7 @@ def save_regions(
                 + ["" if region.agreement is None else f"{region.agreement:.4f}"]
             )
     # File names that are no text keep their bytes.
-    _save(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def overlay(image: np.ndarray, label_map: np.ndarray) -> np.ndarray:
@@ -120,19 +118,4 @@ def _colors(count: int) -> np.ndarray:
 def _save_png(path: epath.PathLike, array: np.ndarray) -> None:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, format="PNG")
-    _save(path, buffer.getvalue())
-
-
-def _save(path: epath.PathLike, data: bytes) -> None:
-    target = epath.Path(path)
-    partial = target.parent / f".{target.name}.{os.getpid()}.tmp"
-    try:
-        partial.write_bytes(data)
-        partial.replace(target)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            partial.unlink(missing_ok=True)
-        reason = error.strerror or type(error).__name__
-        raise InputError(
-            f"{path}: cannot be written ({reason}); free space, or name another folder with --out"
-        ) from None
+    files.write(path, buffer.getvalue())

@@ -9,6 +9,7 @@ from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import agreement as agreement_lib
 from bitdiff_jax.inference import regions as regions_lib
+from bitdiff_jax.inference import specks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +81,18 @@ class Segmentation:
     def medoid(self) -> int:
         """The sample closest to all the others, see `inference.agreement.medoid`."""
         return agreement_lib.medoid(self.codes)
+
+    def without_specks(self, min_area: int) -> "Segmentation":
+        """The same with every connected piece under `min_area` pixels given to what is nearest.
+
+        Args:
+            min_area: pixels *as drawn*, at `resolution`; see `inference.specks.remove`.
+
+        Raises:
+            InputError: it is negative.
+        """
+        codes = np.stack([specks.remove(each, min_area) for each in self.codes])
+        return dataclasses.replace(self, codes=codes)
 
     def label_map(self, sample: int | None = None) -> np.ndarray:
         """int32 [h, w], one sample at the picture's own size.

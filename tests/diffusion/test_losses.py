@@ -74,9 +74,14 @@ def test_losses_match_the_reference(golden, scale, prediction, masked):
         weight = weighting.sigmoid(schedule, t)
         error = losses.masked_mse(pred, x0, mask)
         close = np.testing.assert_allclose
-        close(x_t, nhwc(vectors[f"{part}/x_t"]), rtol=1e-5, atol=1e-5)
-        close(pred, nhwc(vectors[f"{part}/pred_x"]), rtol=1e-5, atol=1e-5)
-        close(pred_eps, nhwc(vectors[f"{part}/pred_eps"]), rtol=1e-4, atol=1e-4)
+        for name, got, tolerance in (
+            ("x_t", x_t, 1e-5),
+            ("pred_x", pred, 1e-5),
+            ("pred_eps", pred_eps, 1e-4),
+        ):
+            want = nhwc(vectors[f"{part}/{name}"])
+            stride = got.shape[1] // want.shape[1]  # The copied subset keeps every fourth pixel.
+            close(got[:, ::stride, ::stride], want, rtol=tolerance, atol=tolerance)
         close(weight, vectors[f"{part}/weights"], rtol=1e-5)
         close(weight * error, vectors[f"{part}/losses"], rtol=1e-5)
         close(np.mean(weight * error), vectors[f"{part}/loss"], rtol=1e-5)

@@ -40,7 +40,12 @@ def cases(vectors):
 @pytest.mark.parametrize("prediction", ["x", "eps", "v"])
 def test_trajectories_match_the_reference(golden, prediction):
     vectors = golden("sampler")
-    checked = 0
+    checked = checked_steps = 0
+
+    def close(got, want, atol):
+        stride = got.shape[-2] // want.shape[-2]  # The copied subset keeps every other pixel.
+        np.testing.assert_allclose(got[..., ::stride, ::stride, :], want, atol=atol)
+
     with jax.enable_x64(True):
         image = nhwc(vectors["image"]).astype(np.float64)
         cond = {"image": image, "given": np.ones(3)}
@@ -70,11 +75,12 @@ def test_trajectories_match_the_reference(golden, prediction):
             )
             # The reference guides through eps in float32, which costs it digits at t = 1.
             tolerance = 1e-5 if weight == 0 else 2e-2
-            np.testing.assert_allclose(x0, nhwc(vectors[key]), atol=tolerance)
+            close(x0, nhwc(vectors[key]), tolerance)
             if (stepwise := key.replace("final", "pred_x")) in vectors:
-                np.testing.assert_allclose(trajectory.x0, nhwc(vectors[stepwise]), atol=tolerance)
+                close(trajectory.x0, nhwc(vectors[stepwise]), tolerance)
+                checked_steps += 1
             checked += 1
-    assert checked >= 6
+    assert checked >= 6 and checked_steps
 
 
 def test_coefficients_match_the_reference(golden):

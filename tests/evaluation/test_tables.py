@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import tables
 from bitdiff_jax.evaluation.scoring import Row
 
@@ -65,23 +64,3 @@ def test_json_and_csv_read_back():
     assert lines[0]["name"] == 'odd, "name"'
     assert float(lines[0]["regions_true"]) == 9.5
     assert lines[1]["ari"] == ""
-
-
-def test_writing_replaces_the_whole_file_and_leaves_no_other(tmp_path):
-    tables.write_file(tmp_path / "a.json", b"old and long")
-    tables.write_file(tmp_path / "a.json", b"new")
-    assert (tmp_path / "a.json").read_bytes() == b"new"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-
-
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    tables.write_file(tmp_path / "a.json", b"old")
-    path_type = type(tables.epath.Path(tmp_path))
-
-    def fail(self, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(path_type, "write_bytes", fail)
-    with pytest.raises(InputError, match=r"a\.json: cannot be written \(No space left"):
-        tables.write_file(tmp_path / "a.json", b"new")
-    assert (tmp_path / "a.json").read_bytes() == b"old"

@@ -23,6 +23,14 @@ def nhwc(array):
     return np.moveaxis(array, 1, -1)
 
 
+def full_inputs(g):
+    """x and the image; the copied subset holds the seed which draws them."""
+    if "input_seed" not in g:
+        return g["x"], g["image"]
+    rng = np.random.default_rng(int(g["input_seed"]))
+    return [rng.standard_normal((1, c, 128, 128)).astype(np.float32) for c in (6, 3)]
+
+
 def small_parameters(g, dtype=np.float32):
     return torch_names.parameters(SMALL(), g["small/param_names"], g["small/param_shapes"], dtype)
 
@@ -118,10 +126,12 @@ def test_the_paper_net(golden):
     net = UNet()
     params = torch_names.parameters(net, g["param_names"], g["param_shapes"])
     assert sum(a.size for a in jax.tree.leaves(params)) == g["n_params"] == 38_496_262
-    inputs = np.concatenate([nhwc(g["x"]), nhwc(g["image"])], axis=-1)
+    inputs = np.concatenate([nhwc(array) for array in full_inputs(g)], axis=-1)
     apply = functools.partial(net.apply, capture_intermediates=True)
     out, state = compiled(apply, params, inputs, g["t"])(params, inputs, g["t"])
-    np.testing.assert_allclose(out, nhwc(g["out"]), atol=1e-4)
+    want = nhwc(g["out"])
+    stride = out.shape[1] // want.shape[1]  # The copied subset keeps every fourth pixel.
+    np.testing.assert_allclose(out[:, ::stride, ::stride], want, atol=1e-4)
     for i, (torch_name, modules) in enumerate(torch_names.blocks(net)):
         activation = np.asarray(state["intermediates"][modules[-1]]["__call__"][0])
         got = [np.mean(activation, dtype=np.float64), np.std(activation, dtype=np.float64, ddof=1)]

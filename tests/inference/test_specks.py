@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import specks
+
+maps = hnp.arrays(
+    np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3)
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(maps)
+def test_pieces_are_those_of_scipy_label_by_label(codes):
+    found = specks.pieces(codes)
+    count = 0
+    for code in np.unique(codes):
+        expected, n = ndimage.label(codes == code)
+        count += n
+        for i in range(1, n + 1):
+            inside = expected == i
+            assert len(np.unique(found[inside])) == 1
+            assert not np.isin(found[inside][0], found[~inside])
+    assert found.max() + 1 == count
+
+
+@settings(max_examples=30, deadline=None)
+@given(maps, st.integers(0, 9))
+def test_only_small_pieces_change_and_only_to_codes_that_were_kept(codes, min_area):
+    cleaned = specks.remove(codes, min_area)
+    piece = specks.pieces(codes)
+    large = (np.bincount(piece.ravel()) >= min_area)[piece]
+    np.testing.assert_array_equal(cleaned[large], codes[large])
+    if large.any():
+        assert set(np.unique(cleaned)) == set(np.unique(codes[large]))
+    else:
+        np.testing.assert_array_equal(cleaned, codes)
+
+
+def test_a_speck_on_a_border_goes_to_a_neighbour_and_a_far_piece_stays():
+    codes = np.zeros((6, 9), np.int32)
+    codes[:, 5:] = 1
+    codes[2, 4] = 7  # between the two
+    codes[0:2, 0:3] = 1  # of region 1, in six pixels
+    cleaned = specks.remove(codes, 4)
+    assert cleaned[2, 4] in (0, 1)
+    cleaned[2, 4] = codes[2, 4]
+    np.testing.assert_array_equal(cleaned, codes)
+
+
+def test_a_negative_area_is_refused():
+    with pytest.raises(InputError, match="min_area is -1"):
+        specks.remove(np.zeros((2, 2), np.int32), -1)
