@@ -37,8 +37,9 @@ def main(argv: list[str]) -> int:
         f"--out={out / 'evaluation'}",
     )
     scenes = _write_scenes(out / "scenes", run)
-    _run(segment.main, str(scenes), f"--checkpoint={run}", f"--out={out / 'segmented'}")
-    gallery = _write_gallery(scenes, out / "segmented", out / "gallery.png")
+    segmented = out / "segmented"
+    _run(segment.main, str(scenes), f"--checkpoint={run}", f"--out={segmented}", "--min_area=4")
+    gallery = _write_gallery(scenes, segmented, out / "gallery.png")
     print(f"\nlook at {gallery}: scene, its regions, how far the samples agree")
     return 0
 

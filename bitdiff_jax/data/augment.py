@@ -253,4 +253,5 @@ def _shift_hsv(image: np.ndarray, shift: np.ndarray) -> np.ndarray:
     hue = np.mod(np.rint(hsv[..., 0] + shift[0] * 256 / 180), 256)
     rest = np.rint(np.clip(hsv[..., 1:] + shift[1:], 0, 255))
     shifted = np.concatenate([hue[..., None], rest], axis=-1).astype(np.uint8)
-    return np.asarray(Image.frombytes("HSV", image.shape[1::-1], shifted.tobytes()).convert("RGB"))
+    height, width = image.shape[:2]
+    return np.asarray(Image.frombytes("HSV", (width, height), shifted.tobytes()).convert("RGB"))

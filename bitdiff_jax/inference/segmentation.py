@@ -42,12 +42,14 @@ class Segmentation:
     @property
     def shape(self) -> tuple[int, int]:
         """(h, w) of the picture and of everything given at its own size."""
-        return self.image.shape[:2]
+        height, width = self.image.shape[:2]
+        return height, width
 
     @property
     def resolution(self) -> tuple[int, int]:
         """(h', w') at which the maps were drawn."""
-        return self.codes.shape[1:]
+        _, height, width = self.codes.shape
+        return height, width
 
     @functools.cached_property
     def label_maps(self) -> np.ndarray:
