@@ -100,7 +100,7 @@ def test_a_full_disk_is_named_and_loses_nothing(saved, monkeypatch):
 
     monkeypatch.setattr(checkpoints._manager, "save", full)
     with pytest.raises(
-        InputError, match=r"No space left on device; free some space and run the same"
+        InputError, match=r"no space left; free some and run the same"
     ):
         checkpoints.save(4, float32(STATE), {})
     checkpoints.__exit__()
