@@ -99,9 +99,7 @@ def test_a_full_disk_is_named_and_loses_nothing(saved, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints._manager, "save", full)
-    with pytest.raises(
-        InputError, match=r"no space left; free some and run the same"
-    ):
+    with pytest.raises(InputError, match=r"no space left; free some and run the same"):
         checkpoints.save(4, float32(STATE), {})
     checkpoints.__exit__()
     checkpoints, step = open_for_reading(saved)
