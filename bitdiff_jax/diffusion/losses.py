@@ -1,7 +1,21 @@
-"""Losses in data space."""
+"""Losses in data space: `(pred, target, mask) -> [B]`.
+
+All are means over the masked pixels and sums over channels; an example without a counted pixel
+has loss 0.
+
+The cross entropies read x0 in [-1, 1] as a certainty: a channel whose target is +-1 has
+probability p = 1 - |pred - target| / 2. For predictions beyond [-1, 1] that has no meaning, and a
+prediction of -1 for a target of 1 has p = 0 and an infinite loss; a saturated tanh comes there in
+float32. Where p falls below the smallest normal number (1e-38 in float32) it is held there, so
+that the loss is at most 87 per logarithm and every gradient is finite: zero where it is held.
+"""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+
+Loss = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 def masked_mse(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:
@@ -15,7 +29,75 @@ def masked_mse(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array
     Returns:
         [B]; 0 for an example without a counted pixel.
     """
-    mask = mask.astype(pred.dtype)
-    per_pixel = jnp.sum(jnp.square(pred - target), axis=-1)
+    return _masked_mean(jnp.sum(jnp.square(pred - target), axis=-1), mask)
+
+
+def cross_entropy_product(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:
+    """-log of the whole code's probability, `-log prod_k p_k` (the released `ce1`).
+
+    Equal to `cross_entropy_channels` until the product of a pixel with many wrong channels is too
+    small a number, when it stops to give a gradient.
+
+    Args:
+        pred: [B, H, W, C] predicted x0, in [-1, 1].
+        target: [B, H, W, C] x0, -1 or 1 in every counted pixel.
+        mask: [B, H, W], true or 1 where a pixel counts.
+
+    Returns:
+        [B]; 0 for an example without a counted pixel.
+    """
+    # No channel below 0, or two wrong ones beyond [-1, 1] would make a right one.
+    product = jnp.prod(jnp.maximum(_probability(pred, target), 0), axis=-1)
+    return _masked_mean(-_log(product), mask)
+
+
+def cross_entropy_channels(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:
+    """Sum of the channels' cross entropies, `-sum_k log p_k` (the released `ce2`).
+
+    Args:
+        pred: [B, H, W, C] predicted x0, in [-1, 1].
+        target: [B, H, W, C] x0, -1 or 1 in every counted pixel.
+        mask: [B, H, W], true or 1 where a pixel counts.
+
+    Returns:
+        [B]; 0 for an example without a counted pixel.
+    """
+    return _masked_mean(-jnp.sum(_log(_probability(pred, target)), axis=-1), mask)
+
+
+def cross_entropy_logits(logits: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:
+    """`cross_entropy_channels` of `2 sigmoid(logits) - 1`, with a gradient however wrong it is.
+
+    For prediction 'p_logits'. The released code does so too, but divides by H W C once more.
+
+    Args:
+        logits: [B, H, W, C] network output.
+        target: [B, H, W, C] x0, -1 or 1 in every counted pixel.
+        mask: [B, H, W], true or 1 where a pixel counts.
+
+    Returns:
+        [B]; 0 for an example without a counted pixel.
+    """
+    return _masked_mean(jnp.sum(jax.nn.softplus(-target * logits), axis=-1), mask)
+
+
+LOSSES: dict[str, Loss] = {
+    "mse": masked_mse,
+    "ce1": cross_entropy_product,
+    "ce2": cross_entropy_channels,
+}
+
+
+def _masked_mean(per_pixel: jax.Array, mask: jax.Array) -> jax.Array:
+    """[B, H, W] -> [B], the mean over the masked pixels."""
+    mask = mask.astype(per_pixel.dtype)
     # 1e-14 as in the reference: no mask, no loss, rather than 0 / 0.
     return jnp.sum(per_pixel * mask, axis=(1, 2)) / (jnp.sum(mask, axis=(1, 2)) + 1e-14)
+
+
+def _probability(pred: jax.Array, target: jax.Array) -> jax.Array:
+    return 1 - jnp.abs(pred - target) / 2
+
+
+def _log(probability: jax.Array) -> jax.Array:
+    return jnp.log(jnp.maximum(probability, jnp.finfo(probability.dtype).tiny))

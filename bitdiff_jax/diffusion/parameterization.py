@@ -3,14 +3,35 @@
 With `x_t = alpha x0 + sigma eps` and `v = alpha eps - sigma x0`. `alpha` and `sigma` must
 broadcast against `x_t`; see `expand` for times of shape [B]. At t = 1 alpha is about 5e-5, so
 x0 from eps is badly conditioned there (float32 error about 1e-2); it is finite.
+
+A prediction is one of
+    'x'         x0
+    'eps'       the noise
+    'v'         alpha eps - sigma x0
+    'both'      eps and x0, one after the other along the channels; x0 is then alpha times the
+                latter plus sigma times what the former implies, as in the reference implementation
+                (the weights' sum is above 1, so halves that are both right give too large an x0;
+                trained on that x0, the halves come to make up for it)
+    'p'         the probability, in [0, 1], that the channel is 1 rather than -1
+    'p_logits'  the logit of that probability
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
-Prediction = Literal["x", "eps", "v"]
+Prediction = Literal["x", "eps", "v", "both", "p", "p_logits"]
+
+
+def output_channels(prediction: Prediction, num_channels: int) -> int:
+    """How many channels the network's output has, for x0 of `num_channels`.
+
+    Raises:
+        ValueError: an unknown prediction.
+    """
+    _check(prediction)
+    return 2 * num_channels if prediction == "both" else num_channels
 
 
 def diffuse(x0: jax.Array, eps: jax.Array, alpha: jax.Array, sigma: jax.Array) -> jax.Array:
@@ -53,24 +74,64 @@ def to_x0(
     """x0 that a network output stands for.
 
     Args:
-        output: network output, [B, H, W, C], its final activation already applied.
-        x_t: noised data, the same shape.
+        output: network output, [B, H, W, C], its final activation already applied; [B, H, W, 2C]
+            for 'both'.
+        x_t: noised data, [B, H, W, C].
         alpha: broadcastable against x_t.
         sigma: broadcastable against x_t.
-        prediction: what the output is: 'x', 'eps' or 'v'.
+        prediction: what the output is.
 
     Returns:
         x0, unclipped, of x_t's shape.
+
+    Raises:
+        ValueError: an unknown prediction.
     """
+    _check(prediction)
     if prediction == "x":
         return output
     if prediction == "eps":
         return x0_from_eps(output, x_t, alpha, sigma)
     if prediction == "v":
         return x0_from_v(output, x_t, alpha, sigma)
-    raise ValueError(f"prediction must be 'x', 'eps' or 'v', got {prediction!r}")
+    if prediction == "both":
+        eps, x0 = jnp.split(output, 2, axis=-1)
+        return alpha * x0 + sigma * x0_from_eps(eps, x_t, alpha, sigma)
+    if prediction == "p":
+        return 2 * output - 1
+    return 2 * jax.nn.sigmoid(output) - 1
+
+
+def to_eps(
+    output: jax.Array,
+    x_t: jax.Array,
+    alpha: jax.Array,
+    sigma: jax.Array,
+    prediction: Prediction,
+) -> jax.Array:
+    """Eps that a network output stands for; arguments as in `to_x0`.
+
+    The eps that belongs to `to_x0`, save for 'both', whose two halves need not agree: its own.
+
+    Returns:
+        eps of x_t's shape.
+
+    Raises:
+        ValueError: an unknown prediction.
+    """
+    if prediction == "eps":
+        return output
+    if prediction == "both":
+        return jnp.split(output, 2, axis=-1)[0]
+    return eps_from_x0(to_x0(output, x_t, alpha, sigma, prediction), x_t, alpha, sigma)
 
 
 def expand(per_example: jax.Array, like: jax.Array) -> jax.Array:
     """[B] -> [B, 1, ..., 1] in the dtype of `like`, [B, ...], so that the two broadcast."""
     return jnp.reshape(per_example, (-1,) + (1,) * (like.ndim - 1)).astype(like.dtype)
+
+
+def _check(prediction: str) -> None:
+    known = get_args(Prediction)
+    if prediction not in known:
+        raise ValueError(f"prediction must be one of {', '.join(known)}, got {prediction!r}")

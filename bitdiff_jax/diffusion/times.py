@@ -1,7 +1,26 @@
-"""Training times."""
+"""Training times: `(key, batch_size) -> t`, float32 [batch_size] in [0, 1).
+
+Draw them for the *global* batch. In all three each t is uniform on its own; they differ in how
+evenly one batch covers the interval, and so in the variance of the batch's loss.
+"""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+
+
+def uniform(key: jax.Array, batch_size: int) -> jax.Array:
+    """Independent draws from [0, 1).
+
+    Args:
+        key: PRNG key.
+        batch_size: number of times.
+
+    Returns:
+        float32 [batch_size] in [0, 1).
+    """
+    return jax.random.uniform(key, (batch_size,), jnp.float32)
 
 
 def stratified(key: jax.Array, batch_size: int) -> jax.Array:
@@ -18,7 +37,35 @@ def stratified(key: jax.Array, batch_size: int) -> jax.Array:
         float32 [batch_size] in [0, 1).
     """
     key_order, key_offset = jax.random.split(key)
-    stratum = jax.random.permutation(key_order, batch_size).astype(jnp.float32)
-    t = (stratum + jax.random.uniform(key_offset, (batch_size,))) / batch_size
+    return _in_strata(key_order, jax.random.uniform(key_offset, (batch_size,)), batch_size)
+
+
+def low_discrepancy(key: jax.Array, batch_size: int) -> jax.Array:
+    """A grid of step 1 / batch_size with one random offset, shuffled (arXiv 2107.00630, App. I.1).
+
+    What the reference implementation means by `low_discrepency`, which crashes there.
+
+    Args:
+        key: PRNG key.
+        batch_size: number of times, of the *global* batch.
+
+    Returns:
+        float32 [batch_size] in [0, 1).
+    """
+    key_order, key_offset = jax.random.split(key)
+    return _in_strata(key_order, jax.random.uniform(key_offset), batch_size)
+
+
+TIMES: dict[str, Callable[[jax.Array, int], jax.Array]] = {
+    "uniform": uniform,
+    "stratified": stratified,
+    "low_discrepancy": low_discrepancy,
+}
+
+
+def _in_strata(key: jax.Array, offset: jax.Array, batch_size: int) -> jax.Array:
+    """(k + offset) / batch_size for k = 0 .. batch_size - 1 in random order."""
+    stratum = jax.random.permutation(key, batch_size).astype(jnp.float32)
+    t = (stratum + offset.astype(jnp.float32)) / batch_size
     # (B - 1 + u) may round up to B in float32: keep the interval half open.
     return jnp.minimum(t, jnp.float32(1 - 2**-24))
