@@ -78,10 +78,10 @@ def probability_of(bits: jax.Array, codes: jax.Array) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class BitEncoding:
-    """Analog bits behind the interface that all encodings share; equal by value.
+    """Analog bits; see `encoding.interface.Encoding`.
 
     Attributes:
-        num_bits: k; there are 2^k codes.
+        num_bits: k in [1, 30]; there are 2^k codes.
     """
 
     num_bits: int = 6
@@ -109,5 +109,9 @@ class BitEncoding:
         return decode(x0)
 
     def certainty(self, x0: jax.Array) -> jax.Array:
-        """Probability of the decoded code, [..., num_channels] -> [...] in [2^-k, 1]."""
+        """Probability of the decoded code, [..., num_channels] -> float32 [...] in [2^-k, 1].
+
+        Values beyond -1 and 1 count as on them.
+        """
+        x0 = jnp.clip(x0.astype(jnp.float32), *self.clip_range)
         return probability_of(x0, decode(x0))

@@ -16,19 +16,21 @@ def gray(n: np.ndarray) -> np.ndarray:
 
 
 def table(num_bits: int) -> np.ndarray:
-    """2-D Gray table: all 4-neighbours differ in exactly one bit.
+    """2-D Gray table: all 4-neighbours differ in exactly one bit, also around the edges.
 
-    The row takes the high half of the bits, the column the low half: code(r, c) =
-    gray(r) 2^(k/2) + gray(c).
+    The row takes the high bits, the column the low ones: code(r, c) = gray(r) columns + gray(c).
+    The grid is square for an even number of bits, as released; for an odd one it has twice as many
+    columns as rows.
 
     Args:
-        num_bits: k, even.
+        num_bits: k in [1, 30].
 
     Returns:
-        int32 [2^(k/2), 2^(k/2)], a permutation of 0..2^k - 1.
+        int32 [2^(k // 2), 2^(k - k // 2)], a permutation of 0..2^k - 1.
     """
-    if num_bits < 2 or num_bits % 2:
-        raise ValueError(f"num_bits must be even and at least 2 for a square grid, got {num_bits}")
-    side = 2 ** (num_bits // 2)
-    line = gray(np.arange(side, dtype=np.int32))
-    return line[:, None] * side + line[None, :]
+    if not 1 <= num_bits <= 30:
+        raise ValueError(f"num_bits must be in [1, 30], got {num_bits}")
+    rows, columns = 2 ** (num_bits // 2), 2 ** (num_bits - num_bits // 2)
+    row_code = gray(np.arange(rows, dtype=np.int32))
+    column_code = gray(np.arange(columns, dtype=np.int32))
+    return row_code[:, None] * columns + column_code[None, :]

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from bitdiff_jax.encoding import onehot
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets.blocks import (
     AttentionBlock,
@@ -26,8 +27,9 @@ class UNet(nn.Module):
     the stem, the blocks and the downsamplers on the way down is concatenated to the input of one
     residual block on the way up, so that side has one block more per level.
 
-    The last convolution starts at zero, hence so does the output. There is no dropout and no state
-    besides the parameters: `apply` is a pure function of (params, x, time).
+    The last convolution starts at zero, hence so does the output, before `final_activation`. There
+    is no dropout and no state besides the parameters: `apply` is a pure function of (params, x,
+    time).
 
     Attributes:
         out_channels: Channels of the output.
@@ -45,9 +47,11 @@ class UNet(nn.Module):
             takes away what is added to a whole group: the additive time has no effect at all in
             blocks of 32 channels, or of a number that 32 does not divide. Give such a narrow net
             'scale_shift'.
-        final_activation: 'tanh' or 'none'.
+        final_activation: 'tanh', 'sigmoid', 'none', or over the channels of each pixel 'softmax' or
+            'standardised_softmax', which takes the probabilities on to the range of
+            `encoding.onehot.OneHotEncoding`, with mean 0.
         dtype: Compute dtype. Parameters, time embedding, norm statistics, softmax, last convolution
-            and tanh stay in at least float32.
+            and final activation stay in at least float32.
         remat: Recompute the blocks in the backward pass instead of storing what is inside them.
     """
 
@@ -128,9 +132,16 @@ class UNet(nn.Module):
         h = nn.silu(GroupNorm(name="out_norm")(h.astype(wide)))
         channels = self.out_channels * self.patch_size**2
         h = conv(h, channels, name="out_conv", dtype=wide, zero_init=True)
-        if self.final_activation == "tanh":
-            h = jnp.tanh(h)
-        return depth_to_space(h, self.patch_size)
+        return _ACTIVATIONS[self.final_activation](depth_to_space(h, self.patch_size))
+
+
+_ACTIVATIONS = {
+    "tanh": jnp.tanh,
+    "sigmoid": nn.sigmoid,
+    "softmax": nn.softmax,
+    "standardised_softmax": lambda h: onehot.standardise(nn.softmax(h)),
+    "none": lambda h: h,
+}
 
 
 def _attended_levels(net: UNet) -> frozenset[int]:
@@ -148,10 +159,12 @@ def _attended_levels(net: UNet) -> frozenset[int]:
         raise InputError(f"base_channels is {net.base_channels}; give an even number")
     for name, choices in (
         ("time_conditioning", ("additive", "scale_shift")),
-        ("final_activation", ("tanh", "none")),
+        ("final_activation", tuple(_ACTIVATIONS)),
     ):
         if getattr(net, name) not in choices:
             raise InputError(f"{name} is {getattr(net, name)!r}; choose one of {choices}")
+    if net.final_activation == "standardised_softmax" and net.out_channels < 2:
+        raise InputError("final_activation is 'standardised_softmax'; give at least 2 out_channels")
     outside = [i for i in net.attention_levels if not -levels <= i < levels]
     if outside:
         raise InputError(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitdiff_jax.encoding import bits, gray
+from bitdiff_jax.encoding import bits
 
 
 def last(x):
@@ -70,8 +70,6 @@ def test_limits_are_named():
     for k in (0, 31):
         with pytest.raises(ValueError, match="num_bits"):
             bits.encode(jnp.zeros(2, int), k)
-    with pytest.raises(ValueError, match="even"):
-        gray.table(5)
 
 
 def test_the_encoding_as_an_object():
@@ -86,10 +84,7 @@ def test_the_encoding_as_an_object():
     np.testing.assert_allclose(encoding.certainty(x0[0]), 2**-4)
 
 
-@pytest.mark.parametrize("k", [2, 4, 6, 8])
-def test_gray_neighbours_differ_in_one_bit(golden, k):
-    table = gray.table(k)
-    np.testing.assert_array_equal(np.sort(table.ravel()), np.arange(2**k))
-    for axis in (0, 1):
-        assert (np.bitwise_count(table ^ np.roll(table, 1, axis)) == 1).all()  # also around
-    np.testing.assert_array_equal(table, golden("lap")[f"order/similar/{k}"].reshape(table.shape))
+def test_certainty_counts_values_beyond_the_bits_as_on_them():
+    encoding = bits.BitEncoding(3)
+    np.testing.assert_array_equal(encoding.certainty(jnp.array([5.0, -3.0, 1.0])), 1)
+    np.testing.assert_allclose(encoding.certainty(jnp.array([9.0, 0.5, 0.0])), 0.75 * 0.5)

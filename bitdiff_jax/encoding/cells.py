@@ -1,0 +1,101 @@
+"""Which cell of the palette's grid each region takes."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from bitdiff_jax.encoding import cheapest
+from bitdiff_jax.encoding.regions import Regions, Visit
+
+Frame = Literal["square", "valid"]
+Choice = Literal["greedy", "optimal"]
+
+
+def coordinates(
+    regions: Regions, mask: jax.Array, grid: tuple[int, int], frame: Frame
+) -> tuple[jax.Array, jax.Array]:
+    """Centroids in units of cells, q = (mean + 0.5) / side * cells - 0.5 along each axis.
+
+    Cell centres are the integers; float [max_regions] for rows and for columns.
+    """
+    framed = jnp.ones_like(mask) if frame == "square" else mask
+    (top, height), (left, width) = _extent(framed.any(axis=1)), _extent(framed.any(axis=0))
+    return (
+        _coordinate(regions.row_sum, regions.area, top, height, grid[0]),
+        _coordinate(regions.column_sum, regions.area, left, width, grid[1]),
+    )
+
+
+def greedy(row: jax.Array, column: jax.Array, visit: Visit, grid: tuple[int, int]) -> jax.Array:
+    """One region after the other takes its own cell, or the free one nearest to its centroid.
+
+    Args:
+        row: float [max_regions], of `coordinates`.
+        column: the same.
+        visit: who chooses, and in which order.
+        grid: rows and columns, static.
+
+    Returns:
+        int32 [V], the raster index of each visit's cell; of no meaning where it is not active.
+    """
+    cell_row, cell_column = (c.astype(row.dtype) for c in _centres(grid))
+    own_cell = own(row, column, grid)
+
+    def choose(free: jax.Array, inputs: tuple[jax.Array, jax.Array]):
+        region, active = inputs
+        distance = jnp.square(cell_row - row[region]) + jnp.square(cell_column - column[region])
+        nearest = jnp.argmin(jnp.where(free, distance, jnp.inf)).astype(jnp.int32)
+        cell = jnp.where(free[own_cell[region]], own_cell[region], nearest)
+        return free.at[cell].set(jnp.where(active, False, free[cell])), cell
+
+    free = jnp.ones(grid[0] * grid[1], bool)
+    return jax.lax.scan(choose, free, (visit.ids, visit.active))[1]
+
+
+def optimal(row: jax.Array, column: jax.Array, visit: Visit, grid: tuple[int, int]) -> jax.Array:
+    """All at once, with the least sum of squared distances between centroids and cells.
+
+    Centroids are rounded to 1/2048 of a cell (at 8 x 8 cells; 1/512 at 32 x 32), so that the sum is
+    exact and the same on every device. Where no two regions have the same own cell, each takes it,
+    as with `greedy`. Equally good choices, as for regions around one centre, are settled by the
+    visiting order. Arguments and result are those of `greedy`.
+    """
+    per_cell = 2**14 >> (max(grid) - 1).bit_length()
+    cell_row, cell_column = (c * per_cell for c in _centres(grid))
+    own_cell = own(row, column, grid)[visit.ids, None]
+    row = jnp.round(row[visit.ids] * per_cell).astype(jnp.int32)[:, None]
+    column = jnp.round(column[visit.ids] * per_cell).astype(jnp.int32)[:, None]
+    cost = jnp.square(row - cell_row) + jnp.square(column - cell_column)
+    # The least amount there is, for a centroid half-way between two cells.
+    cost += (own_cell != jnp.arange(cost.shape[1])).astype(jnp.int32)
+    return cheapest.assign(cost, jnp.sum(visit.active, dtype=jnp.int32))
+
+
+def own(row: jax.Array, column: jax.Array, grid: tuple[int, int]) -> jax.Array:
+    """The cell in which each centroid lies, halves to even: int32 raster indices."""
+    own_row = jnp.clip(jnp.round(row), 0, grid[0] - 1)
+    own_column = jnp.clip(jnp.round(column), 0, grid[1] - 1)
+    return (own_row * grid[1] + own_column).astype(jnp.int32)
+
+
+def _centres(grid: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+    """Row and column of each cell in raster order, int32."""
+    rows, columns = (jnp.arange(n, dtype=jnp.int32) for n in grid)
+    return jnp.repeat(rows, grid[1]), jnp.tile(columns, grid[0])
+
+
+def _coordinate(
+    coordinate_sum: jax.Array, area: jax.Array, start: jax.Array, side: jax.Array, num_cells: int
+) -> jax.Array:
+    """Centroid along one axis in units of cells."""
+    dtype = jnp.result_type(float)
+    mean = coordinate_sum.astype(dtype) / jnp.maximum(area, 1).astype(dtype)
+    return (mean - start.astype(dtype) + 0.5) / jnp.maximum(side, 1).astype(dtype) * num_cells - 0.5
+
+
+def _extent(line: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """First true index and length of the span of true values; (0, length) if there is none."""
+    start = jnp.argmax(line)
+    end = line.shape[0] - jnp.argmax(line[::-1])
+    return start, end - start
