@@ -35,7 +35,11 @@ class Source(Protocol):
         """The number of pictures."""
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """'name' str, 'image' uint8 [h, w, 3], 'labels' tuple of int32 [h, w]."""
+        """'name' str, 'image' uint8 [h, w, 3], 'labels' tuple of int32 [h, w].
+
+        Perhaps 'draw', `f(rng) -> int32 [h, w]`: a new label map each time the picture is trained
+        on, instead of one of 'labels'.
+        """
 
 
 class _TrainExample(grain.transforms.RandomMap):
@@ -56,7 +60,8 @@ class _TrainExample(grain.transforms.RandomMap):
     def random_map(self, element: dict[str, Any], rng: np.random.Generator) -> Example:
         """Uses `rng` alone, which grain derives from the seed and the example's place."""
         image, maps = element["image"], element["labels"]
-        labels = maps[int(rng.integers(len(maps)))]
+        draw = element.get("draw")
+        labels = draw(rng) if draw else maps[int(rng.integers(len(maps)))]
         if self._augment is not None:
             image, labels = self._augment(image, labels, rng, self._size)
         return transforms.example(

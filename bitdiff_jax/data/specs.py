@@ -3,6 +3,7 @@
 A spec is `KIND[:PATH][,key=value]...`:
 
     scenes,level=1,seed=1
+    posterior,kind=mixed,seed=1,held_out=1
     folder:/data/bsds500,split=train,zero=region
 
 and several are joined by ';', each with an optional `weight=`: pictures are drawn set by set in
@@ -14,12 +15,8 @@ from typing import Any
 
 from bitdiff_jax.data.folder import FolderSource
 from bitdiff_jax.data.pipeline import Source
-from bitdiff_jax.data.scenes import SceneSource
+from bitdiff_jax.data.scenes import PosteriorSource, SceneSource
 from bitdiff_jax.errors import InputError
-
-# Folder pictures are kept in memory at this multiple of the network's size, which leaves a crop of
-# half the picture as sharp as it was.
-_CACHE_SCALE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +26,16 @@ class _Spec:
     options: dict[str, str]
 
 
-def open_sources(text: str, *, image_size: int) -> tuple[dict[str, Source], dict[str, float]]:
+def open_sources(
+    text: str, *, image_size: int, keep_scale: int = 2
+) -> tuple[dict[str, Source], dict[str, float]]:
     """Opens all the sources of a spec.
 
     Args:
         text: one or more specs joined by ';'.
-        image_size: S of the network. Scenes are drawn at it; folder pictures are kept at 2 S.
+        image_size: S of the network. Scenes are drawn at it.
+        keep_scale: folder pictures are kept in memory at this multiple of S, where 2 leaves a crop
+            of half the picture as sharp as it was; 0 keeps them as they are.
 
     Returns:
         Sources and weights by name; the name is the spec without its weight.
@@ -50,7 +51,7 @@ def open_sources(text: str, *, image_size: int) -> tuple[dict[str, Source], dict
         name = ",".join([f"{spec.kind}:{spec.path}", *map("=".join, sorted(spec.options.items()))])
         if name in sources:
             raise InputError(f"data: {part!r} is there twice; give it one larger weight")
-        sources[name] = _open(spec, part, image_size * _CACHE_SCALE, image_size)
+        sources[name] = _open(spec, part, image_size * keep_scale or None, image_size)
         weights[name] = weight
     if not sources:
         raise InputError("data: no source is given; say folder:DIR,zero=ignore or scenes,level=1")
@@ -71,20 +72,25 @@ def open_source(text: str, *, image_size: int) -> Source:
 def _open(spec: _Spec, text: str, max_side: int | None, image_size: int) -> Source:
     options = dict(spec.options)
     source: Source
+
+    def numbers(*keys: str) -> dict[str, Any]:
+        given = {key: _number(text, key, options.pop(key), int) for key in keys if key in options}
+        return {"size": image_size, **given}
+
     if spec.kind == "scenes":
-        numbers: dict[str, Any] = {
-            key: _number(text, key, options.pop(key), int)
-            for key in ("level", "seed", "length", "size")
-            if key in options
-        }
-        source = SceneSource(**{"size": image_size, **numbers})
+        source = SceneSource(**numbers("level", "seed", "length", "size"))
+    elif spec.kind == "posterior":
+        kind = options.pop("kind", "mixed")
+        source = PosteriorSource(kind, **numbers("seed", "length", "size", "held_out"))
     elif spec.kind == "folder":
         if not spec.path:
             raise InputError(f"data: {text!r} names no folder; say folder:DIR")
         zero: Any = options.pop("zero", None)
         source = FolderSource(spec.path, options.pop("split", None), zero=zero, max_side=max_side)
     else:
-        raise InputError(f"data: unknown kind {spec.kind!r} in {text!r}; use folder:DIR or scenes")
+        raise InputError(
+            f"data: unknown kind {spec.kind!r} in {text!r}; use folder:DIR, scenes or posterior"
+        )
     if options:
         raise InputError(f"data: {spec.kind} has no option {', '.join(sorted(options))} ({text!r})")
     return source

@@ -1,5 +1,6 @@
-"""Procedural scenes: textured, lit, overlapping shapes with exact labels, drawn on demand."""
+"""Procedural scenes, drawn on demand with exact labels or an exact posterior over them."""
 
+from bitdiff_jax.data.scenes.posterior import PosteriorSource
 from bitdiff_jax.data.scenes.source import SceneSource
 
-__all__ = ["SceneSource"]
+__all__ = ["PosteriorSource", "SceneSource"]

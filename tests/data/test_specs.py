@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitdiff_jax.data import images, specs
+from bitdiff_jax.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    picture = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "images" / "a.png")
+    images.write_labels(tmp_path / "labels" / "a.png", np.ones((60, 90), np.int32))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("keep_scale", "shape"), [(0, (60, 90)), (2, (21, 32)), (9, (60, 90))])
+def test_pictures_to_train_on_are_kept_at_a_multiple_of_the_networks_size(
+    folder, keep_scale, shape
+):
+    sources, _ = specs.open_sources(
+        f"folder:{folder},zero=region", image_size=16, keep_scale=keep_scale
+    )
+    (source,) = sources.values()
+    assert source[0]["image"].shape == (*shape, 3) and source[0]["labels"][0].shape == shape
+
+
+def test_pictures_to_evaluate_on_keep_their_size(folder):
+    assert specs.open_source(f"folder:{folder}", image_size=16)[0]["image"].shape == (60, 90, 3)
+
+
+def test_several_sets_with_weights_named_without_them():
+    sources, weights = specs.open_sources(
+        "scenes,seed=1,level=0; scenes,level=1,weight=.5,size=24 ;", image_size=32
+    )
+    assert weights == {"scenes:,level=0,seed=1": 1.0, "scenes:,level=1,size=24": 0.5}
+    assert [source[0]["image"].shape for source in sources.values()] == [(32, 32, 3), (24, 24, 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no source is given"),
+        ("scene", "unknown kind 'scene'"),
+        ("scenes,levels=1", "no option levels"),
+        ("scenes,level", "'level' in 'scenes,level' is not of the form key=value"),
+        ("scenes,level=x", "level=x"),
+        ("scenes,weight=a", "weight=a"),
+        ("folder", "names no folder"),
+        ("scenes;scenes", "there twice"),
+    ],
+)
+def test_what_is_wrong_in_a_spec_is_said(text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        specs.open_sources(text, image_size=32)
+    assert "\n" not in str(caught.value)
