@@ -23,8 +23,9 @@ def default() -> ml_collections.ConfigDict:
 
     c.model = ml_collections.ConfigDict()
     c.model.image_size = 128  # S: the longest side is brought to S, the rest is padding
-    c.model.num_bits = 6  # k: 2^k codes
-    c.model.prediction = "x"  # x | eps | v
+    c.model.encoding = "bits"  # bits | onehot | onehot_as_released | rgb | rgb_as_released
+    c.model.num_bits = 6  # k: 2^k codes (rgb has 121, a cell of an 11 x 11 grid each)
+    c.model.prediction = "x"  # x | eps | v | both | p | p_logits
     c.model.time_input = "logsnr"  # logsnr | t: the scalar that the network is told
     # The network, see bitdiff_jax.nets.unet.UNet.
     c.model.net = ml_collections.ConfigDict()
@@ -41,23 +42,29 @@ def default() -> ml_collections.ConfigDict:
     c.model.net.remat = False
     # The noise schedule, see bitdiff_jax.diffusion.schedules.
     c.model.schedule = ml_collections.ConfigDict()
-    c.model.schedule.name = "cosine"
+    c.model.schedule.name = "cosine"  # cosine | linear | linear_simple | parabola
     c.model.schedule.input_scale = 0.1
     c.model.schedule.logsnr_min = -20.0
     c.model.schedule.logsnr_max = 20.0
-    # How regions get their codes, see bitdiff_jax.encoding.palette.assign.
+    # How regions get their codes, see bitdiff_jax.encoding.palette.
     c.model.palette = ml_collections.ConfigDict()
-    c.model.palette.layout = "similar"
+    c.model.palette.layout = "similar"  # similar | different | random | range | none
     c.model.palette.order = "area"  # area | id
     c.model.palette.frame = "valid"  # valid | square
     c.model.palette.excess = "ignore"  # ignore | merge
+    c.model.palette.choice = "greedy"  # greedy | optimal
+    c.model.palette.seed = 0  # of layout random
+    c.model.palette.keep_smallest = True  # layout none: the smallest id keeps code 0
     c.model.palette.max_regions = 256
     # The loss, see bitdiff_jax.model.Objective.
     c.model.objective = ml_collections.ConfigDict()
-    c.model.objective.weight = "sigmoid"  # sigmoid | uniform
+    c.model.objective.weight = "sigmoid"  # sigmoid | uniform | snr | snr_plus1 | snr_trunc
     c.model.objective.bias = -4.0
     c.model.objective.decoupled = True
+    c.model.objective.loss = "mse"  # mse | ce1 | ce2
+    c.model.objective.times = "stratified"  # stratified | uniform | low_discrepancy
     c.model.objective.image_keep = 0.95
+    c.model.objective.self_condition = 0.0  # share of examples that see a first guess of x0
     c.model.objective.padding = "exclude"  # exclude | as_released
     c.model.objective.ignored = "nearest"  # nearest | as_released
 
@@ -78,6 +85,7 @@ def default() -> ml_collections.ConfigDict:
     c.data = ml_collections.ConfigDict()
     c.data.train = "scenes,level=1"
     c.data.augment = "default"  # default | none | as_released
+    c.data.keep_scale = 2  # folder pictures stay in memory at so many times S; 0: as they are
     c.data.label_resize = "majority"  # majority | nearest
     c.data.label_padding = -1  # -1 | 0, as released
     c.data.num_workers = 0
@@ -101,6 +109,8 @@ def default() -> ml_collections.ConfigDict:
     c.sampling.clip = True
     c.sampling.variance = "large"  # large | small
     c.sampling.eps_after_clip = True
+    c.sampling.final = "x0"  # x0 | step
+    c.sampling.decoder = "code"  # code | dichotomy, on the host: as released for rgb
 
     # Evaluation while training; `data = ""` leaves it out.
     c.eval = ml_collections.ConfigDict()

@@ -5,35 +5,30 @@ Training, inference, evaluation and export all start here.
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+import typing
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 
 from bitdiff_jax.diffusion import losses, parameterization, sampling, schedules, times, weighting
-from bitdiff_jax.encoding import fill, palette
+from bitdiff_jax.encoding import dichotomy
+from bitdiff_jax.encoding import interface as encodings
 from bitdiff_jax.encoding.bits import BitEncoding
+from bitdiff_jax.encoding.interface import Encoding
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets.unet import UNet
+from bitdiff_jax.target import Palette, Target, make_target, valid_mask
 
 Params = Any
 IMAGE_CHANNELS = 3
 
+Decoder = Literal["code", "dichotomy"]
+
 _SCHEDULE = schedules.cosine()
 _ENCODING = BitEncoding(6)
-
-
-@dataclasses.dataclass(frozen=True)
-class Palette:
-    """How regions get their codes; see `encoding.palette.assign`."""
-
-    layout: str = "similar"
-    order: palette.Order = "area"
-    frame: palette.Frame = "valid"
-    excess: palette.Excess = "ignore"
-    max_regions: int = 256
+_PALETTE = Palette()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +36,15 @@ class Objective:
     """What training minimises.
 
     Attributes:
-        weight: 'sigmoid' (paper) or 'uniform' in x0.
+        weight: of the error in x0 at time t, by its name in `weighting`; 'sigmoid' is the paper's.
         bias: of the sigmoid weight.
         decoupled: multiply the weight by -dlogsnr/dt.
+        loss: the error, by its name in `losses`: 'mse' is the paper's.
+        times: how training times are drawn, by name in `times`.
         image_keep: probability with which an example keeps its image; the others see the empty
             one, which is what guidance needs.
+        self_condition: probability with which an example sees the network's own first guess of x0
+            (arXiv 2208.04202); above 0 the network has input channels for it.
         padding: 'exclude' keeps padding out of loss and palette, with x0 = 0 there in training
             and in sampling; 'as_released' trains on it like on the picture and sets x0 = -1 there
             in sampling.
@@ -57,19 +56,12 @@ class Objective:
     weight: str = "sigmoid"
     bias: float = -4.0
     decoupled: bool = True
+    loss: str = "mse"
+    times: str = "stratified"
     image_keep: float = 0.95
+    self_condition: float = 0.0
     padding: str = "exclude"
     ignored: str = "nearest"
-
-
-class Target(NamedTuple):
-    """What a batch of label maps becomes."""
-
-    x0: jax.Array  # float32 [B, S, S, C]
-    loss_mask: jax.Array  # bool [B, S, S]
-    codes: jax.Array  # int32 [B, S, S], -1 where there is none
-    excess_pixels: jax.Array  # int32 [B]
-    dropped_pixels: jax.Array  # int32 [B]
 
 
 class Sample(NamedTuple):
@@ -99,8 +91,8 @@ class Model:
     net: UNet
     image_size: int
     schedule: schedules.Schedule = _SCHEDULE
-    encoding: BitEncoding = _ENCODING
-    palette: Palette = Palette()
+    encoding: Encoding = _ENCODING
+    palette: Palette = _PALETTE
     objective: Objective = Objective()
     prediction: parameterization.Prediction = "x"
     time_input: str = "logsnr"
@@ -108,13 +100,13 @@ class Model:
     image_std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
     @property
-    def table(self) -> np.ndarray:
-        """int32 [L, L], the palette's cells."""
-        return palette.table(self.palette.layout, self.encoding.num_codes)
+    def self_conditioned(self) -> bool:
+        """Whether the network takes an earlier guess of x0 as well."""
+        return self.objective.self_condition > 0
 
     def init(self, key: jax.Array) -> Params:
         """Fresh parameters, a plain dict of float32 arrays."""
-        channels = self.encoding.num_channels + IMAGE_CHANNELS
+        channels = self.encoding.num_channels * (1 + self.self_conditioned) + IMAGE_CHANNELS
         x = jnp.zeros((1, self.image_size, self.image_size, channels))
         return self.net.init(key, x, jnp.zeros((1,)))["params"]
 
@@ -134,46 +126,41 @@ class Model:
         normalised = (image.astype(jnp.float32) / 255 - mean) / std
         return jnp.where(valid_mask[..., None], normalised, 0)
 
-    def apply(self, params: Params, x_t: jax.Array, t: jax.Array, cond: jax.Array) -> jax.Array:
-        """Raw network output for x_t [B, S, S, C] at times t [B] given `cond`."""
+    def apply(
+        self,
+        params: Params,
+        x_t: jax.Array,
+        t: jax.Array,
+        cond: jax.Array,
+        previous: jax.Array | None = None,
+    ) -> jax.Array:
+        """Raw network output for x_t [B, S, S, C] at times t [B] given `cond`.
+
+        `previous` is an earlier guess of x0, zeros where there is none; for a self-conditioned
+        model only.
+        """
+        inputs = [x_t, cond] if previous is None else [x_t, cond, previous]
         # Bounded to about [-5, 5]: the sinusoid's periods are made for times of that order.
         time = t if self.time_input == "t" else self.schedule.logsnr(t) / 4
-        output = self.net.apply({"params": params}, jnp.concatenate([x_t, cond], axis=-1), time)
+        output = self.net.apply({"params": params}, jnp.concatenate(inputs, axis=-1), time)
         assert isinstance(output, jax.Array)
         return output
 
-    def target(self, labels: jax.Array, size: jax.Array) -> Target:
+    def target(self, labels: jax.Array, size: jax.Array, key: jax.Array | None = None) -> Target:
         """Label maps -> x0 and where it counts.
 
         Args:
             labels: int32 [B, S, S], ids in [0, max_regions), negative = ignore.
             size: int32 [B, 2], (h, w) of the valid rectangle.
+            key: PRNG key of the codes; only for layout 'none', which draws them.
         """
         valid = valid_mask(size, labels.shape[1:])
         if self.objective.padding == "as_released":
             valid = jnp.ones_like(valid)
-        assign = functools.partial(
-            palette.assign,
-            table=self.table,
-            max_regions=self.palette.max_regions,
-            order=self.palette.order,
-            frame=self.palette.frame,
-            excess=self.palette.excess,
+        fill_ignored = self.objective.ignored == "nearest"
+        return make_target(
+            labels, valid, self.palette, self.encoding, fill_ignored=fill_ignored, key=key
         )
-        assigned = jax.vmap(lambda m, v: assign(m, mask=v))(labels, valid)
-        codes = assigned.codes
-        shown = jax.vmap(fill.nearest_label)(codes, valid) if self._fills else codes
-        return Target(
-            x0=self.encoding.encode(shown),
-            loss_mask=codes >= 0,
-            codes=codes,
-            excess_pixels=assigned.excess_pixels,
-            dropped_pixels=assigned.dropped_pixels,
-        )
-
-    @property
-    def _fills(self) -> bool:
-        return self.objective.ignored == "nearest"
 
     def loss(
         self, params: Params, batch: dict[str, jax.Array], key: jax.Array
@@ -191,35 +178,44 @@ class Model:
         """
         batch_size = batch["labels"].shape[0]
         key_time, key_noise, key_drop = jax.random.split(key, 3)
-        target = self.target(batch["labels"], batch["size"])
+        objective = self.objective
+        target = self.target(batch["labels"], batch["size"], jax.random.fold_in(key, 1))
         valid = valid_mask(batch["size"], batch["labels"].shape[1:])
 
-        t = times.stratified(key_time, batch_size)
+        t = times.TIMES[objective.times](key_time, batch_size)
         eps = jax.random.normal(key_noise, target.x0.shape)
         alpha = parameterization.expand(self.schedule.alpha(t), eps)
         sigma = parameterization.expand(self.schedule.sigma(t), eps)
         x_t = parameterization.diffuse(target.x0, eps, alpha, sigma)
 
         cond = self.encode_image(params, batch["image"], valid)
-        keep = jax.random.bernoulli(key_drop, self.objective.image_keep, (batch_size,))
+        keep = jax.random.bernoulli(key_drop, objective.image_keep, (batch_size,))
         cond = jnp.where(parameterization.expand(keep, cond) > 0, cond, 0)
 
-        output = self.apply(params, x_t, t, cond)
-        x0 = parameterization.to_x0(output, x_t, alpha, sigma, self.prediction)
-        error = losses.masked_mse(x0, target.x0, target.loss_mask)
-        loss = jnp.mean(self._weight(t) * error)
+        def to_x0(output: jax.Array) -> jax.Array:
+            return parameterization.to_x0(output, x_t, alpha, sigma, self.prediction)
+
+        previous = None
+        if self.self_conditioned:
+            key_flag = jax.random.fold_in(key, 2)
+            flag = jax.random.bernoulli(key_flag, objective.self_condition, (batch_size,))
+            output = self.apply(params, x_t, t, cond, jnp.zeros_like(x_t))
+            guess = jax.lax.stop_gradient(to_x0(output))
+            previous = jnp.where(parameterization.expand(flag, guess) > 0, guess, 0)
+        output = self.apply(params, x_t, t, cond, previous)
+        if objective.loss == "ce2" and self.prediction == "p_logits":
+            # Of the logits themselves: a saturated sigmoid has no gradient left.
+            error = losses.cross_entropy_logits(output, target.x0, target.loss_mask)
+        else:
+            error = losses.LOSSES[objective.loss](to_x0(output), target.x0, target.loss_mask)
+        weight = weighting.make(objective.weight, objective.bias, objective.decoupled)
+        loss = jnp.mean(weight(self.schedule, t) * error)
         pixels = jnp.maximum(jnp.sum(valid), 1)
         return loss, {
-            "mse": jnp.mean(error) / self.encoding.num_channels,
+            objective.loss: jnp.mean(error) / self.encoding.num_channels,
             "excess_share": jnp.sum(target.excess_pixels) / pixels,
             "dropped_share": jnp.sum(target.dropped_pixels) / pixels,
         }
-
-    def _weight(self, t: jax.Array) -> jax.Array:
-        objective = self.objective
-        if objective.weight == "sigmoid":
-            return weighting.sigmoid(self.schedule, t, objective.bias, objective.decoupled)
-        return weighting.uniform(self.schedule, t, objective.decoupled)
 
     def sample(
         self,
@@ -235,6 +231,8 @@ class Model:
         clip: bool = True,
         variance: sampling.Variance = "large",
         eps_after_clip: bool = True,
+        final: sampling.Final = "x0",
+        decoder: Decoder = "code",
     ) -> Sample:
         """Draws one label map for each image.
 
@@ -247,9 +245,12 @@ class Model:
             guidance_weight: see `diffusion.sampling.sample`; None leaves guidance out.
             method: 'ddpm' or 'ddim'.
             eta: of DDIM.
-            clip: clip x0 at every step.
+            clip: clip x0 to the encoding's range at every step.
             variance: of DDPM.
             eps_after_clip: of DDIM.
+            final: what the last step returns, see `diffusion.sampling.sample`.
+            decoder: 'code' takes each pixel's nearest code; 'dichotomy' splits the drawn colours
+                into regions on the host (`encoding.dichotomy`), as released for 'rgb'.
         """
         batch_size, side = image.shape[0], self.image_size
         valid = valid_mask(size, image.shape[1:3])
@@ -267,27 +268,23 @@ class Model:
             eta=eta,
             guidance_weight=guidance_weight,
             keys=key_pairs[:, 1],
-            clip=clip,
+            clip=self.encoding.clip_range if clip else False,
+            self_condition=self.self_conditioned,
             valid_mask=valid,
             pad_value=-1.0 if self.objective.padding == "as_released" else self.encoding.pad_value,
             variance=variance,
             eps_after_clip=eps_after_clip,
+            final=final,
         )
         assert isinstance(x0, jax.Array) and x0.shape[0] == batch_size
-        codes = jnp.where(valid, self.encoding.decode(x0), -1)
-        return Sample(codes, self.encoding.certainty(jnp.clip(x0, -1, 1)))
-
-
-def valid_mask(size: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """[B, 2] sizes (h, w) -> bool [B, H, W], true on the top-left h x w rectangle.
-
-    Args:
-        size: int [B, 2].
-        shape: (H, W).
-    """
-    height, width = shape
-    size = jnp.asarray(size)[:, :, None, None]
-    return (jnp.arange(height)[:, None] < size[:, 0]) & (jnp.arange(width) < size[:, 1])
+        if decoder == "dichotomy":
+            codes = jax.pure_callback(
+                dichotomy.decode_batch, jax.ShapeDtypeStruct(valid.shape, jnp.int32), x0, size
+            )
+        else:
+            codes = self.encoding.decode(x0)
+        certainty = self.encoding.certainty(jnp.clip(x0, *self.encoding.clip_range))
+        return Sample(jnp.where(valid, codes, -1), certainty)
 
 
 def from_config(config: ml_collections.ConfigDict) -> Model:
@@ -302,23 +299,36 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
     c = config.model
     for name, value, known in (
         ("model.time_input", c.time_input, ("t", "logsnr")),
-        ("model.prediction", c.prediction, ("x", "eps", "v")),
-        ("model.schedule.name", c.schedule.name, ("cosine",)),
-        ("model.objective.weight", c.objective.weight, ("sigmoid", "uniform")),
+        ("model.prediction", c.prediction, typing.get_args(parameterization.Prediction)),
+        ("model.schedule.name", c.schedule.name, tuple(schedules.SCHEDULES)),
+        ("model.encoding", c.encoding, encodings.NAMES),
+        ("model.objective.weight", c.objective.weight, tuple(weighting.WEIGHTS)),
+        ("model.objective.loss", c.objective.loss, tuple(losses.LOSSES)),
+        ("model.objective.times", c.objective.times, tuple(times.TIMES)),
         ("model.objective.padding", c.objective.padding, ("exclude", "as_released")),
         ("model.objective.ignored", c.objective.ignored, ("nearest", "as_released")),
         ("model.palette.order", c.palette.order, ("id", "area")),
         ("model.palette.frame", c.palette.frame, ("square", "valid")),
         ("model.palette.excess", c.palette.excess, ("merge", "ignore")),
+        ("model.palette.choice", c.palette.choice, ("greedy", "optimal")),
     ):
         if value not in known:
             raise InputError(f"config.{name} is {value!r}; it must be one of {', '.join(known)}")
-    encoding = BitEncoding(c.num_bits)
+    if c.encoding != "bits":
+        for name, value in (("prediction", c.prediction), ("objective.loss", c.objective.loss)):
+            if value in ("p", "p_logits", "ce1", "ce2"):
+                raise InputError(
+                    f"config.model.{name}={value!r} reads x0 as probabilities of bits; "
+                    f"encoding {c.encoding!r} has none: use 'bits', or another {name}"
+                )
+    for name in ("image_keep", "self_condition"):
+        if not 0 <= c.objective[name] <= 1:
+            raise InputError(f"config.model.objective.{name} is {c.objective[name]}; use 0 to 1")
     try:
-        palette.table(c.palette.layout, encoding.num_codes)
-        schedule = schedules.cosine(
-            c.schedule.input_scale, c.schedule.logsnr_min, c.schedule.logsnr_max
-        )
+        encoding = encodings.make(c.encoding, c.num_bits)
+        chosen = Palette(**c.palette)
+        chosen.check(encoding.num_codes)
+        schedule = schedules.make(**c.schedule)
     except ValueError as error:
         raise InputError(f"config.model: {error}") from error
     net = dict(c.net)
@@ -327,14 +337,14 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         net[name] = tuple(net[name])
     return Model(
         net=UNet(
-            out_channels=encoding.num_channels,
-            final_activation=encoding.activation if c.prediction == "x" else "none",
+            out_channels=parameterization.output_channels(c.prediction, encoding.num_channels),
+            final_activation={"x": encoding.activation, "p": "sigmoid"}.get(c.prediction, "none"),
             **net,
         ),
         image_size=c.image_size,
         schedule=schedule,
         encoding=encoding,
-        palette=Palette(**c.palette),
+        palette=chosen,
         objective=Objective(**c.objective),
         prediction=c.prediction,
         time_input=c.time_input,

@@ -30,6 +30,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.optimizer.ema_warmup = False
 
     config.data.augment = "as_released"
+    config.data.keep_scale = 0
     config.data.label_resize = "nearest"
     config.data.label_padding = 0
     config.data.trained_on = "photos with class-agnostic entities (EntitySeg)"

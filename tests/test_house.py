@@ -12,8 +12,9 @@ import bitdiff_jax
 PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
-    "errors", "files", "diffusion", "encoding", "metrics", "nets", "config", "model", "data",
-    "parallel", "checkpoint", "writers", "inference", "evaluation", "training", "cli", "__main__",
+    "errors", "files", "diffusion", "encoding", "metrics", "nets", "config", "target", "model",
+    "data", "parallel", "checkpoint", "writers", "inference", "evaluation", "training", "cli",
+    "__main__",
 )  # fmt: skip
 GROUND_FLOOR = ("diffusion", "encoding", "metrics")
 HEAVY = (
@@ -74,7 +75,7 @@ def test_flax_modules_live_in_nets_alone():
         "import bitdiff_jax",
         *(f"import bitdiff_jax.{room}" for room in GROUND_FLOOR),
         "from bitdiff_jax.diffusion import schedules, sampling, losses, times, weighting",
-        "from bitdiff_jax.encoding import bits, palette, fill",
+        "from bitdiff_jax.encoding import bits, onehot, rgb, dichotomy, palette, fill",
     ],
 )
 def test_the_ground_floor_is_light(statement):

@@ -26,6 +26,8 @@ _SAMPLING = (
     "clip",
     "variance",
     "eps_after_clip",
+    "final",
+    "decoder",
 )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from bitdiff_jax.diffusion import sampling as sampling_lib
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import compilation_cache
-from bitdiff_jax.model import Model, Params
+from bitdiff_jax.model import Decoder, Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
 
 # What `Model.sample` is told by the config; None where any value of the type will do.
@@ -21,6 +21,8 @@ _SETTINGS: Mapping[str, tuple[str, ...] | None] = {
     "clip": None,
     "variance": typing.get_args(sampling_lib.Variance),
     "eps_after_clip": None,
+    "final": typing.get_args(sampling_lib.Final),
+    "decoder": typing.get_args(Decoder),
 }
 
 

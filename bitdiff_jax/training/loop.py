@@ -78,7 +78,9 @@ def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainSt
     state_shardings = partition.shardings(state_shapes, partition.REPLICATE, mesh)
 
     # --- Input -----------------------------------------------------------------------------------
-    sources, weights = specs.open_sources(config.data.train, image_size=model.image_size)
+    sources, weights = specs.open_sources(
+        config.data.train, image_size=model.image_size, keep_scale=config.data.keep_scale
+    )
     input_args: dict[str, Any] = dict(
         size=model.image_size,
         batch_size=config.train.batch_size,

@@ -57,34 +57,27 @@ def unet_full(full):
 
 
 def schedule(full):
-    kept = take(
-        full, "b", "t.*", "cosine/.*", "(linear.*|parabola)/b(1|0p1)/t.*/(gamma|logsnr|dlogsnr_dt)"
-    )
-    return at(kept, np.s_[::4], "t", "t_float32", ".*/t/.*", ".*/t_float32/.*")
+    return at(full, np.s_[::4], "t", "t_float32", ".*/t/.*", ".*/t_float32/.*")
 
 
 def loss_weights(full):
-    names = "uniform|sigmoid|sigmoid_-6|sigmoid_-4|sigmoid_2"
-    kept = take(full, "t.*", f"[^/]*/({names})/.*", "b(1|0p1)/(SNR.*|sigmoid_-2)/.*/t")
-    return at(kept, np.s_[::4], "t", ".*/t")
+    return at(take(full, "t.*", "b.*"), np.s_[::4], "t", ".*/t")
 
 
 def losses(full):
-    kept = take(
-        full, "x", "x_pad", "eps", "t", "mask", "[^/]*/(x|v|eps)/.*", "by_.*", "mse_only/.*"
-    )
+    # What the network returned is the same for both b.
+    kept = take(full, "(?!b1/.*/network_output).*")
     return thin(kept, 4, ".*/x_t", ".*/pred_x", ".*/pred_eps")
 
 
 def codec(full):
-    return take(full, "(?!dichotomy).*")
+    return take(full, "(?!dichotomy).*", "dichotomy/(1|2)/(image|crop_hw|labels)")
 
 
 def lap(full):
     # Of each kind some with few and some with the most regions, with padding and without.
     maps = [1, 4, 7, 9, 11, 14, 17, 19, 21, 24, 25, 29, 31, 34, 35, 39]
-    kept = take(full, "order/.*", "labels", "n_objects", "out/.*", "small32/.*")
-    return at(kept, maps, "labels", "n_objects", "out/.*")
+    return at(full, maps, "labels", "n_objects", "out/.*", "centers_rel", "ids_.*", "codes_.*")
 
 
 def excess(full):
@@ -95,10 +88,10 @@ def sampler(full):
     # The network of these trajectories treats every channel alike: two show as much as six.
     channels = np.s_[..., :2, :, :]
     kept = take(
-        full, "coef/.*/(1|2|8|50)", "coef_columns", "x_init", "image", "noise", "imshape",
-        "traj/x/.*/n8/final", "traj/x/.*/gw0/n2/final", "traj/x/ddpm_large/.*/n1/final",
-        "traj/(v|eps)/.*/gw(0|1|3)/n8/final", "traj_noclip_nopad/.*",
+        full, "coef/.*/(1|2|3|8|20|50)", "coef_columns", "x_init", "image", "noise", "imshape",
+        "traj/.*/n(1|2|8)/final", "traj_noclip_nopad/.*",
         "traj/(x/ddpm_small|v/ddpm_large|eps/ddim_large)/gw0/n8/pred_x",
+        "traj/x/ddpm_large/gw1/n8/x_t",
     )  # fmt: skip
     kept = at(at(kept, np.s_[:7], "noise"), channels, "x_init", "noise", "traj.*")
     return thin(kept, 2, "traj.*")
