@@ -3,6 +3,7 @@
     python benchmarks/scenes.py                                       # speed and figures
     python benchmarks/scenes.py --data folder:DIR,split=train,zero=region
     python benchmarks/scenes.py --sheet 2 --out level2.png            # look at them
+    python benchmarks/scenes.py --sheet 0 1 2 3 --rows 1 --columns 8 --out docs/scenes.png
     python benchmarks/scenes.py --fit folder:DIR,split=train,zero=region
 
 Speed is by CPU time of one process, the best of three rounds, without what is drawn once per
@@ -12,6 +13,7 @@ prints the mixture of colours in `natural/colours.py` and needs the extra `basel
 """
 
 import argparse
+import itertools
 import pathlib
 import time
 from collections.abc import Iterator
@@ -83,13 +85,12 @@ def print_speed(sizes: list[int], count: int) -> None:
         print(f"level {level:<16}" + "".join(f"{speed:8.0f}" for speed in speeds), flush=True)
 
 
-def write_sheet(level: int, path: pathlib.Path, size: int, rows: int, columns: int) -> None:
+def write_sheet(levels: list[int], path: pathlib.Path, size: int, rows: int, columns: int) -> None:
     """Scenes with their regions beside them, each region in a random colour."""
-    source = SceneSource(level=level, size=size, seed=7)
     colours = np.random.default_rng(3).integers(30, 250, (64, 3)).astype(np.uint8)
     cells = []
-    for i in range(rows * columns):
-        item = source[i]
+    for level, i in itertools.product(levels, range(rows * columns)):
+        item = SceneSource(level=level, size=size, seed=7)[i]
         pair = np.concatenate([item["image"], colours[item["labels"][0]]], axis=1)
         cells.append(np.pad(pair, ((0, 2), (0, 4), (0, 0)), constant_values=255))
     lines = [np.concatenate(cells[k : k + columns], 1) for k in range(0, len(cells), columns)]
@@ -137,9 +138,9 @@ def main() -> None:
     add("--size", type=int, default=64, help="side of figures and sheets")
     add("--num_images", type=int, default=200, help="pictures to time and to measure, at most")
     add("--data", nargs="*", default=[], help="other sources to measure, such as photographs")
-    add("--sheet", type=int, choices=LEVELS, help="draw a contact sheet of this level instead")
+    add("--sheet", type=int, nargs="+", choices=LEVELS, help="draw a contact sheet of these levels")
     add("--out", type=pathlib.Path, default=pathlib.Path("scenes.png"), help="of the sheet")
-    add("--rows", type=int, default=9)
+    add("--rows", type=int, default=9, help="of each level")
     add("--columns", type=int, default=6)
     add("--fit", help="fit the mixture of colours to a source instead")
     args = parser.parse_args()

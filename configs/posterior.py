@@ -11,41 +11,44 @@ import ml_collections
 
 from bitdiff_jax import config as config_lib
 
+KINDS = ("pairs", "switch", "border", "clutter")
+
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config = config_lib.default()
     config.model.image_size = 32
     config.model.net.patch_size = 2
-    config.model.net.base_channels = 32
+    config.model.net.base_channels = 64
     config.model.net.channel_multipliers = (1, 2)
     config.model.net.blocks_per_level = 1
     config.model.net.attention_levels = (-1,)
+    config.model.net.time_conditioning = "scale_shift"
     config.model.schedule.input_scale = 0.05
     config.model.objective.weight = "uniform"
     config.model.objective.decoupled = False
     # Guidance would sharpen the posterior, so nothing needs to be learnt about the empty image.
     config.model.objective.image_keep = 1.0
 
-    config.optimizer.learning_rate = 2e-3
+    config.optimizer.learning_rate = 1e-3
     config.optimizer.b2 = 0.99
     config.optimizer.warmup_steps = 100
-    config.optimizer.decay_steps = 1_500
-    config.optimizer.ema_decay = 0.995
+    config.optimizer.decay_steps = 3_000
+    config.optimizer.ema_decay = 0.998
 
-    config.data.train = "posterior,kind=mixed"
+    config.data.train = ";".join(f"posterior,kind={kind}" for kind in KINDS)
     config.data.augment = "none"  # the probabilities hold for the picture as it is
-    config.data.trained_on = "procedural scenes with known posteriors (mixed)"
+    config.data.trained_on = "procedural scenes with known posteriors"
     config.data.num_threads = 1
-    config.train.num_steps = 2_500
+    config.train.num_steps = 6_000
     config.train.batch_size = 32
     config.train.log_every = 50
-    config.train.eval_every = 2_500
+    config.train.eval_every = 6_000
     config.train.checkpoint_every = 500
     # Many, so that it is the model that is measured rather than the size of the sampler's steps.
     config.sampling.num_steps = 50
     config.sampling.guidance_weight = 0.0
     config.mesh.cpu_devices = 2
-    config.eval.data = "posterior,kind=mixed,seed=1"
+    config.eval.data = "posterior,kind=pairs,seed=1"
     config.eval.num_images = 50
     config.eval.batch_size = 50
     config.eval.score_size = 32

@@ -9,7 +9,7 @@ sample lacks is the sampler's doing:
 
 `moments` and `frequency` compute in float64, without drawing anything and without the package,
 what a sampler makes of the first two: the schedule is the closed form of the cosine, the steps come
-from Bayes' rule. `last_step_alone` is how often the last step errs if all before it were perfect.
+from Bayes' rule. `last_step_alone` is what the last step makes of a perfect draw of its input.
 """
 
 import functools
@@ -190,7 +190,7 @@ def frequency(
     null: float = 0.5,
     weight: float = 0.0,
 ) -> float:
-    """How often a pixel of a group ends above 0, by quadrature; to about 1e-4.
+    """How often a pixel of a group ends above 0, by quadrature; to about 2e-4.
 
     The group acts only through y = sum(x_t) / sqrt(m), one number with a standard normal start:
     P(end above 0 | y) is carried from the last step back to the first. Without noise, a fine grid
@@ -219,7 +219,7 @@ def frequency(
         return float(np.mean(y > 0))
 
     # The fewer the steps, the less smooth is what they meet.
-    last, z = path[-1], np.linspace(-6, 6, max(41, min(801, 3200 // len(path))))
+    last, z = path[-1], np.linspace(-6, 6, max(41, min(401, 1600 // len(path))))
     share = norm.pdf(z) / norm.pdf(z).sum()
     # Without noise to speak of, all pixels of a group end above 0 if y is above a threshold. Else
     # the last noise is each pixel's own.
@@ -230,7 +230,7 @@ def frequency(
         return y > threshold if sharp else norm.cdf(drift(y, last) / root / last.noise)
 
     for i, step in reversed(list(enumerate(path[:-1]))):
-        y = np.linspace(-1, 1, 1601) * (root * step.alpha + 8)
+        y = np.linspace(-1, 1, 1201) * (root * step.alpha + 8)
         mean = drift(y, step)
         if sharp and i == len(path) - 2:
             values = norm.cdf((mean - threshold) / step.noise)
