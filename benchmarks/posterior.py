@@ -12,14 +12,13 @@ import argparse
 import json
 import pathlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from bitdiff_jax.data.scenes.posterior import KINDS, PosteriorSource
 from bitdiff_jax.data.scenes.posterior_scene import PosteriorScene
-from bitdiff_jax.evaluation import calibration, drawing, tables
+from bitdiff_jax.evaluation import calibration, contact_sheet, drawing, tables
 from bitdiff_jax.evaluation.calibration import Calibration, calibrate
 from bitdiff_jax.inference import compilation_cache, loading
 from bitdiff_jax.parallel import mesh as mesh_lib
@@ -31,6 +30,7 @@ FIGURES = {
     "off": "maps that are none of the possible",
     "consistent": "switch thrown for all or none",
 }
+ROWS, MAPS = 3, 8  # of the sheet, for each kind
 COLUMNS = ("model", "exact draws", "always the mode")
 
 
@@ -47,7 +47,7 @@ def summarise(rows: list[Calibration]) -> dict[str, Any]:
 
 
 def columns(
-    scenes: list[PosteriorScene], drawn: Iterator[drawing.Drawn], num_samples: int
+    scenes: list[PosteriorScene], drawn: list[drawing.Drawn], num_samples: int
 ) -> dict[str, dict[str, Any]]:
     """The model's figures, and those of the two whose figures are known."""
     rows: dict[str, list[Calibration]] = {name: [] for name in COLUMNS}
@@ -62,6 +62,12 @@ def columns(
     apart = np.array([row.consistent_independent for row in rows["model"]])
     figures["each object for itself"] = {"consistent": tables.bootstrap(apart)}
     return figures
+
+
+def sheet_rows(scenes: list[PosteriorScene], drawn: list[drawing.Drawn]) -> list[list[np.ndarray]]:
+    """Some pictures, each followed by maps drawn for it."""
+    chosen = list(zip(scenes, drawn, strict=True))[:ROWS]
+    return [[scene.image, *maps.codes[:MAPS]] for scene, maps in chosen]
 
 
 def show(title: str, figures: dict[str, dict[str, Any]]) -> None:
@@ -99,6 +105,7 @@ def main() -> None:
     add("--scene_seed", type=int, default=5, help="of the scenes; training has 0 (5)")
     add("--seed", type=int, default=0, help="of the maps (0)")
     add("--json", type=pathlib.Path, help="file to write the tables to")
+    add("--sheet", type=pathlib.Path, help="PNG of pictures with maps drawn for them")
     args = parser.parse_args()
 
     compilation_cache.enable()
@@ -109,6 +116,7 @@ def main() -> None:
     print(f"{args.checkpoint}, step {loaded.step} ({loaded.weights}): {loaded.trained_on}")
     print(", ".join(f"{name} {value}" for name, value in settings.items()), flush=True)
     written = {}
+    shown: list[list[np.ndarray]] = []
     for kind in args.kinds:
         for held_out in (False, True):
             source = PosteriorSource(
@@ -126,7 +134,10 @@ def main() -> None:
                 **settings,
             )
             scenes = [source.scene(i) for i in range(len(source))]
-            figures = columns(scenes, drawn, args.num_samples)
+            maps = list(drawn)
+            if not held_out:
+                shown += sheet_rows(scenes, maps)
+            figures = columns(scenes, maps, args.num_samples)
             seconds = time.perf_counter() - start
             title = f"{kind}, {'held-out combinations' if held_out else 'unseen scenes'}"
             show(
@@ -137,6 +148,8 @@ def main() -> None:
                 column: {name: as_json(estimate) for name, estimate in each.items()}
                 for column, each in figures.items()
             }
+    if args.sheet is not None:
+        args.sheet.write_bytes(contact_sheet.to_png(contact_sheet.contact_sheet(shown, cell=96)))
     if args.json is not None:
         about = {"checkpoint": args.checkpoint, "step": loaded.step, **vars(args), **settings}
         args.json.write_text(json.dumps({**about, "tables": written}, indent=2, default=str) + "\n")
