@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -93,5 +94,5 @@ def test_the_ground_floor_is_light(statement):
 def test_nothing_loads_torch_or_tensorflow():
     for path in FILES:
         text = path.read_text()
-        for name in ("import torch", "import tensorflow", "import cv2"):
-            assert name not in text, path
+        # tensorflow_datasets loads no TensorFlow as long as features are bytes.
+        assert not re.search(r"\b(import|from) (torch|tensorflow|cv2)\b", text), path

@@ -8,6 +8,7 @@ from bitdiff_jax.errors import InputError
 
 _COMMANDS = {
     "quickstart": "train a small model on procedural scenes, evaluate it and use it",
+    "prepare": "turn a data set into records that train fast",
     "train": "train a model, or resume a training",
     "segment": "segment pictures with a trained model",
     "evaluate": "score a trained model on pictures with known segmentations",
@@ -34,6 +35,14 @@ def main(argv: list[str]) -> int:
         return command.main(rest)
     except InputError as error:
         print(f"bitdiff {name}: error: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        if "gcsfs" not in str(error):
+            raise
+        print(
+            f"bitdiff {name}: error: gs:// needs gcsfs: pip install 'bitdiff_jax[gcs]'",
+            file=sys.stderr,
+        )
         return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

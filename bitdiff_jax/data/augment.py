@@ -13,6 +13,9 @@ from PIL import Image
 from bitdiff_jax.data import transforms
 from bitdiff_jax.errors import InputError
 
+# Ids below are counted as they are; others are renumbered first.
+_COUNTED_IDS = 1 << 12
+
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -48,25 +51,36 @@ def crop_box(
 
 
 def drop_slivers(
-    resized: np.ndarray, cropped: np.ndarray, labels: np.ndarray, min_pixels: int
+    resized: np.ndarray, labels: np.ndarray, box: tuple[slice, slice], min_pixels: float
 ) -> np.ndarray:
     """Ignores what a crop left of a region when it is too small to be told.
 
     Args:
       resized: integers [h, w], the crop at network resolution.
-      cropped: the crop before it was resized; a part of `labels`.
-      labels: the whole map; regions numbered 0..n-1, -1 = ignore.
+      labels: the whole map before it was cropped and resized; small ids >= 0, -1 = ignore.
+      box: the crop, rows and columns of `labels` with a start and a stop.
       min_pixels: a region that the crop has cut and of which fewer pixels than this remain in
-        `resized` becomes -1. Regions that lie wholly inside the crop stay, however small.
+        `resized` becomes -1. Regions that lie wholly inside the crop stay, however small; so does
+        a region that the crop cuts into several pieces with enough pixels between them.
 
     Returns:
       Integers [h, w] as `resized`.
     """
     count = int(labels.max()) + 2  # place 0 counts the ignored pixels
-    before, inside, left = (
-        np.bincount(each.ravel() + 1, minlength=count) for each in (labels, cropped, resized)
-    )
-    sliver = (inside < before) & (left < min_pixels) & (left > 0)
+    left = np.bincount(resized.ravel() + 1, minlength=count)
+    sliver = (left > 0) & (left < min_pixels)
+    if not sliver.any():
+        return resized
+    rows, columns = box
+    beyond = np.zeros(count, bool)
+    for part in (
+        labels[: rows.start],
+        labels[rows.stop :],
+        labels[rows, : columns.start],
+        labels[rows, columns.stop :],
+    ):
+        beyond |= np.bincount(part.ravel() + 1, minlength=count) > 0
+    sliver &= beyond
     if not sliver.any():
         return resized
     return np.where(sliver[resized + 1], transforms.IGNORE, resized).astype(resized.dtype)
@@ -121,7 +135,9 @@ class Augmentation:
       crop: probability of a crop; `min_side` is the least part of each side that it keeps.
       min_side: in (0, 1].
       stretch: largest change of the ratio of the sides: exp(uniform(-stretch, stretch)).
-      sliver_pixels: see `drop_slivers`.
+      sliver_share: what a crop leaves of a region is ignored if it has fewer pixels than this part
+        of S * S, S the network's size: 16 at 128 pixels, 4 at 64; see `drop_slivers`. A region that
+        is whole stays, however small.
       rotate: probability of a rotation by up to `degrees` either way, with -1 in the corners.
       degrees: in 0..180.
       colour: probability of a change of tone, and again of one of colour.
@@ -134,7 +150,7 @@ class Augmentation:
     crop: float = 0.8
     min_side: float = 0.6
     stretch: float = 0.15
-    sliver_pixels: int = 4
+    sliver_share: float = 1 / 1024
     rotate: float = 0.15
     degrees: float = 12.0
     colour: float = 0.5
@@ -148,8 +164,8 @@ class Augmentation:
                 raise InputError(f"{name}={getattr(self, name)} is a probability: use 0..1")
         if not 0 < self.min_side <= 1:
             raise InputError(f"min_side={self.min_side} is a part of a side: use 0 < min_side <= 1")
-        if min(self.stretch, self.strength, self.degrees, self.sliver_pixels) < 0:
-            raise InputError("stretch, strength, degrees and sliver_pixels must be at least 0")
+        if min(self.stretch, self.strength, self.degrees, self.sliver_share) < 0:
+            raise InputError("stretch, strength, degrees and sliver_share must be at least 0")
 
     def __call__(
         self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator, size: int
@@ -176,7 +192,10 @@ class Augmentation:
     def _crop_and_resize(
         self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator, size: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        regions, whole = transforms.renumber(labels)
+        whole, regions = labels, None
+        if labels.size and labels.max() >= _COUNTED_IDS:
+            regions, whole = transforms.renumber(labels)
+        box = None
         cropped = whole
         if rng.random() < self.crop:
             box = crop_box(whole.shape[0], whole.shape[1], self.min_side, rng)
@@ -185,11 +204,12 @@ class Augmentation:
         # Only the ratio of the two counts; the larger scale keeps rounding to whole pixels fine.
         ratio = math.exp(rng.uniform(-self.stretch, self.stretch))
         shape = transforms.resized_shape(max(1, round(height * 64 * ratio)), width * 64, size)
-        resized = transforms.resize_labels(cropped, shape, "majority")
-        if cropped is not whole:
-            resized = drop_slivers(resized, cropped, whole, self.sliver_pixels)
-        ids = np.append(regions, transforms.IGNORE).astype(np.int32)[resized]
-        return transforms.resize_image(image, shape), ids
+        ids = transforms.resize_labels(cropped, shape, "majority")
+        if box is not None:
+            ids = drop_slivers(ids, whole, box, size * size * self.sliver_share)
+        if regions is not None:
+            ids = np.append(regions, transforms.IGNORE)[ids]
+        return transforms.resize_image(image, shape), ids.astype(np.int32)
 
     def _recolour(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         tone, colour = rng.random(2) < self.colour

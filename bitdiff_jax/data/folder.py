@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import threading
 import zlib
 from typing import Any, Literal
 
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import images, transforms
+from bitdiff_jax.data import images, labelmaps
 from bitdiff_jax.errors import InputError
 
 _ANNOTATOR = re.compile(r"(?P<id>.+)_(?P<annotator>\d+)")
@@ -27,11 +26,8 @@ class FolderSource:
 
         {'name': ID, 'image': uint8 [h, w, 3], 'labels': tuple of int32 [h, w]}
 
-    with ids >= 0 and -1 = ignore.
-
-    What was read stays in memory up to `cache_bytes` (first come, first kept: an epoch visits each
-    item once, so replacing entries would only lose them). The arrays are shared: do not write
-    to them. Copies sent to other processes start with an empty cache.
+    with ids >= 0 and -1 = ignore, at the pictures' own sizes. Nothing is kept in memory: wrap it in
+    `bitdiff_jax.data.resident.Resident` to train on it.
     """
 
     def __init__(
@@ -40,8 +36,6 @@ class FolderSource:
         split: str | None = None,
         *,
         zero: Literal["ignore", "region"] | None = None,
-        max_side: int | None = None,
-        cache_bytes: int = 2**30,
     ):
         """Lists the folder; reads up to 64 label maps if `zero` is None.
 
@@ -50,9 +44,6 @@ class FolderSource:
           split: a key of splits.json; None for all pictures.
           zero: what id 0 means: 'ignore' (not annotated, becomes -1) or 'region' (one like others).
             None is 'ignore' as long as 0 covers little; else it must be said.
-          max_side: larger pictures are reduced to this longest side as they are read, pictures by
-            area, labels by majority; a small multiple of the network's size keeps the cache small.
-          cache_bytes: bound on the memory of the cache; 0 for none.
 
         Raises:
           InputError: no pictures, a picture without labels or labels without picture, an unknown
@@ -60,32 +51,18 @@ class FolderSource:
         """
         if zero not in (None, "ignore", "region"):
             raise InputError(f"zero={zero!r} is not known: use 'ignore' or 'region'")
-        if max_side is not None and max_side < 1:
-            raise InputError(f"max_side={max_side} must be at least 1")
         self.root = os.fspath(root)
         self.split = split
         self.zero = zero
-        self.max_side = max_side
-        self.cache_bytes = cache_bytes
         self._items = _list_items(epath.Path(root), split)
-        self._reset_cache()
         if zero is None:
             check_zero(self)
 
-    def _reset_cache(self) -> None:
-        self._cache: dict[int, tuple[np.ndarray, tuple[np.ndarray, ...]]] = {}
-        self._cached_bytes = 0
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        for name in ("_cache", "_cached_bytes", "_lock"):
-            del state[name]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._reset_cache()
+    @classmethod
+    def splits(cls, root: os.PathLike | str) -> tuple[str, ...]:
+        """The splits that `root/splits.json` lists, in its order; () without that file."""
+        path = epath.Path(root) / "splits.json"
+        return tuple(_read_splits(path)) if path.exists() else ()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -111,57 +88,36 @@ class FolderSource:
             for name, _, labels in self._items
         )
         zero = self.zero or "ignore"
-        return f"folder zero={zero} max_side={self.max_side} {zlib.crc32(listing.encode()):08x}"
+        return f"folder zero={zero} {zlib.crc32(listing.encode()):08x}"
+
+    @property
+    def unlabelled(self) -> str:
+        """What pixels without a region are taken for, and why."""
+        if self.zero == "region":
+            return "id 0 is a region like the others, as asked for"
+        why = "as asked for" if self.zero else "because 0 covers little of the label maps"
+        return f"id 0 is taken for not annotated and ignored, {why}"
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         index = int(index)
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is out of range for {len(self)} pictures")
-        entry = self._cache.get(index)
-        if entry is None:
-            entry = self._read(index)
-            self._keep(index, entry)
-        image, labels = entry
-        return {
-            "name": self._items[index][0],
-            "image": image,
-            "labels": tuple(each.astype(np.int32) for each in labels),
-        }
-
-    def _keep(self, index: int, entry: tuple[np.ndarray, tuple[np.ndarray, ...]]) -> None:
-        image, labels = entry
-        size = image.nbytes + sum(each.nbytes for each in labels)
-        with self._lock:
-            if index not in self._cache and self._cached_bytes + size <= self.cache_bytes:
-                self._cache[index] = entry
-                self._cached_bytes += size
-
-    def _read(self, index: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        _, image_path, label_paths = self._items[index]
+        name, image_path, label_paths = self._items[index]
         image = images.read_image(image_path)
         height, width = image.shape[:2]
-        shape = height, width
-        if self.max_side is not None and max(shape) > self.max_side:
-            shape = transforms.resized_shape(height, width, self.max_side)
-        labels = []
-        for path in label_paths:
-            ids = self.read_ids(path)
+        labels = tuple(self.read_ids(path) for path in label_paths)
+        for ids, path in zip(labels, label_paths, strict=True):
             if ids.shape != (height, width):
                 raise InputError(
                     f"{path}: the label map is {ids.shape[1]}x{ids.shape[0]}, its picture "
                     f"{image_path} is {width}x{height}; they must have the same size"
                 )
-            # Half the memory; ids of a 16-bit file may need more than int16.
-            dtype = np.int16 if ids.max() < 2**15 else np.int32
-            labels.append(transforms.resize_labels(ids, shape, "majority").astype(dtype))
-        resized = transforms.resize_image(image, shape)
-        resized.setflags(write=False)
-        return resized, tuple(labels)
+        return {"name": name, "image": image, "labels": labels}
 
     def read_ids(self, path: str) -> np.ndarray:
         """One label map as int32 [h, w], with id 0 treated as `zero` says."""
         ids = images.read_labels(path)
-        return ids if self.zero == "region" else np.where(ids == 0, transforms.IGNORE, ids)
+        return ids if self.zero == "region" else np.where(ids == 0, labelmaps.IGNORE, ids)
 
     @property
     def label_paths(self) -> tuple[str, ...]:
@@ -231,16 +187,25 @@ def _list_items(root: epath.Path, split: str | None) -> list[tuple[str, str, tup
     ]
 
 
-def _split_names(root: epath.Path, split: str, pictures: dict[str, str]) -> list[str]:
-    path = root / "splits.json"
-    if not path.exists():
-        raise InputError(f"{path}: no such file, but split={split!r} needs it; use split=None")
+def _read_splits(path: epath.Path) -> dict[str, Any]:
     try:
         splits = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error}); correct it") from None
-    if not isinstance(splits, dict) or split not in splits:
-        known = ", ".join(sorted(splits)) if isinstance(splits, dict) else "none"
+    if not isinstance(splits, dict):
+        raise InputError(
+            f"{path}: must be an object of lists of IDs, by split, not a list or value"
+        )
+    return splits
+
+
+def _split_names(root: epath.Path, split: str, pictures: dict[str, str]) -> list[str]:
+    path = root / "splits.json"
+    if not path.exists():
+        raise InputError(f"{path}: no such file, but split={split!r} needs it; use split=None")
+    splits = _read_splits(path)
+    if split not in splits:
+        known = ", ".join(sorted(splits))
         raise InputError(f"{path}: has no split {split!r}; it has: {known}")
     names = splits[split]
     if not isinstance(names, list) or not names or not all(isinstance(each, str) for each in names):

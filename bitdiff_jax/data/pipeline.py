@@ -268,7 +268,8 @@ def eval_batches(
     return iter(batches.to_iter_dataset(_read_options(num_threads, prefetch=2)))
 
 
-def _definition(source: Source) -> str:
+def definition(source: Source) -> str:
+    """What determines a source's items: its `definition`, or its repr, or the name of its type."""
     own_repr = type(source).__repr__ is not object.__repr__
     return getattr(source, "definition", repr(source) if own_repr else type(source).__qualname__)
 
@@ -291,9 +292,9 @@ def fingerprint(
     processes and workers read them.
     """
     names = _check_weights(sources, weights)
-    definition = {
+    settings = {
         "sources": [
-            [name, float(weights[name]), len(source), _definition(source)]
+            [name, float(weights[name]), len(source), definition(source)]
             for name, source in ((name, sources[name]) for name in names)
         ],
         "size": size,
@@ -304,4 +305,4 @@ def fingerprint(
         "label_padding": label_padding,
         "label_method": label_method,
     }
-    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

@@ -5,16 +5,20 @@ A spec is `KIND[:PATH][,key=value]...`:
     scenes,level=1,seed=1
     posterior,kind=mixed,seed=1,held_out=1
     folder:/data/bsds500,split=train,zero=region
+    records:/data/coco128,split=train
 
-and several are joined by ';', each with an optional `weight=`: pictures are drawn set by set in
-these proportions, however many pictures a set holds.
+KIND is `scenes`, `posterior`, or one of `bitdiff_jax.data.readers.READERS`, a set of pictures in
+the form in which it is shipped or prepared; a reader's options are the keyword arguments of its
+class. PATH may be whatever `etils.epath` opens, but holds no comma and no semicolon. Several specs
+are joined by ';', each with an optional `weight=`: pictures are drawn set by set in these
+proportions, however many pictures a set holds.
 """
 
 import dataclasses
 from typing import Any
 
-from bitdiff_jax.data.folder import FolderSource
 from bitdiff_jax.data.pipeline import Source
+from bitdiff_jax.data.resident import Resident
 from bitdiff_jax.data.scenes import PosteriorSource, SceneSource
 from bitdiff_jax.errors import InputError
 
@@ -34,8 +38,8 @@ def open_sources(
     Args:
         text: one or more specs joined by ';'.
         image_size: S of the network. Scenes are drawn at it.
-        keep_scale: folder pictures are kept in memory at this multiple of S, where 2 leaves a crop
-            of half the picture as sharp as it was; 0 keeps them as they are.
+        keep_scale: what a reader gives is kept in memory (`Resident`) at this multiple of S, where
+            2 leaves a crop of half the picture as sharp as it was; 0 keeps them as they are.
 
     Returns:
         Sources and weights by name; the name is the spec without its weight.
@@ -51,7 +55,8 @@ def open_sources(
         name = ",".join([f"{spec.kind}:{spec.path}", *map("=".join, sorted(spec.options.items()))])
         if name in sources:
             raise InputError(f"data: {part!r} is there twice; give it one larger weight")
-        sources[name] = _open(spec, part, image_size * keep_scale or None, image_size)
+        source, is_drawn = _open(spec, part, image_size)
+        sources[name] = source if is_drawn else Resident(source, image_size * keep_scale or None)
         weights[name] = weight
     if not sources:
         raise InputError("data: no source is given; say folder:DIR,zero=ignore or scenes,level=1")
@@ -59,17 +64,17 @@ def open_sources(
 
 
 def open_source(text: str, *, image_size: int) -> Source:
-    """Opens one source, folder pictures at their own size; for evaluation.
+    """Opens one source, a reader's pictures at their own size; for evaluation.
 
     Args:
         text: one spec.
         image_size: side of procedural scenes.
     """
-    spec = _parse(text)
-    return _open(spec, text, None, image_size)
+    return _open(_parse(text), text, image_size)[0]
 
 
-def _open(spec: _Spec, text: str, max_side: int | None, image_size: int) -> Source:
+def _open(spec: _Spec, text: str, image_size: int) -> tuple[Source, bool]:
+    """The source, and whether it draws its pictures rather than reading them."""
     options = dict(spec.options)
     source: Source
 
@@ -82,18 +87,27 @@ def _open(spec: _Spec, text: str, max_side: int | None, image_size: int) -> Sour
     elif spec.kind == "posterior":
         kind = options.pop("kind", "mixed")
         source = PosteriorSource(kind, **numbers("seed", "length", "size", "held_out"))
-    elif spec.kind == "folder":
-        if not spec.path:
-            raise InputError(f"data: {text!r} names no folder; say folder:DIR")
-        zero: Any = options.pop("zero", None)
-        source = FolderSource(spec.path, options.pop("split", None), zero=zero, max_side=max_side)
     else:
-        raise InputError(
-            f"data: unknown kind {spec.kind!r} in {text!r}; use folder:DIR, scenes or posterior"
-        )
+        return _open_reader(spec, text), False
     if options:
         raise InputError(f"data: {spec.kind} has no option {', '.join(sorted(options))} ({text!r})")
-    return source
+    return source, True
+
+
+def _open_reader(spec: _Spec, text: str) -> Source:
+    # Here, because readers stand on the pipeline, and few runs need more than one of them.
+    from bitdiff_jax.data import readers
+
+    if spec.kind not in readers.READERS:
+        known = ", ".join(readers.READERS)
+        raise InputError(
+            f"data: unknown kind {spec.kind!r} in {text!r}; use scenes, posterior, or KIND:DIR "
+            f"with one of {known}"
+        )
+    if not spec.path:
+        raise InputError(f"data: {text!r} names no folder; say {spec.kind}:DIR")
+    options = dict(spec.options)
+    return readers.make(spec.kind, spec.path, options.pop("split", None), **options)
 
 
 def _parse(text: str) -> _Spec:

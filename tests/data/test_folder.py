@@ -1,4 +1,3 @@
-import concurrent.futures
 import json
 import pickle
 
@@ -7,6 +6,7 @@ import pytest
 from PIL import Image
 
 from bitdiff_jax.data import folder, images
+from bitdiff_jax.data.resident import Resident
 from bitdiff_jax.errors import InputError
 
 
@@ -86,7 +86,7 @@ def test_split_gives_its_order(root):
     ("content", "word"),
     [
         ("{", "JSON"),
-        ("[1]", "no split"),
+        ("[1]", "must be an object"),
         ('{"train": ["a", "zz"]}', "zz"),
         ('{"train": ["a", "a"]}', "twice"),
         ('{"train": [1]}', "strings"),
@@ -130,9 +130,8 @@ def test_sizes_that_differ_are_named(tmp_path):
     assert "31x20" in str(error.value) and "30x20" in str(error.value)
 
 
-@pytest.mark.parametrize("arguments", [{"zero": "background"}, {"max_side": 0}])
-def test_bad_arguments_are_named(root, arguments):
-    refused(next(iter(arguments)), root=root, **arguments)
+def test_a_bad_meaning_of_zero_is_named(root):
+    refused("zero='background'", root=root, zero="background")
 
 
 def test_zero_is_ignored_or_a_region(tmp_path):
@@ -154,52 +153,28 @@ def test_a_little_zero_is_ignored_without_being_told(tmp_path):
     assert (labels[:4] == -1).all() and (labels[4:] > 0).all()
 
 
-def test_max_side_reduces_by_area(tmp_path):
-    ids = halves(20, 30)
-    ids[0, 0] = 9  # one pixel of a 2 x 2 block has no majority
-    write(tmp_path, "a", ids)
-    item = folder.FolderSource(tmp_path, max_side=15)[0]
-    assert item["image"].shape == (10, 15, 3)
-    np.testing.assert_array_equal(item["labels"][0][:, :7], 1)
-    np.testing.assert_array_equal(item["labels"][0][:, 8:], 2)
-    assert folder.FolderSource(tmp_path, max_side=99)[0]["image"].shape == (20, 30, 3)
+@pytest.mark.parametrize(
+    ("zero", "words"),
+    [(None, "ignored, because 0 covers little"), ("ignore", "ignored, as"), ("region", "a region")],
+)
+def test_what_zero_was_taken_for_is_said(root, zero, words):
+    assert words in folder.FolderSource(root, zero=zero).unlabelled
 
 
-def test_the_cache_is_bounded_shared_and_changes_nothing(root, monkeypatch):
-    plain = folder.FolderSource(root, cache_bytes=0)
-    bounded = folder.FolderSource(
-        root, cache_bytes=20 * 30 * 3 + 20 * 30 * 2
-    )  # one item of one map
-    reads = []
-    read = images.read_image
-    monkeypatch.setattr(images, "read_image", lambda path: reads.append(path) or read(path))
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        items = list(pool.map(bounded.__getitem__, [0, 1, 2] * 20))
-    assert 20 * 2 <= len(reads) < 60
-    for k, item in enumerate(items):
-        expected = plain[k % 3]
-        np.testing.assert_array_equal(item["image"], expected["image"])
-        for got, want in zip(item["labels"], expected["labels"], strict=True):
-            np.testing.assert_array_equal(got, want)
-    reads.clear()
-    whole = folder.FolderSource(root)
-    for k in [0, 1, 2, 0, 1, 2]:
-        whole[k]
-    assert len(reads) == 3
-    with pytest.raises(ValueError, match="read-only"):
-        whole[0]["image"][:] = 0
-    whole[0]["labels"][0][:] = 0
-    assert whole[0]["labels"][0].all()
-
-
-def test_pickle_leaves_the_cache_behind(root):
+def test_pickle(root):
     source = folder.FolderSource(root)
-    before = len(pickle.dumps(source))
-    item = source[0]
-    assert len(pickle.dumps(source)) == before
     copy = pickle.loads(pickle.dumps(source))
-    np.testing.assert_array_equal(copy[0]["image"], item["image"])
+    np.testing.assert_array_equal(copy[0]["image"], source[0]["image"])
     assert copy.definition == source.definition and "pictures" in repr(copy)
+
+
+def test_splits_are_listed(root):
+    assert folder.FolderSource.splits(root) == ()
+    (root / "splits.json").write_text(json.dumps({"val": ["b"], "train": ["c_1", "a"]}))
+    assert folder.FolderSource.splits(str(root)) == ("val", "train")
+    (root / "splits.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"splits\.json: must be an object"):
+        folder.FolderSource.splits(root)
 
 
 def test_definition_names_what_matters(root):
@@ -207,7 +182,6 @@ def test_definition_names_what_matters(root):
     assert str(root) not in base
     assert folder.FolderSource(root, zero="ignore").definition == base
     assert folder.FolderSource(root, zero="region").definition != base
-    assert folder.FolderSource(root, max_side=9).definition != base
     write(root, "d", halves())
     assert folder.FolderSource(root).definition != base
 
@@ -218,7 +192,7 @@ def test_real_folders(real_data):
     item = source[5]
     path = real_data / "bsds500" / "labels" / f"{item['name']}_0.png"
     np.testing.assert_array_equal(item["labels"][0], np.asarray(Image.open(path)))
-    nuclei = folder.FolderSource(real_data / "dsb2018", max_side=128)
+    nuclei = Resident(folder.FolderSource(real_data / "dsb2018"), 128)
     counts = [len(np.unique(nuclei[i]["labels"][0])) for i in range(0, len(nuclei), 40)]
     assert max(counts) > 40
     for name in ("coco128", "em_isbi2012"):

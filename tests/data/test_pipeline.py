@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from bitdiff_jax.data import augment, folder, images, pipeline
+from bitdiff_jax.data.resident import Resident
 from bitdiff_jax.data.scenes import SceneSource
 from bitdiff_jax.errors import InputError
 
@@ -95,17 +96,57 @@ def test_a_late_start_is_as_quick():
     assert late["image"].shape == (12, 16, 16, 3)
 
 
-def test_workers_change_nothing(tmp_path):
-    (tmp_path / "images").mkdir()
-    (tmp_path / "labels").mkdir()
-    for k in range(5):
-        Image.fromarray(np.full((12, 16, 3), k, np.uint8)).save(tmp_path / "images" / f"{k}.png")
-        images.write_labels(
-            tmp_path / "labels" / f"{k}.png", np.arange(192).reshape(12, 16) // 40 + 1
-        )
-    sources = {"real": folder.FolderSource(tmp_path, max_side=14)}
-    expected = take(5, sources)
-    assert all(map(same, expected, take(5, sources, num_workers=2)))
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory):
+    """Sets of 5 and 3 pictures on a disk, shrunk and kept in memory, and their weights."""
+    sources = {}
+    for name, count in (("first", 5), ("second", 3)):
+        root = tmp_path_factory.mktemp(name)
+        (root / "images").mkdir()
+        (root / "labels").mkdir()
+        for k in range(count):
+            shade = np.full((12, 16, 3), k * 20 + count, np.uint8)
+            Image.fromarray(shade).save(root / "images" / f"{name}{k}.png")
+            for person in range(2):
+                ids = np.arange(192).reshape(12, 16) // (40 + person) + 1
+                images.write_labels(root / "labels" / f"{name}{k}_{person}.png", ids)
+        sources[name] = Resident(folder.FolderSource(root), 14)
+    return {"sources": sources, "weights": {"first": 2.0, "second": 1.0}, "batch_size": 6}
+
+
+@pytest.fixture(scope="module")
+def unbroken(mixture):
+    return take(20, **mixture)
+
+
+def test_workers_change_nothing(mixture, unbroken):
+    assert all(map(same, unbroken, take(20, **mixture, num_workers=2)))
+
+
+def test_two_processes_with_workers_go_on_after_a_stop(mixture, unbroken):
+    """The second process; that the first has the other rows is tested without workers."""
+    part = take(
+        4, **mixture, process_index=1, process_count=2, num_workers=2, start_step=3, num_threads=1
+    )
+    for got, batch in zip(part, unbroken[3:7], strict=True):
+        assert same(got, {key: value[3:] for key, value in batch.items()})
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_two_processes_share_the_batches_of_a_mixture(mixture, unbroken, start):
+    for p in range(2):
+        part = take(4, **mixture, process_index=p, process_count=2, start_step=start)
+        for got, batch in zip(part, unbroken[start : start + 4], strict=True):
+            assert same(got, {key: value[3 * p : 3 * p + 3] for key, value in batch.items()})
+
+
+def test_a_picture_in_memory_is_augmented_anew(mixture, unbroken):
+    """What is kept is the picture, not what was made of it; nothing writes into it."""
+    assert all(map(same, unbroken[:4], take(4, **mixture)))
+    seen = names(unbroken, mixture["sources"])
+    rows = [row for batch in unbroken for row in batch["image"]]
+    again = [rows[k] for k, each in enumerate(seen) if each == seen[0]]
+    assert len(again) > 2 and not any((x == again[0]).all() for x in again[1:])
 
 
 def names(batches, sources):
@@ -120,6 +161,18 @@ def test_each_epoch_visits_each_picture_once_in_a_new_order():
     epochs = [tuple(seen[k : k + 12]) for k in range(0, 72, 12)]
     assert all(len(set(epoch)) == 12 for epoch in epochs)
     assert len(set(epochs)) == 6
+
+
+def test_each_set_of_a_mixture_has_epochs_of_its_own(mixture, unbroken):
+    """Every picture once an epoch, in another order each time, whatever the weights."""
+    seen = names(unbroken, mixture["sources"])
+    for name, length, num_epochs in (("first", 5, 16), ("second", 3, 13)):
+        visits = [i for key, i in seen if key == name]
+        starts = range(0, len(visits) - length + 1, length)
+        epochs = [tuple(visits[k : k + length]) for k in starts]
+        assert len(epochs) == num_epochs
+        assert all(sorted(epoch) == list(range(length)) for epoch in epochs)
+        assert len(set(epochs)) > (4 if length == 3 else 12)  # of 6 and of 120 orders
 
 
 def test_sets_are_mixed_by_weight_not_by_length():
@@ -244,8 +297,8 @@ def test_fingerprint_tells_pipelines_apart():
 
 def test_real_pictures(real_data):
     sources = {
-        "photos": folder.FolderSource(real_data / "bsds500", "train", max_side=160),
-        "nuclei": folder.FolderSource(real_data / "dsb2018", max_side=160),
+        "photos": Resident(folder.FolderSource(real_data / "bsds500", "train"), 160),
+        "nuclei": Resident(folder.FolderSource(real_data / "dsb2018"), 160),
     }
     batches = take(3, sources, {"photos": 3, "nuclei": 1}, size=64, batch_size=16)
     labels = np.concatenate([batch["labels"] for batch in batches])

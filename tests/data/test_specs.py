@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitdiff_jax.data import images, specs
+from bitdiff_jax.data import images, pipeline, specs
+from bitdiff_jax.data.resident import Resident
+from bitdiff_jax.data.scenes import SceneSource
 from bitdiff_jax.errors import InputError
 
 
@@ -31,6 +33,28 @@ def test_pictures_to_evaluate_on_keep_their_size(folder):
     assert specs.open_source(f"folder:{folder}", image_size=16)[0]["image"].shape == (60, 90, 3)
 
 
+def test_any_reader_is_a_spec_and_kept_in_memory_for_training(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "masks" / "a").mkdir()
+    Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(tmp_path / "images" / "a.png")
+    for k in range(2):
+        mask = np.zeros((8, 9), np.uint8)
+        mask[4 * k : 4 * k + 4] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / "a" / f"{k}.png")
+    (source,) = specs.open_sources(f"masks:{tmp_path}", image_size=16)[0].values()
+    assert isinstance(source, Resident) and source.max_side == 32
+    assert len(np.unique(source[0]["labels"][0])) == 2
+    plain = specs.open_source(f"masks:{tmp_path}", image_size=16)
+    assert not isinstance(plain, Resident) and list(plain.names) == ["a"]
+    assert pipeline.definition(plain) in pipeline.definition(source)
+
+
+def test_drawn_pictures_are_not_kept():
+    (source,) = specs.open_sources("scenes,level=0", image_size=32)[0].values()
+    assert isinstance(source, SceneSource)
+
+
 def test_several_sets_with_weights_named_without_them():
     sources, weights = specs.open_sources(
         "scenes,seed=1,level=0; scenes,level=1,weight=.5,size=24 ;", image_size=32
@@ -49,6 +73,9 @@ def test_several_sets_with_weights_named_without_them():
         ("scenes,level=x", "level=x"),
         ("scenes,weight=a", "weight=a"),
         ("folder", "names no folder"),
+        ("voc,split=train", "say voc:DIR"),
+        ("folder:x,levels=1", "unknown option levels=1"),
+        ("records:nowhere", "nowhere"),
         ("scenes;scenes", "there twice"),
     ],
 )

@@ -1,0 +1,132 @@
+"""`bitdiff prepare KIND --source DIR --out DIR [options]`."""
+
+import argparse
+import sys
+import time
+
+from bitdiff_jax.errors import InputError
+
+# Seconds between lines of progress where they cannot overwrite each other.
+_PATIENCE = 10.0
+
+
+def main(argv: list[str]) -> int:
+    """Parses the command line, prepares the data set and prints the summary."""
+    args = _parser().parse_args(argv)
+
+    # After the parsing: it takes a second.
+    from bitdiff_jax.data.records import layout, writer
+
+    options = _options(args.option)
+    if args.zero:
+        options["zero"] = args.zero
+    splits = args.splits.split(",") if args.splits else None
+    text = writer.prepare(
+        writer.Files(args.kind, args.source, options),
+        args.out,
+        splits=splits,
+        size=args.size,
+        image_format=args.image_format,
+        workers=args.workers,
+        strict=args.strict,
+        report=_Progress(),
+    )
+    print(text, end="")
+    out = args.out.rstrip("/")
+    print(f"written: {out}/{layout.SUMMARY}, {out}/{layout.SHEET}")
+    print(f"use it as --data records:{out}, or one split of it as records:{out},split=NAME")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bitdiff prepare",
+        description="Turn a data set as its authors ship it into shards of records, which train "
+        "fast. Interrupted and started again it goes on where it was.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "kind",
+        metavar="KIND",
+        help="folder, masks, entityseg, coco_panoptic, coco_instances, bsds500, ade20k, "
+        "cityscapes, voc or tfds:NAME",
+    )
+    add("--source", required=True, metavar="DIR", help="the data set")
+    add("--out", required=True, metavar="DIR", help="the folder to make; may be gs://...")
+    add(
+        "--size",
+        type=_natural,
+        default=128,
+        metavar="N",
+        help="longest side that is kept (128); 0 keeps every size",
+    )
+    add("--splits", metavar="A,B", help="these splits only (all there are)")
+    add("--zero", choices=("ignore", "region"), help="what id 0 means, where the kind asks for it")
+    add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any option of the kind, as in its SPEC; may be repeated",
+    )
+    add(
+        "--image_format",
+        choices=("jpeg", "png"),
+        default="jpeg",
+        help="how pictures are kept: jpeg of quality 95 (default), or png without loss",
+    )
+    add("--workers", type=_natural, metavar="N", help="processes (one a core); 0: this one alone")
+    add(
+        "--strict",
+        action="store_true",
+        help="stop at a picture that cannot be read instead of leaving it out",
+    )
+    return parser
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _options(pairs: list[str]) -> dict[str, str]:
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--option {pair!r} is not of the form key=value")
+        options[key.strip()] = value.strip()
+    return options
+
+
+class _Progress:
+    """Tells on stderr how far it is and how long it will take."""
+
+    def __init__(self) -> None:
+        self._rewrites = sys.stderr.isatty()
+        self._interval = 0.2 if self._rewrites else _PATIENCE
+        self._started = self._told = time.monotonic()
+
+    def __call__(self, done: int, total: int, there: int) -> None:
+        now = time.monotonic()
+        if done == there:
+            self._started = now
+            if there:
+                print(f"{there} of {total} pictures were there already", file=sys.stderr)
+        elif now - self._told >= self._interval or done == total:
+            self._told = now
+            rate = (done - there) / max(now - self._started, 1e-9)
+            line = f"{done} of {total} pictures, {rate:.0f} a second, "
+            line += f"{_duration((total - done) / rate)} left"
+            start, end = ("\r", "\x1b[K") if self._rewrites and done < total else ("", "\n")
+            if self._rewrites:
+                start = "\r"
+            print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

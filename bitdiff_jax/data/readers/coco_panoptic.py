@@ -1,0 +1,151 @@
+"""COCO panoptic: every pixel's segment as a colour PNG, and a JSON that lists the segments.
+
+    ROOT/annotations/panoptic_train2017.json, panoptic_val2017.json
+    ROOT/panoptic_train2017/*.png       or ROOT/annotations/panoptic_train2017/
+    ROOT/train2017/*.jpg                or ROOT/images/train2017/
+
+A pixel's segment is R + 256 G + 65536 B; 0 is void.
+"""
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+from etils import epath
+
+from bitdiff_jax.data import images
+from bitdiff_jax.data.labelmaps import IGNORE
+from bitdiff_jax.data.readers import coco_items, coco_json, listed
+from bitdiff_jax.errors import InputError
+
+_VOID = 0
+# Beginning of a PNG whose pixels are 8-bit RGB: signature, header's length and name, (width,
+# height), bit depth 8, colour type 2.
+_PNG_BEGIN = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+_RGB_8_BIT = b"\x08\x02"
+
+
+class CocoPanopticReader(coco_items.CocoReader):
+    """Random access to COCO panoptic; ids of regions are those of the segments."""
+
+    kind = "coco_panoptic"
+
+    def __init__(
+        self,
+        root: os.PathLike | str,
+        split: str | None = None,
+        *,
+        zero: Literal["ignore", "region"] = "ignore",
+        crowd: Literal["ignore", "region"] = "ignore",
+        year: str | int = "2017",
+    ):
+        """Reads the annotation files.
+
+        Args:
+          root: the folder.
+          split: 'train' or 'val'; None for all pictures.
+          zero: what void is: 'ignore' (-1) or one 'region', with id 0.
+          crowd: what a group of things is that were not told apart (`iscrowd`): 'ignore' or a
+            'region' like others.
+          year: what follows the split in names of files and folders.
+
+        Raises:
+          InputError: files or folders are missing, an annotation file is not as it should be, an
+            unknown split or option.
+        """
+        listed.check_choice("zero", zero, ("ignore", "region"))
+        listed.check_choice("crowd", crowd, ("ignore", "region"))
+        self._zero, self._crowd = zero, crowd
+        root = epath.Path(root)
+        files = coco_items.annotation_files(root, "panoptic", split, str(year))
+        indices = [coco_json.Index(path, "segments_info") for path in files.values()]
+        options = {"zero": zero, "crowd": crowd, "year": year}
+        super().__init__(split, indices, options)
+        self._images = [coco_items.image_folder(root, f"{part}{year}") for part in files]
+        self._maps = [_map_folder(root, f"panoptic_{part}{year}") for part in files]
+
+    @classmethod
+    def splits(cls, root: os.PathLike | str, year: str | int = "2017") -> tuple[str, ...]:
+        """The splits whose annotation file is there; `InputError` if there is none."""
+        return coco_items.splits(root, "panoptic", str(year))
+
+    @property
+    def unlabelled(self) -> str:
+        """What pixels without a region were taken for, and why."""
+        void = "is region 0, as asked for" if self._zero == "region" else "is ignored"
+        crowd = "regions, as asked for" if self._crowd == "region" else "ignored"
+        return f"void (id 0) {void}; crowds, whose members were not told apart, are {crowd}"
+
+    def _picture(self, part: int, name: str) -> epath.Path:
+        return epath.Path(self._images[part]) / name
+
+    def _labels(
+        self, part: int, annotations: list[dict[str, Any]], height: int, width: int, name: str
+    ) -> np.ndarray:
+        source = self._indices[part].path
+        if len(annotations) != 1:
+            raise InputError(
+                f"{source}: {name} has {len(annotations)} annotations instead of one; remove it"
+            )
+        map_name, segments = _segments(annotations[0], f"{source}: {name}")
+        path = epath.Path(self._maps[part]) / map_name
+        ids = read_segment_ids(path)
+        if ids.shape != (height, width):
+            raise InputError(
+                f"{path}: is {ids.shape[1]}x{ids.shape[0]}, its picture is {width}x{height}; "
+                "get the maps that go with the pictures"
+            )
+        # Neighbours are mostly alike: what begins a run says what is there.
+        flat = ids.ravel()
+        present = np.unique(flat[np.flatnonzero(np.diff(flat, prepend=-1))]).tolist()
+        unknown = [segment for segment in present if segment not in segments and segment != _VOID]
+        if unknown:
+            raise InputError(
+                f"{path}: has segment {unknown[0]}, which {source} does not list; get the maps and "
+                "the annotation file from one archive"
+            )
+        ignored = [each for each in present if self._crowd == "ignore" and segments.get(each)]
+        if self._zero == "ignore":
+            ignored.append(_VOID)
+        return np.where(np.isin(ids, ignored), IGNORE, ids) if ignored else ids
+
+
+def read_segment_ids(path: os.PathLike | str) -> np.ndarray:
+    """Reads R + 256 G + 65536 B of each pixel.
+
+    Args:
+      path: a PNG of 8-bit RGB.
+
+    Returns:
+      int32 [h, w], in 0..2^24-1.
+
+    Raises:
+      InputError: as `images.read_image`; also any other kind of file, in which ids may be altered.
+    """
+    colours = images.read_image(path).astype(np.int32)
+    with epath.Path(path).open("rb") as file:
+        begin = file.read(26)
+    if not begin.startswith(_PNG_BEGIN) or begin[24:] != _RGB_8_BIT:
+        raise InputError(
+            f"{path}: segment ids are read from PNGs of 8-bit RGB alone; get the original file"
+        )
+    return colours[..., 0] | colours[..., 1] << 8 | colours[..., 2] << 16
+
+
+def _segments(annotation: dict[str, Any], where: str) -> tuple[str, dict[int, bool]]:
+    """The map's file name, and of each segment whether it is a crowd."""
+    name = annotation.get("file_name")
+    if not isinstance(name, str) or not coco_json.is_below(name):
+        raise InputError(f"{where}: the map's file_name is {name!r}; name a PNG of its folder")
+    try:
+        segments = {
+            each["id"]: bool(each.get("iscrowd", 0)) for each in annotation["segments_info"]
+        }
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{where}: segments_info needs a list of records with an id") from None
+    return name, segments
+
+
+def _map_folder(root: epath.Path, name: str) -> str:
+    places = [root / name, root / "annotations" / name]
+    return os.fspath(coco_items.folder(places, f"unpack annotations/{name}.zip there"))

@@ -1,0 +1,144 @@
+"""Pictures with a folder of masks each: one file an instance."""
+
+import os
+from typing import Literal
+
+import numpy as np
+from etils import epath
+
+from bitdiff_jax.data import images
+from bitdiff_jax.data.labelmaps import IGNORE
+from bitdiff_jax.data.readers import listed, paint
+from bitdiff_jax.errors import InputError
+
+_EXPECTED = "images/ID.jpg and masks/ID/*.png, or ID/images/ID.png and ID/masks/*.png"
+
+
+class MasksReader(listed.ListedReader):
+    """`images/ID.jpg` and `masks/ID/*.png`, or `ID/images/ID.png` and `ID/masks/*.png`.
+
+    The second form is that of the Data Science Bowl 2018 (stage1_train.zip). Masks are grey PNGs of
+    the picture's size: what is brighter than half of the brightest value in the file is inside, be
+    that 1 or 255. The masks of a picture are numbered from 1 in the order of their names; empty
+    ones have a number and no pixels. A folder without masks is a picture without objects.
+
+    A folder of folders in one of these forms (`stage1_train`, `stage1_test`, or train and val) is a
+    set with splits.
+    """
+
+    kind = "masks"
+
+    def __init__(
+        self,
+        root: os.PathLike | str,
+        split: str | None = None,
+        *,
+        zero: Literal["ignore", "region"] = "ignore",
+        order: paint.Order = "smaller",
+    ):
+        """Lists the pictures; which masks each has is looked up when it is read.
+
+        Args:
+          root: the folder.
+          split: a subfolder that is in one of the forms; None for `root` itself, or for all of its
+            splits if it has them, in which case names begin with 'SPLIT/'.
+          zero: what pixels of no mask are: 'ignore' (not annotated), or 'region', one region with
+            id 0, such as the background of a microscope slide.
+          order: whose a pixel of several masks is: 'smaller' (the one of fewer pixels, so that what
+            lies on a larger thing stays), 'later' or 'earlier' by name.
+
+        Raises:
+          InputError: another layout, an unknown split, a picture without its folder of masks.
+        """
+        listed.check_choice("zero", zero, ("ignore", "region"))
+        listed.check_choice("order", order, paint.ORDERS)
+        self.zero, self.order = zero, order
+        known = self.splits(root)
+        listed.check_split(root, split, known)
+        base = epath.Path(root)
+        if split is not None:
+            base = base / split
+        if split is None and known:
+            items = [
+                tuple(f"{each}/{part}" for part in item)
+                for each in known
+                for item in _list(base / each)
+            ]
+        elif _is_set(base):
+            items = _list(base)
+        else:
+            raise InputError(f"{os.fspath(base)}: no pictures with masks; expected {_EXPECTED}")
+        super().__init__(base, items, {"zero": zero, "order": order})
+
+    @property
+    def unlabelled(self) -> str:
+        """What pixels without a region are taken for, and why."""
+        if self.zero == "region":
+            return "pixels of no mask are one region, as asked for"
+        return "pixels of no mask are taken for not annotated and ignored; zero=region keeps them"
+
+    @classmethod
+    def splits(cls, root: os.PathLike | str) -> tuple[str, ...]:
+        """The subfolders in one of the forms; () if `root` itself is."""
+        folder = epath.Path(root)
+        if not folder.is_dir():
+            raise InputError(f"{os.fspath(root)}: no such folder; expected {_EXPECTED}")
+        if _is_set(folder):
+            return ()
+        return tuple(path.name for path in listed.entries(folder) if _is_set(path))
+
+    def _read(self, *paths: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        image_path, folder = paths
+        image = images.read_image(image_path)
+        if not epath.Path(folder).is_dir():
+            raise InputError(f"{folder}: no such folder; add it, empty if there are no objects")
+        masks: list[tuple[int, np.ndarray]] = []
+        for path in listed.entries(epath.Path(folder)):
+            if path.suffix.lower() == ".png":
+                values = images.read_labels(path)
+                listed.check_size(image, image_path, values, os.fspath(path))
+                inside = values > int(values.max()) / 2
+                masks.append((len(masks) + 1, _runs(inside)))
+        uncovered = 0 if self.zero == "region" else IGNORE
+        height, width = image.shape[:2]
+        return image, (paint.paint(masks, height, width, order=self.order, uncovered=uncovered),)
+
+
+def _runs(inside: np.ndarray) -> np.ndarray:
+    """Begin and length of each run of True, by columns: int [n, 2], as `paint` takes them."""
+    edges = np.diff(inside.T.ravel().astype(np.int8), prepend=0, append=0)
+    begins, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return np.stack([begins, ends - begins], axis=1)
+
+
+def _is_item(folder: epath.Path) -> bool:
+    """ID/images and ID/masks with files in it, not folders."""
+    return (folder / "images").is_dir() and not _of_folders(folder / "masks")
+
+
+def _of_folders(folder: epath.Path) -> bool:
+    return folder.is_dir() and any(path.is_dir() for path in listed.entries(folder))
+
+
+def _is_set(folder: epath.Path) -> bool:
+    """In one of the two forms, judged by one picture."""
+    if (folder / "images").is_dir():
+        return _of_folders(folder / "masks")
+    first = next((path for path in listed.entries(folder) if path.is_dir()), None)
+    return first is not None and (first / "masks").is_dir() and _is_item(first)
+
+
+def _list(folder: epath.Path) -> list[listed.Item]:
+    if not (folder / "images").is_dir():
+        # Whether each has its picture and masks is left for when it is read.
+        names = [path.name for path in listed.entries(folder) if path.is_dir()]
+        return [(name, f"{name}/images/{name}.png", f"{name}/masks") for name in names]
+    pictures: dict[str, str] = {}
+    for path in listed.entries(folder / "images"):
+        if path.suffix.lower() in images.IMAGE_SUFFIXES:
+            if path.stem in pictures:
+                raise InputError(f"{path}: a second picture with ID {path.stem}; rename one")
+            pictures[path.stem] = path.name
+    masks = folder / "masks"
+    listed.require_all(pictures, (path.name for path in listed.entries(masks)), masks, "{}/")
+    return [(name, f"images/{file}", f"masks/{name}") for name, file in pictures.items()]

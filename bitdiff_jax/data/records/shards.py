@@ -1,0 +1,210 @@
+"""Makes one shard."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from array_record.python import array_record_module
+from etils import epath
+
+from bitdiff_jax import files
+from bitdiff_jax.data import labelmaps
+from bitdiff_jax.data.records import layout, schema
+from bitdiff_jax.errors import InputError
+
+# JPEG and PNG do not compress further.
+_OPTIONS = "group_size:1,uncompressed"
+
+
+class Reader(Protocol):
+    """What readers of all kinds of data sets offer; see `bitdiff_jax.data.readers`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All names, in order."""
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """'name', 'image' uint8 [h, w, 3], 'labels' tuple of int32 [h, w].
+
+        Raises:
+            InputError: this picture cannot be read.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What all shards have in common."""
+
+    out: str
+    size: int
+    image_format: schema.ImageFormat
+    strict: bool
+
+
+@dataclasses.dataclass
+class Figures:
+    """What is in a shard.
+
+    Attributes:
+        names: of its records.
+        regions: of each record, the regions of each of its label maps.
+        lost: regions of the originals that shrinking left no pixel of.
+        labelled: pixels with a region, in all label maps.
+        pixels: all pixels of all label maps.
+        skipped: (name, reason) of what could not be read.
+        bytes: of the file.
+        digest: SHA-256 of the records' SHA-256, in hexadecimal.
+    """
+
+    names: list[str] = dataclasses.field(default_factory=list)
+    regions: list[list[int]] = dataclasses.field(default_factory=list)
+    lost: int = 0
+    labelled: int = 0
+    pixels: int = 0
+    skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    bytes: int = 0
+    digest: str = ""
+
+    def add(self, native: dict[str, Any], kept: dict[str, Any]) -> None:
+        """Counts one picture, as it was and as it is kept."""
+        counts = [len(labelmaps.renumber(ids)[0]) for ids in kept["labels"]]
+        if kept is not native:
+            before = sum(len(labelmaps.renumber(ids)[0]) for ids in native["labels"])
+            self.lost += before - sum(counts)
+        self.names.append(native["name"])
+        self.regions.append(counts)
+        self.labelled += sum(int((ids >= 0).sum()) for ids in kept["labels"])
+        self.pixels += sum(ids.size for ids in kept["labels"])
+
+
+def make(
+    reader: Reader, shard: layout.Shard, settings: Settings, report: Callable[[], None]
+) -> Figures:
+    """Writes a shard and its figures; the final name of the shard comes last.
+
+    Args:
+        reader: the split's.
+        shard: which.
+        settings: where and how.
+        report: called after every picture; what it raises ends the work.
+
+    Raises:
+        InputError: a picture that cannot be read, if `settings.strict`; a place that cannot be
+            written. Nothing of the shard is left then.
+    """
+    out = epath.Path(settings.out)
+    figures = Figures()
+    digest = hashlib.sha256()
+    with _partial(out, shard.file) as partial:
+        with _writer(partial, settings.out) as write:
+            for index in range(shard.start, shard.stop):
+                try:
+                    record = _record(reader, index, settings, figures)
+                except InputError as error:
+                    if settings.strict:
+                        raise
+                    figures.skipped.append((str(reader.names[index]), str(error)))
+                else:
+                    # A digest of digests: where a record ends is part of the content.
+                    digest.update(hashlib.sha256(record).digest())
+                    write(record)
+                report()
+        figures.bytes = partial.stat().st_size
+        figures.digest = digest.hexdigest()
+        text = json.dumps(dataclasses.asdict(figures), ensure_ascii=False)
+        files.write(out / layout.PROGRESS / shard.figures, text.encode())
+        _publish(partial, out / shard.file)
+    return figures
+
+
+def read_figures(out: epath.Path, shard: layout.Shard) -> Figures:
+    """The figures of a finished shard."""
+    path = out / layout.PROGRESS / shard.figures
+    try:
+        return Figures(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        raise InputError(
+            f"{path}: cannot be read; remove {out / shard.file} and run the same command again"
+        ) from None
+
+
+def _record(reader: Reader, index: int, settings: Settings, figures: Figures) -> bytes:
+    native = reader[index]
+    schema.check(native)
+    kept = schema.shrink(native, settings.size)
+    record = schema.encode(kept, original=native, image_format=settings.image_format)
+    figures.add(native, kept)
+    return record
+
+
+@contextlib.contextmanager
+def _partial(out: epath.Path, name: str) -> Iterator[pathlib.Path]:
+    """A local file to write to, which is gone afterwards unless it was renamed."""
+    with contextlib.ExitStack() as stack:
+        if layout.is_local(out):
+            folder = pathlib.Path(out)
+        else:
+            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        path = folder / f".{name}.{os.getpid()}.tmp"
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writer(path: pathlib.Path, out: str) -> Iterator[Callable[[bytes], None]]:
+    with _one_line(out):
+        writer = array_record_module.ArrayRecordWriter(str(path), _OPTIONS)
+
+    def write(record: bytes) -> None:
+        with _one_line(out):
+            writer.write(record)
+
+    try:
+        yield write
+    except BaseException:
+        with contextlib.suppress(RuntimeError):  # the first error is the one to tell
+            writer.close()
+        raise
+    with _one_line(out):
+        writer.close()
+
+
+@contextlib.contextmanager
+def _one_line(out: str) -> Iterator[None]:
+    """Errors of array_record as one line: they are RuntimeErrors, whatever the cause."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise InputError(
+            f"{out}: cannot be written ({str(error).split(';')[0]}); free space, or check its "
+            "rights, and run the same command again: finished shards are kept"
+        ) from None
+
+
+def _publish(partial: pathlib.Path, final: epath.Path) -> None:
+    if layout.is_local(final):
+        # After a power cut too, a file with this name is to be whole.
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, final)
+        return
+    beside = final.parent / partial.name
+    try:
+        epath.Path(partial).copy(beside, overwrite=True)
+        beside.replace(final)
+    except OSError as error:
+        raise InputError(
+            f"{final}: cannot be written ({files.reason(error)}); run the same command again: "
+            "finished shards are kept"
+        ) from None

@@ -1,0 +1,138 @@
+"""What is in a prepared set, in words and in pictures."""
+
+import collections
+import colorsys
+import functools
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from bitdiff_jax.data import labelmaps, transforms
+from bitdiff_jax.data.pipeline import Source
+from bitdiff_jax.data.records import shards
+
+# What a 6-bit code can tell apart.
+_MANY_REGIONS = 64
+_ROWS = 6
+_PAIRS = 4  # in a row
+_CELL = 128
+_GAP = 6
+_FRAME = (96, 96, 96)
+_IGNORED = (24, 24, 24)
+_BOUNDARY = (255, 255, 255)
+_NUM_COLOURS = 256
+
+
+def as_text(
+    title: str,
+    figures: Mapping[str, Sequence[shards.Figures]],
+    *,
+    unlabelled: str,
+    seconds: float,
+    made: int,
+) -> str:
+    """The summary, a column for each split and one for all of them.
+
+    Args:
+        title: the first line.
+        figures: of the shards of each split.
+        unlabelled: what pixels without a region were taken for.
+        seconds: of this run.
+        made: pictures that this run has made; the others were there.
+    """
+    columns = {name: _column(parts) for name, parts in figures.items()}
+    every = [part for parts in figures.values() for part in parts]
+    if len(columns) > 1:
+        columns["together"] = _column(every)
+    rows = [["", *columns], *([row, *(c[row] for c in columns.values())] for row in _column([]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+    lines = [title, "", *lines, "", f"unlabelled pixels: {unlabelled}"]
+    there = sum(len(part.names) + len(part.skipped) for part in every) - made
+    lines.append(
+        f"time: {seconds:.1f} s" + (f" ({there} pictures were there already)" if there else "")
+    )
+    skipped = [
+        (name, *each) for name, parts in figures.items() for p in parts for each in p.skipped
+    ]
+    if skipped:
+        lines += ["", f"skipped ({len(skipped)}):"]
+        lines += [f"  {split} {name}: {reason}" for split, name, reason in skipped]
+    return "\n".join(lines) + "\n"
+
+
+def _column(parts: Sequence[shards.Figures]) -> dict[str, str]:
+    counts = np.array([n for part in parts for maps in part.regions for n in maps] or [0])
+    annotators = collections.Counter(len(maps) for part in parts for maps in part.regions)
+    pixels = sum(part.pixels for part in parts)
+    low, high = min(annotators, default=0), max(annotators, default=0)
+    labelled = sum(part.labelled for part in parts)
+    return {
+        "pictures": str(sum(len(part.names) for part in parts)),
+        "skipped": str(sum(len(part.skipped) for part in parts)),
+        "label maps per picture": str(low) if low == high else f"{low} to {high}",
+        "regions per label map, median": f"{np.median(counts):g}",
+        "  90 % have at most": f"{np.quantile(counts, 0.9, method='inverted_cdf'):g}",
+        "  most": str(counts.max()),
+        f"label maps with over {_MANY_REGIONS}": f"{(counts > _MANY_REGIONS).mean():.2%}",
+        "regions lost by shrinking": str(sum(part.lost for part in parts)),
+        "labelled pixels": f"{labelled / pixels:.2%}" if pixels else "-",
+        "size on disk, MB": f"{sum(part.bytes for part in parts) / 1e6:.1f}",
+    }
+
+
+def contact_sheet(sources: Sequence[Source]) -> bytes:
+    """Pictures spread evenly over the sources, each with its first label map in colours beside it.
+
+    Ignored pixels are near black, boundaries white.
+
+    Returns:
+        A PNG.
+    """
+    places = [(source, index) for source in sources for index in range(len(source))]
+    count = min(_ROWS * _PAIRS, len(places))
+    # Halves of the steps: the first and the last picture are no better than others.
+    shown = [places[(2 * k + 1) * len(places) // (2 * count)] for k in range(count)]
+    rows, pairs = -(-count // _PAIRS), min(_PAIRS, count)
+    pitch = _CELL + _GAP
+    sheet = np.full((_GAP + rows * pitch, _GAP + pairs * 2 * pitch, 3), _FRAME, np.uint8)
+    for k, (source, index) in enumerate(shown):
+        item = source[index]
+        image, ids = item["image"], item["labels"][0]
+        shape = transforms.resized_shape(image.shape[0], image.shape[1], _CELL)
+        top, left = _GAP + k // pairs * pitch, _GAP + k % pairs * 2 * pitch
+        rows_, columns = slice(top, top + shape[0]), slice(left, left + shape[1])
+        sheet[rows_, columns] = transforms.resize_image(image, shape)
+        columns = slice(left + pitch, left + pitch + shape[1])
+        sheet[rows_, columns] = _paint(labelmaps.resize_labels(ids, shape, "nearest"))
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@functools.cache
+def _colours() -> np.ndarray:
+    # Steps of the golden ratio around the circle of hues keep neighbours in number apart.
+    golden = (5**0.5 - 1) / 2
+    shades = [
+        colorsys.hls_to_rgb(k * golden % 1, 0.35 + 0.3 * (k // 3 % 2), 0.5 + 0.5 * (k % 2))
+        for k in range(_NUM_COLOURS)
+    ]
+    return np.rint(255 * np.array(shades)).astype(np.uint8)
+
+
+def _paint(ids: np.ndarray) -> np.ndarray:
+    # Numbered anew: ids that are far apart may be the same modulo the number of colours.
+    numbers = labelmaps.renumber(ids)[1]
+    painted = _colours()[numbers % _NUM_COLOURS]
+    painted[numbers < 0] = _IGNORED
+    edge = np.zeros(ids.shape, bool)
+    edge[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    edge[1:] |= ids[1:] != ids[:-1]
+    painted[edge] = _BOUNDARY
+    return painted

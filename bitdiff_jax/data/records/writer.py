@@ -1,0 +1,203 @@
+"""Turns a data set into prepared records, and goes on where it was stopped."""
+
+import dataclasses
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from etils import epath
+
+from bitdiff_jax import files
+from bitdiff_jax.data.records import layout, metadata, pool, resume, schema, shards, summary
+from bitdiff_jax.data.records.source import RecordSource
+from bitdiff_jax.errors import InputError
+
+# Progress: pictures done, of how many, and how many of them were there before.
+Report = Callable[[int, int, int], None]
+
+_ALL = "all"
+
+
+class DataSet(pool.Opener, Protocol):
+    """A data set as its authors ship it."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its form: letters, digits and _, perhaps more after a colon."""
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """How its readers were told to read it."""
+
+    def splits(self) -> Sequence[str]:
+        """Its splits; none if the form knows none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """A data set in files, read by the reader of its kind; see `bitdiff_jax.data.readers`."""
+
+    kind: str
+    root: str
+    options: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def open(self, split: str) -> shards.Reader:
+        """The reader of a split; 'all' where there are no splits."""
+        from bitdiff_jax.data import readers
+
+        known = self.splits()
+        return readers.make(self.kind, self.root, split if known else None, **self.options)
+
+    def splits(self) -> Sequence[str]:
+        """The splits under the root."""
+        from bitdiff_jax.data import readers
+
+        return readers.splits(self.kind, self.root)
+
+
+def prepare(
+    data: DataSet,
+    out: epath.PathLike,
+    *,
+    splits: Sequence[str] | None = None,
+    size: int = 128,
+    image_format: schema.ImageFormat = "jpeg",
+    workers: int | None = None,
+    strict: bool = False,
+    report: Report | None = None,
+) -> str:
+    """Writes a data set as records.
+
+    Stopped at any moment and called again with the same arguments it goes on with the shards that
+    are not whole, and the records are those of a run that was not stopped.
+
+    Args:
+        data: the data set.
+        out: the folder to make, perhaps in a bucket.
+        splits: which; None for all there are.
+        size: longest side that is kept; larger pictures are shrunk. 0 for none.
+        image_format: 'jpeg', or 'png' for pictures that lose nothing.
+        workers: processes; None for as many as there are cores, 0 for none but this.
+        strict: stop at a picture that cannot be read instead of leaving it out.
+        report: called with (pictures done, of how many, how many were there before).
+
+    Returns:
+        The summary, as in OUT/summary.txt.
+
+    Raises:
+        InputError: what a reader says of the whole set; a folder with something else in it, or
+            prepared with other arguments; no space; with `strict`, a picture.
+    """
+    started = time.monotonic()
+    if size < 0 or (workers is not None and workers < 0):
+        raise InputError(f"size={size} and workers={workers} must be at least 0")
+    out = files.make_folder(out, "--out")
+    with resume.sole_writer(out):
+        plans, parameters, unlabelled = _plan(data, splits, size, image_format)
+        there = resume.resume(out, parameters)
+        every = [shard for plan in plans.values() for shard in plan]
+        todo = [s for s in every if not {s.file, s.figures} <= there]
+        if strict:
+            resume.refuse_skipped(out, [shard for shard in every if shard not in todo])
+        if not todo and {layout.INFO, layout.SUMMARY} <= there:
+            return (out / layout.SUMMARY).read_text()
+        for name in (layout.INFO, layout.INDEX):  # they speak of a whole set
+            (out / name).unlink(missing_ok=True)
+        total = sum(shard.stop - shard.start for shard in every)
+        made = sum(shard.stop - shard.start for shard in todo)
+        count = _Count(total - made, total, report)
+        if workers is None:
+            workers = os.cpu_count() or 1
+        settings = shards.Settings(os.fspath(out), size, image_format, strict)
+        try:
+            pool.make_shards(data, todo, settings, workers=workers, report=count)
+        finally:
+            resume.remove_partials(out)
+
+        figures = {
+            split: [shards.read_figures(out, shard) for shard in plan]
+            for split, plan in plans.items()
+        }
+        metadata.write_index(out, plans, figures, parameters, unlabelled)
+        title = f"{data.kind}, size {size or 'as it was'}, pictures as {image_format}"
+        text = summary.as_text(
+            f"{title}: {out}",
+            figures,
+            unlabelled=unlabelled,
+            seconds=time.monotonic() - started,
+            made=made,
+        )
+        sources = [RecordSource(out, split) for split in plans]
+        files.write(out / layout.SHEET, summary.contact_sheet(sources))
+        files.write(out / layout.SUMMARY, text.encode())
+        metadata.write_tfds(out, _dataset(data), plans, figures, f"{title}; {unlabelled}")
+    return text
+
+
+def _dataset(data: DataSet) -> str:
+    """The name of the data set for tfds, which is part of its files' names."""
+    return data.kind.partition(":")[0]
+
+
+class _Count:
+    """Counts pictures for a report."""
+
+    def __init__(self, there: int, total: int, report: Report | None):
+        self._there = self._done = there
+        self._total = total
+        self._report = report
+        self._tell()
+
+    def __call__(self) -> None:
+        self._done += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._report:
+            self._report(self._done, self._total, self._there)
+
+
+def _plan(
+    data: DataSet, splits: Sequence[str] | None, size: int, image_format: str
+) -> tuple[dict[str, list[layout.Shard]], dict[str, Any], str]:
+    """The shards of each split, all that determines the records, and `unlabelled`."""
+    known = list(data.splits()) or [_ALL]
+    chosen = list(dict.fromkeys(splits or known))
+    for split in chosen:
+        if split not in known:
+            raise InputError(f"--splits: there is no split {split!r}; there is {', '.join(known)}")
+        if not re.fullmatch(r"[\w-]+", split) or (split == _ALL and len(chosen) > 1):
+            raise InputError(
+                f"split {split!r}: tfds allows letters, digits, _ and - in a name, and takes 'all' "
+                "for every split; rename it, or choose others by --splits"
+            )
+    plans, about = {}, {}
+    unlabelled = []
+    for split in chosen:
+        reader = data.open(split)
+        names = list(reader.names)
+        if not names:
+            raise InputError(f"split {split!r} has no pictures; choose others by --splits")
+        if len(set(names)) < len(names):
+            twice = next(name for k, name in enumerate(names) if name in names[:k])
+            raise InputError(f"split {split!r} has two pictures named {twice}; rename one")
+        plans[split] = layout.plan(_dataset(data), split, len(names))
+        about[split] = {
+            "pictures": len(names),
+            "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+            "reader": getattr(reader, "definition", type(reader).__qualname__),
+            "shards": len(plans[split]),
+        }
+        unlabelled.append(getattr(reader, "unlabelled", "pixels without a region are ignored"))
+    parameters = {
+        "version": schema.VERSION,
+        "kind": data.kind,
+        "options": dict(sorted(data.options.items())),
+        "size": size,
+        "image_format": image_format,
+        "splits": about,
+    }
+    return plans, parameters, "; ".join(dict.fromkeys(unlabelled))

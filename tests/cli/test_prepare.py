@@ -1,0 +1,90 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitdiff_jax.cli import main as cli
+from bitdiff_jax.cli import prepare
+from bitdiff_jax.data import images
+from bitdiff_jax.data.records.source import RecordSource
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "set"
+    for name in ("images", "labels"):
+        (root / name).mkdir(parents=True)
+    for k in range(12):
+        ids = np.arange(20)[:, None] // 5 + np.zeros((20, 30), int)
+        Image.fromarray(np.full((20, 30, 3), 10 * k, np.uint8)).save(root / f"images/{k:02d}.png")
+        images.write_labels(root / f"labels/{k:02d}.png", ids)
+    return root
+
+
+def run(*argv):
+    return cli.main(["prepare", *map(str, argv)])
+
+
+def failed(capsys, *argv):
+    assert run(*argv) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and err.startswith("bitdiff prepare: error: ")
+    return err
+
+
+def test_a_folder_becomes_records(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ("folder", "--source", folder, "--out", out, "--size=15", "--workers=0")
+    error = failed(capsys, *arguments)
+    assert "id 0 covers 25%" in error and "zero" in error
+    assert not list(out.iterdir())
+    (folder / "images" / "03.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    assert run(*arguments, "--zero=region") == 0
+    text, progress = capsys.readouterr()
+    assert (out / "summary.txt").read_text() in text and f"records:{out}" in text
+    assert "03.png" in text and "skipped (1):" in text
+    assert re.fullmatch(r"12 of 12 pictures, \d+ a second, 0:00 left\n", progress)
+    source = RecordSource(out)
+    assert source.names == tuple(f"{k:02d}" for k in range(12) if k != 3)
+    item = source[5]
+    assert item["image"].shape == (10, 15, 3) and abs(int(item["image"][0, 0, 0]) - 60) < 3
+    assert np.unique(item["labels"][0]).tolist() == [0, 1, 2, 3]
+    # The same by another word; and started again it has nothing to do.
+    assert run(*arguments, "--option", "zero=region") == 0
+    assert capsys.readouterr().err == ""
+    assert "--strict" in failed(capsys, *arguments, "--zero=region", "--strict")
+    assert "size=15, not 128" in failed(capsys, *(*arguments, "--size=128", "--zero=region"))
+
+
+def test_what_a_user_can_mend(folder, tmp_path, capsys):
+    to = ("--source", folder, "--out", tmp_path / "out")
+    assert "unknown kind of data 'foldr'" in failed(capsys, "foldr", *to)
+    assert "key=value" in failed(capsys, "folder", *to, "--option", "zero")
+    assert "no split 'a'" in failed(capsys, "folder", *to, "--splits=a", "--zero=region")
+    assert "colour=red" in failed(capsys, "folder", *to, "--option", "colour=red")
+    assert "no such folder" in failed(
+        capsys, "folder", "--source", tmp_path / "none", "--out", tmp_path / "out"
+    )
+
+
+@pytest.mark.parametrize("argv", [(), ("folder",), ("--size=-1",), ("--image_format=gif",)])
+def test_usage(argv, capsys):
+    with pytest.raises(SystemExit) as error:
+        run(*argv, *(("folder", "--source=a", "--out=b") if argv and argv[0][0] == "-" else ()))
+    assert error.value.code == 2 and "usage: bitdiff prepare" in capsys.readouterr().err
+
+
+def test_progress_has_a_rate_and_the_time_left(capsys, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(prepare.time, "monotonic", lambda: now)
+    progress = prepare._Progress()
+    progress(1000, 9000, 1000)
+    for done in range(1001, 9001):
+        now += 0.5
+        progress(done, 9000, 1000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "1000 of 9000 pictures were there already"
+    assert lines[1] == "1020 of 9000 pictures, 2 a second, 1:06:30 left"
+    assert lines[-1] == "9000 of 9000 pictures, 2 a second, 0:00 left"
+    assert 300 < len(lines) < 410
