@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from bitdiff_jax.data import contact_sheet
 from bitdiff_jax.data.scenes.posterior import KINDS, PosteriorSource
 from bitdiff_jax.data.scenes.posterior_scene import PosteriorScene
-from bitdiff_jax.evaluation import calibration, contact_sheet, drawing, tables
+from bitdiff_jax.evaluation import calibration, drawing, tables
 from bitdiff_jax.evaluation.calibration import Calibration, calibrate
 from bitdiff_jax.inference import compilation_cache, loading
 from bitdiff_jax.parallel import mesh as mesh_lib

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax.cli import evaluate, segment, train
+from bitdiff_jax.cli import evaluate, prepare, segment, train
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -16,9 +16,10 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
 def commands():
-    text = README + (ROOT / "launch" / "README.md").read_text()
+    pages = [ROOT / "launch" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = README + "".join(page.read_text() for page in pages)
     text = text.replace("\\\n", " ")
-    return re.findall(r"^    (bitdiff (?:train|evaluate|segment) .*)$", text, re.M)
+    return re.findall(r"^    (bitdiff (?:train|evaluate|segment|prepare) .*)$", text, re.M)
 
 
 def test_the_schedule_in_ones_own_code():
@@ -44,7 +45,7 @@ def test_commands_parse(command):
         config = config_lib.load(rest[rest.index("--config") + 1])
         train.override(config, [a for a in rest if a.startswith("--config.")])
     else:
-        {"evaluate": evaluate, "segment": segment}[name]._parser().parse_args(rest)
+        {"evaluate": evaluate, "prepare": prepare, "segment": segment}[name]._parser().parse_args(rest)
 
 
 def test_named_files_exist():

@@ -17,8 +17,8 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
 
     # After the parsing: they import jax.
-    from bitdiff_jax.data import specs
-    from bitdiff_jax.evaluation import contact_sheet, evaluate, tables
+    from bitdiff_jax.data import contact_sheet, specs
+    from bitdiff_jax.evaluation import evaluate, tables
     from bitdiff_jax.evaluation.drawing import sampling_settings
     from bitdiff_jax.inference import compilation_cache, loading
     from bitdiff_jax.parallel import mesh as mesh_lib

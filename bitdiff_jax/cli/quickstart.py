@@ -70,7 +70,7 @@ def _write_gallery(
     import numpy as np
 
     from bitdiff_jax.data import images
-    from bitdiff_jax.evaluation.contact_sheet import contact_sheet, to_png
+    from bitdiff_jax.data.contact_sheet import contact_sheet, to_png
 
     names = sorted(p.stem for p in scenes.glob("*.png"))
     rows: list[list[np.ndarray]] = [

@@ -1,8 +1,8 @@
 """How good a model's drawn maps are: pictures -> maps -> figures per picture -> tables.
 
 `drawing` samples maps in padded batches of one shape through one compiled function; `scoring` holds
-each against every annotator; `tables` averages, with intervals, and writes; `contact_sheet` shows;
-`evaluate` does it all for one source.
+each against every annotator; `tables` averages, with intervals, and writes; `evaluate` does it all
+for one source.
 """
 
 from bitdiff_jax.evaluation.drawing import Drawn, draw, sampling_settings

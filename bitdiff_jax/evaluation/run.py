@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bitdiff_jax.data.contact_sheet import contact_sheet
 from bitdiff_jax.data.pipeline import Source
-from bitdiff_jax.evaluation.contact_sheet import contact_sheet
 from bitdiff_jax.evaluation.drawing import Drawn, draw
 from bitdiff_jax.evaluation.scoring import Row, score
 from bitdiff_jax.evaluation.tables import Summary, summarise

@@ -1,15 +1,12 @@
 """What is in a prepared set, in words and in pictures."""
 
 import collections
-import colorsys
-import functools
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image
 
-from bitdiff_jax.data import labelmaps, transforms
+from bitdiff_jax.data import contact_sheet as sheets
+from bitdiff_jax.data import labelmaps
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.data.records import shards
 
@@ -17,12 +14,6 @@ from bitdiff_jax.data.records import shards
 _MANY_REGIONS = 64
 _ROWS = 6
 _PAIRS = 4  # in a row
-_CELL = 128
-_GAP = 6
-_FRAME = (96, 96, 96)
-_IGNORED = (24, 24, 24)
-_BOUNDARY = (255, 255, 255)
-_NUM_COLOURS = 256
 
 
 def as_text(
@@ -89,8 +80,6 @@ def _column(parts: Sequence[shards.Figures]) -> dict[str, str]:
 def contact_sheet(sources: Sequence[Source]) -> bytes:
     """Pictures spread evenly over the sources, each with its first label map in colours beside it.
 
-    Ignored pixels are near black, boundaries white.
-
     Returns:
         A PNG.
     """
@@ -98,41 +87,8 @@ def contact_sheet(sources: Sequence[Source]) -> bytes:
     count = min(_ROWS * _PAIRS, len(places))
     # Halves of the steps: the first and the last picture are no better than others.
     shown = [places[(2 * k + 1) * len(places) // (2 * count)] for k in range(count)]
-    rows, pairs = -(-count // _PAIRS), min(_PAIRS, count)
-    pitch = _CELL + _GAP
-    sheet = np.full((_GAP + rows * pitch, _GAP + pairs * 2 * pitch, 3), _FRAME, np.uint8)
-    for k, (source, index) in enumerate(shown):
-        item = source[index]
-        image, ids = item["image"], item["labels"][0]
-        shape = transforms.resized_shape(image.shape[0], image.shape[1], _CELL)
-        top, left = _GAP + k // pairs * pitch, _GAP + k % pairs * 2 * pitch
-        rows_, columns = slice(top, top + shape[0]), slice(left, left + shape[1])
-        sheet[rows_, columns] = transforms.resize_image(image, shape)
-        columns = slice(left + pitch, left + pitch + shape[1])
-        sheet[rows_, columns] = _paint(labelmaps.resize_labels(ids, shape, "nearest"))
-    buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-@functools.cache
-def _colours() -> np.ndarray:
-    # Steps of the golden ratio around the circle of hues keep neighbours in number apart.
-    golden = (5**0.5 - 1) / 2
-    shades = [
-        colorsys.hls_to_rgb(k * golden % 1, 0.35 + 0.3 * (k // 3 % 2), 0.5 + 0.5 * (k % 2))
-        for k in range(_NUM_COLOURS)
-    ]
-    return np.rint(255 * np.array(shades)).astype(np.uint8)
-
-
-def _paint(ids: np.ndarray) -> np.ndarray:
-    # Numbered anew: ids that are far apart may be the same modulo the number of colours.
-    numbers = labelmaps.renumber(ids)[1]
-    painted = _colours()[numbers % _NUM_COLOURS]
-    painted[numbers < 0] = _IGNORED
-    edge = np.zeros(ids.shape, bool)
-    edge[:, 1:] = ids[:, 1:] != ids[:, :-1]
-    edge[1:] |= ids[1:] != ids[:-1]
-    painted[edge] = _BOUNDARY
-    return painted
+    items = [source[index] for source, index in shown]
+    # Numbered anew: ids that are far apart may share a colour.
+    pairs = [(item["image"], labelmaps.renumber(item["labels"][0])[1]) for item in items]
+    rows = [sum(pairs[k : k + _PAIRS], ()) for k in range(0, count, _PAIRS)]
+    return sheets.to_png(sheets.contact_sheet(rows))

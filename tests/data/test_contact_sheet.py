@@ -3,7 +3,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from bitdiff_jax.evaluation.contact_sheet import contact_sheet, paint, region_colours, to_png
+from bitdiff_jax.data.contact_sheet import contact_sheet, paint, region_colours, to_png
 
 
 def test_colours_are_distinct_and_stable():
