@@ -101,9 +101,13 @@ def lr(full):
     return full
 
 
+def split(full):
+    return full
+
+
 SUBSETS = (
     metrics, preprocess, unet_small, unet_full, schedule, loss_weights, losses, codec, lap, excess,
-    sampler, lr,
+    sampler, lr, split,
 )  # fmt: skip
 
 
