@@ -45,7 +45,9 @@ def test_commands_parse(command):
         config = config_lib.load(rest[rest.index("--config") + 1])
         train.override(config, [a for a in rest if a.startswith("--config.")])
     else:
-        {"evaluate": evaluate, "prepare": prepare, "segment": segment}[name]._parser().parse_args(rest)
+        {"evaluate": evaluate, "prepare": prepare, "segment": segment}[name]._parser().parse_args(
+            rest
+        )
 
 
 def test_named_files_exist():
