@@ -3,9 +3,8 @@
 bitdiff train --config posterior --workdir runs/posterior
 python benchmarks/posterior.py --checkpoint runs/posterior
 
-6,000 steps of 32 pictures: 33 minutes at 100 pictures a second on two cores. It then draws clean maps,
-94 % of them among the possible ones, whose proportions are not yet right; docs/scenes.md has the
-figures. One kind alone: --config.data.train=posterior,kind=pairs
+4,000 steps of 32 pictures: about 25 minutes on two cores. docs/scenes.md has the figures that it comes
+to. Another kind: --config.data.train=posterior,kind=border --config.eval.data=posterior,kind=border
 """
 
 import ml_collections

@@ -1,4 +1,7 @@
-"""`bitdiff evaluate --checkpoint DIR --data SPEC [--out DIR] [options]`."""
+"""`bitdiff evaluate --checkpoint DIR --data SPEC [--out DIR] [options]`.
+
+Without --checkpoint it is `bitdiff evaluate PREDICTIONS GROUND_TRUTH`: see `evaluate_files`.
+"""
 
 import argparse
 import json
@@ -6,6 +9,7 @@ import sys
 from typing import Any
 
 from bitdiff_jax import files
+from bitdiff_jax.cli import evaluate_files
 from bitdiff_jax.errors import InputError
 
 # A source of procedural scenes has a million; nobody means them all.
@@ -14,6 +18,8 @@ _MANY = 100_000
 
 def main(argv: list[str]) -> int:
     """Parses the command line, evaluates and prints the table."""
+    if not any(each.startswith(("--checkpoint", "--data")) for each in argv):
+        return evaluate_files.main(argv)
     args = _parser().parse_args(argv)
 
     # After the parsing: they import jax.

@@ -11,7 +11,8 @@ _COMMANDS = {
     "prepare": "turn a data set into records that train fast",
     "train": "train a model, or resume a training",
     "segment": "segment pictures with a trained model",
-    "evaluate": "score a trained model on pictures with known segmentations",
+    "evaluate": "score a trained model, or anyone's segmentations on disk",
+    "compare": "several tools' segmentations side by side, with paired tests",
 }
 
 

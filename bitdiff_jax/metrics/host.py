@@ -78,3 +78,29 @@ def check_table(table: ArrayLike) -> np.ndarray:
             f"{counts.shape}: build it with contingency_table"
         )
     return counts.astype(np.int64)
+
+
+def figure_per_table(figure: Callable[[np.ndarray], float], table: ArrayLike) -> Any:
+    """Gives `figure` one table after the other, without the rows and columns that hold no pixel.
+
+    Args:
+      figure: from an int64 table [P, T], each row and column with a pixel, to a float; P and T may
+        be 0.
+      table: integers [..., P, T].
+
+    Returns:
+      A float64 scalar for a table [P, T], a float64 array [...] for [..., P, T].
+
+    Raises:
+      InputError: the table does not hold integers or has fewer than two axes.
+    """
+    counts = check_table(table)
+    values = np.empty(counts.shape[:-2], np.float64)
+    for index in np.ndindex(values.shape):
+        values[index] = figure(without_empty(counts[index]))
+    return values[()]
+
+
+def without_empty(counts: np.ndarray) -> np.ndarray:
+    """The table [P, T] without rows and columns that hold no pixel: they are no regions."""
+    return counts[counts.any(axis=1)][:, counts.any(axis=0)]

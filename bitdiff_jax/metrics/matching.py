@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
-from bitdiff_jax.metrics.host import check_table, figure_per_map
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.metrics.host import figure_per_map, figure_per_table
 
 
 def hungarian_iou(
@@ -50,31 +51,60 @@ def hungarian_iou(
     return figure_per_map(figure, pred, target, mask, num_labels=num_labels)
 
 
-def hungarian_iou_from_table(table: ArrayLike, *, penalise_extra: bool = False) -> Any:
+def hungarian_iou_from_table(
+    table: ArrayLike, *, penalise_extra: bool = False, min_pixels: int = 1
+) -> Any:
     """`hungarian_iou` of contingency tables, integers [..., P, T] -> float64 [...].
 
     Rows and columns without a pixel are no regions.
 
+    Args:
+      table: pixels of each (predicted, target) pair of regions.
+      penalise_extra: average over max(target regions, predicted regions).
+      min_pixels: target regions of fewer counted pixels leave the table with their pixels, as if
+        the target had ignored them. Predicted regions of which fewer pixels remain are no
+        candidates, but their pixels stay: nobody explained them. 1 leaves out nothing.
+
+    Returns:
+      NaN for a table without a pixel, or without a target region of `min_pixels`.
+
     Raises:
-      InputError: the table does not hold integers or has fewer than two axes.
+      InputError: the table does not hold integers or has fewer than two axes, or `min_pixels` is
+        below 1.
     """
-    counts = check_table(table)
-    values = np.empty(counts.shape[:-2], np.float64)
-    for index in np.ndindex(values.shape):
-        values[index] = _mean_matched_iou(counts[index], penalise_extra)
-    return values[()]
+    if min_pixels < 1:
+        raise InputError(f"min_pixels is {min_pixels}; use 1 (every region) or more")
+    figure = functools.partial(
+        _mean_matched_iou, penalise_extra=penalise_extra, min_pixels=min_pixels
+    )
+    return figure_per_table(figure, table)
 
 
-def _mean_matched_iou(counts: np.ndarray, penalise_extra: bool) -> float:
+def symmetric_iou_from_table(table: ArrayLike, *, min_pixels: int = 1) -> Any:
+    """Matched IoU averaged over the larger number of regions: the same whichever map is the truth.
+
+    `hungarian_iou_from_table(penalise_extra=True)` by the name it goes by as a distance,
+    d = 1 - symmetric IoU. Symmetric for `min_pixels` of 1 alone.
+    """
+    return hungarian_iou_from_table(table, penalise_extra=True, min_pixels=min_pixels)
+
+
+def _mean_matched_iou(counts: np.ndarray, *, penalise_extra: bool, min_pixels: int) -> float:
     # Imported here: reading the package must not cost the import of scipy.
     from scipy.optimize import linear_sum_assignment
 
-    counts = counts[counts.any(axis=1)][:, counts.any(axis=0)]
-    num_pred, num_target = counts.shape
+    if min_pixels > 1:
+        counts = counts[:, counts.sum(0) >= min_pixels]
+        large = counts.sum(1) >= min_pixels
+    else:
+        large = counts.any(1)
+    num_target = counts.shape[1]
     if num_target == 0:
         return np.nan
-    union = counts.sum(1, keepdims=True) + counts.sum(0, keepdims=True) - counts
+    in_target = counts.sum(0, keepdims=True)
+    counts = counts[large]
+    union = counts.sum(1, keepdims=True) + in_target - counts
     iou = counts / union
     matched = iou[linear_sum_assignment(iou, maximize=True)]
-    regions = max(num_target, num_pred) if penalise_extra else num_target
+    regions = max(num_target, len(counts)) if penalise_extra else num_target
     return float(matched.sum() / regions)

@@ -10,6 +10,7 @@ score the figure is NaN: scikit-learn gives 1.0 there, which would lift the mean
 pictures that say nothing. Leave those out with `numpy.nanmean`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -81,6 +82,29 @@ def rand_index_from_table(table: ArrayLike) -> Any:
     tp, fp, fn, tn = _pair_counts(counts)
     total = tp + fp + fn + tn
     return _nan_if_empty(np.where(total == 0, 1.0, (tp + tn) / np.maximum(total, 1)), counts)
+
+
+def probabilistic_rand_index_from_tables(tables: Iterable[ArrayLike]) -> float:
+    """Probabilistic Rand index of one map against several people's, float64 in [0, 1].
+
+    The mean over people of the Rand index, as the BSDS500 benchmark computes it (Arbelaez et al.
+    2011); pairs of distinct pixels, no self-pairs. It equals the definition of
+    Unnikrishnan, Pantofaru & Hebert 2007, sum over pairs of c p + (1 - c)(1 - p) over their number
+    (c: together in the map, p: share of people who have the pair together), where all people
+    label the same pixels. Where they do not, each person counts with the pairs that they labelled.
+
+    Args:
+      tables: one person's table [P, T] after the other, of the same map.
+
+    Returns:
+      NaN without a person who labelled a pixel; others are left out of the mean.
+
+    Raises:
+      InputError: a table does not hold integers or has fewer than two axes.
+    """
+    values = np.asarray([rand_index_from_table(table) for table in tables], np.float64)
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else np.nan
 
 
 def _pair_counts(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

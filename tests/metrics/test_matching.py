@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.optimize import linear_sum_assignment
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.metrics import contingency_table, hungarian_iou, hungarian_iou_from_table
-from tests.metrics import oracle
+from bitdiff_jax.metrics import (
+    contingency_table,
+    hungarian_iou,
+    hungarian_iou_from_table,
+    symmetric_iou_from_table,
+)
+from tests.metrics import cases, oracle
 
 
 @st.composite
@@ -169,3 +175,43 @@ def test_errors_say_what_to_do():
         jax.jit(functools.partial(hungarian_iou, num_labels=2))(ids, ids)
     with pytest.raises(InputError, match="float64"):
         hungarian_iou_from_table(np.zeros((2, 2)))
+
+
+def test_symmetric_iou_is_the_same_both_ways():
+    for pred, target in [*cases.maps(), cases.three_hundred_regions()]:
+        p, t = oracle.valid_ids(pred, target)
+        table, _ = cases.table_of(pred, target)
+        got = symmetric_iou_from_table(table)
+        if not p.size:
+            assert np.isnan(got)
+            continue
+        assert got == pytest.approx(symmetric_iou_from_table(table.T), abs=1e-14)
+        assert got == pytest.approx(oracle.matched_iou(p, t, penalise_extra=True), abs=1e-12)
+
+
+@pytest.mark.parametrize("penalise_extra", [False, True])
+def test_without_small_regions(penalise_extra):
+    scored = 0
+    for pred, target in [*cases.maps(), cases.three_hundred_regions()]:
+        p, t = oracle.valid_ids(pred, target)
+        table, _ = cases.table_of(pred, target)
+        got = hungarian_iou_from_table(table, penalise_extra=penalise_extra, min_pixels=16)
+        keep = np.isin(t, [i for i in np.unique(t) if (t == i).sum() >= 16])
+        p, t = p[keep], t[keep]
+        if not p.size:
+            assert np.isnan(got)
+            continue
+        drawn = [i for i in np.unique(p) if (p == i).sum() >= 16]
+        truths = np.unique(t)
+        iou = np.zeros((max(len(truths), len(drawn)),) * 2)
+        for a, j in enumerate(truths):
+            for b, i in enumerate(drawn):
+                iou[a, b] = ((t == j) & (p == i)).sum() / ((t == j) | (p == i)).sum()
+        total = iou[linear_sum_assignment(-iou)].sum()
+        assert got == pytest.approx(
+            total / (len(iou) if penalise_extra else len(truths)), abs=1e-12
+        )
+        scored += 1
+    assert scored > 50
+    with pytest.raises(InputError, match="min_pixels is 0"):
+        hungarian_iou_from_table([[1]], min_pixels=0)

@@ -16,10 +16,11 @@ from bitdiff_jax.metrics import (
     adjusted_rand_index_from_table,
     adjusted_rand_index_jit,
     contingency_table,
+    probabilistic_rand_index_from_tables,
     rand_index,
     rand_index_from_table,
 )
-from tests.metrics import oracle
+from tests.metrics import cases, oracle
 
 F32_BOUND = 1e-6
 
@@ -233,3 +234,30 @@ def test_other_errors_say_what_to_do():
     for table in (np.zeros((2, 2)), np.zeros(4, int)):
         with pytest.raises(InputError, match="contingency_table"):
             adjusted_rand_index_from_table(table)
+
+
+def test_probabilistic_rand_index_by_pairs_of_pixels():
+    rng = np.random.default_rng(8)
+    for _ in range(100):
+        shape = rng.integers(1, 7, 2)
+        pred = rng.integers(0, rng.integers(1, 5), shape)
+        people = rng.integers(0, 4, (rng.integers(1, 5), *shape))
+        tables = [cases.table_of(pred, each)[0] for each in people]
+        got = probabilistic_rand_index_from_tables(tables)
+        first, second = np.triu_indices(pred.size, 1)
+        if not len(first):
+            assert got == 1.0
+            continue
+        flat = people.reshape(len(people), -1)
+        p = (flat[:, first] == flat[:, second]).mean(0)
+        c = pred.flat[first] == pred.flat[second]
+        assert got == pytest.approx(np.where(c, p, 1 - p).mean(), abs=1e-12)
+
+
+def test_probabilistic_rand_index_leaves_out_people_who_labelled_nothing():
+    pred, one = np.arange(6).reshape(2, 3) // 2, np.zeros((2, 3), int)
+    tables = [cases.table_of(pred, each)[0] for each in (one, one - 1, pred)]
+    got = probabilistic_rand_index_from_tables(tables)
+    assert got == pytest.approx((rand_index(pred, one, num_labels=3) + 1) / 2)
+    assert np.isnan(probabilistic_rand_index_from_tables(tables[1:2]))
+    assert np.isnan(probabilistic_rand_index_from_tables([]))

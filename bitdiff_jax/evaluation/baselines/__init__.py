@@ -1,0 +1,13 @@
+"""What a picture's segmentation is worth without learning: tuned classical methods.
+
+    settings = baselines.kept("bsds500")["felzenszwalb"]
+    labels = baselines.segment(image, "felzenszwalb", **settings)
+
+`benchmarks/classical.py` tunes them on one set of pictures and scores them on another. Needs the
+extra `baselines`, from the first use of a method on.
+"""
+
+from bitdiff_jax.evaluation.baselines.methods import METHODS, Method, segment
+from bitdiff_jax.evaluation.baselines.tuning import Picture, keep, kept, rows_of, tune
+
+__all__ = ["METHODS", "Method", "Picture", "keep", "kept", "rows_of", "segment", "tune"]

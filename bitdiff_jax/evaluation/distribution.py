@@ -1,0 +1,186 @@
+"""Several samples against several people: how alike two distributions over partitions are.
+
+Every figure here is made of one distance between two partitions, and there are three of them:
+
+* `rand`: 1 - Rand index, the share of pixel pairs that one map joins and the other parts.
+* `ari`: 1 - adjusted Rand index; may exceed 1 a little.
+* `iou`: 1 - the symmetric IoU (matched regions, mean over the larger number of them).
+
+All three are symmetric, and 0 for equal partitions. Distances are taken over the pixels that all
+people labelled, so that every one of a picture's distances speaks of the same pixels.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from bitdiff_jax import metrics
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation.counting import as_partition, contingency
+
+SelfPairs = Literal["left_out", "counted"]
+_similar: dict[str, Callable[[np.ndarray], float]] = {
+    "rand": metrics.rand_index_from_table,
+    "ari": metrics.adjusted_rand_index_from_table,
+    "iou": functools.partial(metrics.hungarian_iou_from_table, penalise_extra=True),
+}
+DISTANCES = tuple(_similar)
+
+
+class Distances(NamedTuple):
+    """Distances of one kind between the maps of one picture; float64, NaN where none is defined."""
+
+    cross: np.ndarray  # [n, m], sample to person
+    samples: np.ndarray  # [n, n], symmetric, 0 on the diagonal
+    people: np.ndarray  # [m, m], the same
+
+
+def distances(samples: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[str, Distances]:
+    """All distances between the maps of one picture, by name.
+
+    Args:
+        samples: n >= 1 predictions, int [h, w]; negative pixels of one form a region.
+        people: m >= 0 truths of the same shape; negative = not labelled.
+
+    Returns:
+        A `Distances` for each of `DISTANCES`. NaN if there is no pixel that all people labelled.
+
+    Raises:
+        InputError: there is no sample, or shapes differ.
+    """
+    shapes = {np.shape(each) for each in (*samples, *people)}
+    if not len(samples) or len(shapes) != 1:
+        raise InputError(
+            f"{len(samples)} samples and maps of shapes {sorted(shapes)}: "
+            "bring one or more samples to the truth's shape"
+        )
+    common = np.logical_and.reduce([np.asarray(truth) >= 0 for truth in people], axis=0)
+    keep = np.broadcast_to(common, shapes.pop())
+    # A row of pixels each, numbered anew: regions outside the common pixels are not there.
+    maps = [_at(keep, as_partition(each)) for each in samples] + [_at(keep, t) for t in people]
+    size, split = len(maps), len(samples)
+    values = {name: np.full((size, size), math.nan) for name in DISTANCES}
+    for matrix in values.values():
+        if keep.any():
+            np.fill_diagonal(matrix, 0.0)
+    for i in range(size if keep.any() else 0):
+        for j in range(i):
+            table = contingency(maps[i], maps[j])
+            for name, similar in _similar.items():
+                values[name][i, j] = values[name][j, i] = 1 - similar(table)
+    return {
+        name: Distances(m[:split, split:], m[:split, :split], m[split:, split:])
+        for name, m in values.items()
+    }
+
+
+def _at(keep: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    kept = np.asarray(ids)[keep][None]
+    return as_partition(kept) if kept.size else kept
+
+
+def ged2(d: Distances, *, self_pairs: SelfPairs = "left_out") -> float:
+    """Squared generalised energy distance between samples S and people Y.
+
+    GED^2 = 2 E d(S, Y) - E d(S, S') - E d(Y, Y')   (Szekely & Rizzo 2013, doi
+    10.1016/j.jspi.2013.03.018; for segmentations Kohl et al. 2018, arXiv 1806.05034). With d `rand`
+    it is exactly twice the mean over pixel pairs of (q - p)^2, where q and p are the probabilities
+    that a sample and that a person joins the pair; so 0 says that they agree on every pair.
+
+    Args:
+        d: distances of one kind.
+        self_pairs: 'left_out' takes the means over pairs of distinct samples and of distinct
+            people, which makes it unbiased, whatever their numbers, so that it may be negative.
+            'counted' takes them over all n^2 and m^2 pairs, as the literature does: it flatters
+            whoever draws more samples, and is not below 0 with d `rand`.
+
+    Returns:
+        NaN without people; with self-pairs left out also for a single sample or a single person.
+    """
+    if not d.cross.size:
+        return math.nan
+    within = spread(d.samples, self_pairs=self_pairs) + spread(d.people, self_pairs=self_pairs)
+    return float(2 * d.cross.mean() - within)
+
+
+def spread(square: np.ndarray, *, self_pairs: SelfPairs = "left_out") -> float:
+    """Mean distance within a set of maps: its diversity, or how far people disagree.
+
+    Args:
+        square: distances [n, n].
+        self_pairs: see `ged2`.
+
+    Returns:
+        NaN for no map, and for a single one if self-pairs are left out.
+    """
+    if self_pairs not in ("left_out", "counted"):
+        raise InputError(f"self_pairs={self_pairs!r} is not known: use 'left_out' or 'counted'")
+    count = len(square)
+    pairs = count * (count - 1) if self_pairs == "left_out" else count**2
+    return float(square.sum() / pairs) if pairs else math.nan
+
+
+def best_of_n(values: np.ndarray, *, better: Literal["high", "low"] = "high") -> float:
+    """The best sample's mean over people: what one well chosen sample would score.
+
+    Args:
+        values: a figure of each sample and person, [n, m].
+        better: which end is.
+    """
+    means = values.mean(axis=1)
+    return float(means.max() if better == "high" else means.min())
+
+
+def best_of_n_per_person(values: np.ndarray, *, better: Literal["high", "low"] = "high") -> float:
+    """Each person's best sample, then the mean over people: at least as good as `best_of_n`."""
+    best = values.max(axis=0) if better == "high" else values.min(axis=0)
+    return float(best.mean())
+
+
+def medoid(square: np.ndarray) -> int:
+    """Index of the map with the least sum of distances to the others; the lowest of equals.
+
+    With distances `rand` it is the map that `bitdiff segment` writes
+    (`inference.agreement.medoid`). It looks at no truth.
+    """
+    return int(np.argmin(square.sum(axis=1)))
+
+
+def coverage(d: Distances) -> float:
+    """Share of people for whom some sample is at least as near as the nearest other person.
+
+    Coverage of Naeem et al. 2020 (arXiv 2002.09797) with k = 1: the balls around people reach to
+    their nearest fellow.
+
+    Returns:
+        In [0, 1]; NaN for fewer than two people.
+    """
+    if len(d.people) < 2 or np.isnan(d.cross).any():
+        return math.nan
+    others = np.where(np.eye(len(d.people), dtype=bool), np.inf, d.people)
+    return float((d.cross.min(axis=0) <= others.min(axis=1)).mean())
+
+
+def matched(d: Distances) -> float:
+    """Mean similarity (1 - d) after the best one-to-one matching of samples to people.
+
+    The Hungarian-matched IoU of Kohl et al. 2019 (arXiv 1905.13077) for any of the distances:
+    both sets are repeated to the least common multiple of their sizes, so every person and every
+    sample has the same weight, and a set that always says the same cannot reach 1 where people do
+    not.
+
+    Returns:
+        NaN without people.
+    """
+    # Imported here: as in `metrics`, reading the package must not cost the import of scipy.
+    from scipy.optimize import linear_sum_assignment
+
+    if not d.cross.size or np.isnan(d.cross).any():
+        return math.nan
+    count = math.lcm(*d.cross.shape)
+    repeats = [count // size for size in d.cross.shape]
+    cost = np.repeat(np.repeat(d.cross, repeats[0], axis=0), repeats[1], axis=1)
+    return float(1 - cost[linear_sum_assignment(cost)].mean())

@@ -1,0 +1,41 @@
+"""How many regions too many or too few, of a contingency table."""
+
+from typing import Any
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.metrics.host import figure_per_table
+
+_KINDS = {
+    "absolute": lambda pred, target: abs(pred - target),
+    "signed": lambda pred, target: pred - target,
+    "log2": lambda pred, target: np.log2(pred / target),
+}
+
+
+def region_count_error_from_table(table: ArrayLike, *, kind: str = "absolute") -> Any:
+    """Predicted minus target regions among the pixels that count, float64 [...].
+
+    A region is a row or column with a pixel: a distinct id, connected or not, and unassigned
+    pixels of the prediction are one region. A predicted region wholly on ignored pixels is none.
+
+    Args:
+      table: integers [..., P, T].
+      kind: "absolute" |P - T|; "signed" P - T, positive for over-segmentation; "log2" log2(P / T),
+        1 for twice the regions whatever their number.
+
+    Returns:
+      NaN for a table without a pixel.
+
+    Raises:
+      InputError: another kind, or the table does not hold integers or has fewer than two axes.
+    """
+    if kind not in _KINDS:
+        raise InputError(f"kind is {kind!r}; use one of {', '.join(_KINDS)}")
+
+    def figure(counts: np.ndarray) -> float:
+        return float(_KINDS[kind](*counts.shape)) if counts.size else np.nan
+
+    return figure_per_table(figure, table)

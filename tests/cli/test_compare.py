@@ -1,0 +1,80 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitdiff_jax.cli import compare
+from bitdiff_jax.cli import main as cli
+from bitdiff_jax.data import images
+from bitdiff_jax.errors import InputError
+from tests.evaluation.stubs import make_source
+
+COUNT = 8
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Three tools: two alike, one much worse; maps of people without their pictures."""
+    root = tmp_path_factory.mktemp("compare")
+    rng = np.random.default_rng(0)
+    for name in ("people", "pictures", "mine", "twin", "worse"):
+        (root / name).mkdir()
+    for i, item in enumerate(make_source(COUNT)):
+        name = item["name"]
+        Image.fromarray(item["image"]).save(root / "pictures" / f"{name}.png")
+        for k, labels in enumerate(item["labels"]):
+            images.write_labels(root / "people" / f"{name}_{k}.png", labels + 1)
+        for tool, noise in {"mine": 0.15, "twin": 0.15, "worse": 0.6}.items():
+            ids = item["labels"][0].copy()
+            wrong = rng.random(ids.shape) < noise
+            ids[wrong] = rng.integers(0, 9, wrong.sum())
+            if (tool, i) != ("worse", 2):
+                images.write_labels(root / tool / f"{name}.png", ids)
+    return root
+
+
+def test_three_tools_side_by_side(root, tmp_path, capsys):
+    out = tmp_path / "out"
+    tools = [f"best={root / 'mine'}", str(root / "twin"), str(root / "worse")]
+    options = [f"--ground-truth={root / 'people'}", f"--images={root / 'pictures'}"]
+    argv = ["compare", *tools, *options, "--score_size=0", f"--out={out}", "--sheet=3"]
+    assert cli.main(argv) == 1
+    printed = capsys.readouterr()
+    assert "7 pictures that all of best, twin, worse have, of 8" in printed.out
+    assert "worse:" in printed.err and "no prediction: picture002" in printed.err
+    written = json.loads((out / "comparison.json").read_text())
+    ari = written["views"]["native"]["ari"]
+    verdicts = {(d["first"], d["second"]): d["verdict"] for d in ari["differences"]}
+    assert verdicts == {
+        ("best", "twin"): "undecided",
+        ("best", "worse"): "best",
+        ("twin", "worse"): "twin",
+    }
+    assert "undecided (best - twin)" in printed.out
+    means = {tool: each["mean"] for tool, each in ari["systems"].items()}
+    first = ari["differences"][0]
+    assert first["difference"] == pytest.approx(means["best"] - means["twin"])
+    assert first["num_images"] == 7
+    sheet = np.asarray(Image.open(out / "comparison.png"))
+    assert sheet.shape == (18 + 6 + 3 * 166, 6 + 5 * 166, 3)
+    assert (out / "rows_best.jsonl").is_file()
+
+
+def test_tools_get_names():
+    assert compare.named(["a/x", "b/y"]) == {"x": "a/x", "y": "b/y"}
+    assert compare.named(["a/x", "b/x"]) == {"a_x": "a/x", "b_x": "b/x"}
+    assert compare.named(["me=a/x", "b/x"]) == {"me": "a/x", "x": "b/x"}
+    with pytest.raises(InputError, match="nothing to compare"):
+        compare.named(["a"])
+    with pytest.raises(InputError, match="two tools"):
+        compare.named(["a/x", "a/x"])
+
+
+def test_errors_are_one_line(root, capsys):
+    truth = f"--ground-truth={root / 'people'}"
+    assert cli.main(["compare", str(root / "mine"), truth]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert cli.main(["compare", str(root / "mine"), str(root / "no"), truth]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("bitdiff compare: error: ") and err.count("\n") == 1

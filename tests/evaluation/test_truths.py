@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitdiff_jax.data import images
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation import truths
+from tests.evaluation.stubs import blocks
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((20, 24, 3), np.uint8)).save(tmp_path / f"images/{name}.png")
+        for k in range(2):
+            ids = blocks(rng, 20, 24) + 1
+            ids[0] = 0
+            images.write_labels(tmp_path / f"labels/{name}_{k}.png", ids)
+    return tmp_path
+
+
+def test_the_same_truth_in_three_forms(folder):
+    opened = [
+        truths.open_truths(f"folder:{folder}"),
+        truths.open_truths(str(folder)),
+        truths.open_truths(str(folder / "labels"), images_folder=str(folder / "images")),
+    ]
+    for each in opened:
+        assert tuple(each.names) == ("a", "b") and "0" in each.unlabelled
+        labels, image = each.read("b")
+        assert len(labels) == 2 and image.shape == (20, 24, 3)
+        assert all((ids[0] == -1).all() and ids[1:].min() > 0 for ids in labels)
+        np.testing.assert_array_equal(labels, opened[0].read("b").labels)
+    plain = truths.open_truths(str(folder / "labels"), zero="region")
+    assert plain.read("a").image is None and plain.read("a").labels[0].min() == 0
+
+
+def test_what_zero_means_must_be_said_where_it_covers_much(tmp_path):
+    images.write_labels(tmp_path / "a.png", np.repeat([[0, 0, 1, 2]], 4, axis=0))
+    with pytest.raises(InputError, match="id 0 covers 50%"):
+        truths.open_truths(str(tmp_path))
+    assert truths.open_truths(str(tmp_path), zero="ignore").read("a").labels[0].min() == -1
+    with pytest.raises(InputError, match="zero"):
+        truths.open_truths(str(tmp_path), zero="thing")
+    with pytest.raises(InputError, match="pictures"):
+        truths.open_truths(str(tmp_path), zero="ignore", images_folder=str(tmp_path / "no"))
+
+
+def test_names_are_matched_and_what_is_missing_is_told():
+    found = truths.match(["c", "a", "z"], ["a", "b", "c", "d"])
+    assert found == (("a", "c"), ("b", "d"), ("z",))
+    assert found.text().splitlines() == [
+        "2 of the ground truth have no prediction: b, d",
+        "1 predictions have no ground truth: z",
+    ]
+    assert found.text(1).splitlines()[0].endswith("b, and 1 more")
+    assert truths.match("ab", "ab").text() == ""
+    with pytest.raises(InputError, match="name them alike"):
+        truths.match(["x"], ["y"])
