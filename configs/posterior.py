@@ -3,8 +3,8 @@
 bitdiff train --config posterior --workdir runs/posterior
 python benchmarks/posterior.py --checkpoint runs/posterior
 
-4,000 steps of 32 pictures: about 25 minutes on two cores. docs/scenes.md has the figures that it comes
-to. Another kind: --config.data.train=posterior,kind=border --config.eval.data=posterior,kind=border
+4,000 steps of 32 pictures: about 25 minutes on two cores; docs/scenes.md has its figures. Another
+kind: --config.data.train=posterior,kind=border --config.eval.data=posterior,kind=border,seed=1
 """
 
 import ml_collections
