@@ -95,10 +95,16 @@ def default() -> ml_collections.ConfigDict:
     c.train = ml_collections.ConfigDict()
     c.train.num_steps = 300_000
     c.train.batch_size = 8  # global
+    c.train.accumulate = 1  # parts that a device's share of a batch is run in, one by one
     c.train.log_every = 100
     c.train.eval_every = 5_000
     c.train.checkpoint_every = 5_000
-    c.train.keep_checkpoints = 2
+    c.train.keep_checkpoints = 2  # the latest so many
+    c.train.keep_every = 0  # and, for good, those of steps divisible by this; 0: none
+    c.train.keep_best = 1  # and so many with the highest:
+    c.train.best_by = "eval/ari"
+    c.train.on_nonfinite = "stop"  # stop | skip: go back and leave out the batches where it began
+    c.train.max_skipped = 1_000  # batches; then it stops
 
     c.sampling = ml_collections.ConfigDict()
     c.sampling.weights = "ema"  # ema | raw
@@ -119,12 +125,36 @@ def default() -> ml_collections.ConfigDict:
     c.eval.batch_size = 16
     c.eval.score_size = 128  # maps are compared at this longest side; 0 is each map's own size
 
+    # What a training tells of itself, see docs/training.md and bitdiff_jax.training.telemetry.
+    c.telemetry = ml_collections.ConfigDict()
+    c.telemetry.tensorboard = False  # event files beside the JSON lines; extra `tensorboard`
+    c.telemetry.peak_flops = 0.0  # FLOP/s of one device, for the utilisation; 0: known by its kind
+    c.telemetry.profile_start = 0  # first step that the profiler records; 0: none
+    c.telemetry.profile_steps = 5
+    c.telemetry.transfer_guard = "allow"  # allow | log | disallow: implicit copies within a step
+    c.telemetry.debug_nans = False  # stop at the operation that makes one; slow
+
     c.mesh = ml_collections.ConfigDict()
-    c.mesh.data = -1
-    c.mesh.fsdp = 1
+    c.mesh.data = -1  # devices over which the batch alone is split; -1: what is left
+    c.mesh.fsdp = 1  # devices over which the training state is split too, see docs/training.md
+    # Which tensors of the state are split, 'REGULAR_EXPRESSION WHERE' in order of precedence; see
+    # bitdiff_jax.parallel.partition.
+    c.mesh.rules = (".* fsdp",)
+    c.mesh.fsdp_min_bytes = 65_536  # smaller tensors stay whole
     # Devices to split a CPU into, when there is no accelerator; read by the command line alone. Two
     # on two cores train a small network a fifth faster than one, whose operations rarely fill both.
     c.mesh.cpu_devices = 1
+
+    # Several processes, see bitdiff_jax.parallel.hosts. What differs between them is better said in
+    # the environment: JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID.
+    c.hosts = ml_collections.ConfigDict()
+    c.hosts.cluster = "auto"  # auto | none | explicit | slurm | tpu
+    c.hosts.coordinator = ""  # host:port of process 0
+    c.hosts.num_processes = 0
+    c.hosts.process_id = -1
+    c.hosts.start_timeout = 300  # seconds for all to arrive
+    c.hosts.heartbeat_timeout = 100  # seconds without a sign of life until the others give up
+    c.hosts.shutdown_timeout = 60  # seconds that a process waits at its end for the others
     return c.lock()
 
 

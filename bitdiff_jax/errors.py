@@ -1,4 +1,4 @@
-"""The one error type for what a user handed in."""
+"""The error types of the package: for what a user handed in, and for a run that was stopped."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,18 @@ class InputError(ValueError):
     The message is one line: what it is, the value that was got, and the remedy. The command line
     prints it as it stands; library callers may catch it as a `ValueError`.
     """
+
+
+class Interrupted(Exception):
+    """A signal asked a training to stop; its state is saved, and it can be resumed.
+
+    Attributes:
+        step: the last step taken, which is saved.
+    """
+
+    def __init__(self, step: int, reason: str):
+        super().__init__(
+            f"stopped by {reason} after step {step}, which is saved; "
+            "run the same command again to go on"
+        )
+        self.step = step

@@ -64,6 +64,26 @@ class Objective:
     ignored: str = "nearest"
 
 
+class Draws(NamedTuple):
+    """What a training step draws, row by row."""
+
+    t: jax.Array  # float32 [B], times
+    eps: jax.Array  # float32 [B, S, S, C], noise
+    keep: jax.Array  # bool [B], whether the row sees its image
+    guess: jax.Array | None  # bool [B], whether it sees a first guess of x0; None: no model input
+    codes: jax.Array  # [B] PRNG keys, for palette layout 'none'
+
+
+class RowLosses(NamedTuple):
+    """Of each row of a batch, float32 [B]; or their sums over rows, []."""
+
+    loss: jax.Array  # what is minimised
+    error: jax.Array  # the same without its weight
+    excess_pixels: jax.Array  # of regions beyond the number of codes
+    dropped_pixels: jax.Array  # of regions beyond max_regions
+    valid_pixels: jax.Array
+
+
 class Sample(NamedTuple):
     """What `Model.sample` returns."""
 
@@ -152,7 +172,7 @@ class Model:
         Args:
             labels: int32 [B, S, S], ids in [0, max_regions), negative = ignore.
             size: int32 [B, 2], (h, w) of the valid rectangle.
-            key: PRNG key of the codes; only for layout 'none', which draws them.
+            key: PRNG key of the codes, or [B] one a row; only for layout 'none', which draws them.
         """
         valid = valid_mask(size, labels.shape[1:])
         if self.objective.padding == "as_released":
@@ -162,6 +182,80 @@ class Model:
             labels, valid, self.palette, self.encoding, fill_ignored=fill_ignored, key=key
         )
 
+    def draw(self, key: jax.Array, shape: tuple[int, ...]) -> Draws:
+        """The randomness of one training step, for the whole (global) batch.
+
+        Drawn apart from the loss, so that it depends neither on how the batch is sharded nor on the
+        parts that gradients are accumulated over.
+
+        Args:
+            key: PRNG key of the step.
+            shape: (B, S, S), that of the global batch's labels.
+        """
+        key_time, key_noise, key_drop = jax.random.split(key, 3)
+        objective, batch_size = self.objective, shape[0]
+        guess = None
+        if self.self_conditioned:
+            share = objective.self_condition
+            guess = jax.random.bernoulli(jax.random.fold_in(key, 2), share, (batch_size,))
+        return Draws(
+            t=times.TIMES[objective.times](key_time, batch_size),
+            eps=jax.random.normal(key_noise, (*shape, self.encoding.num_channels)),
+            keep=jax.random.bernoulli(key_drop, objective.image_keep, (batch_size,)),
+            guess=guess,
+            codes=jax.random.split(jax.random.fold_in(key, 1), batch_size),
+        )
+
+    def row_losses(self, params: Params, batch: dict[str, jax.Array], draws: Draws) -> RowLosses:
+        """The loss of each row and what is logged beside it; no row sees another.
+
+        Args:
+            params: parameters.
+            batch: as in `loss`, or any of its rows.
+            draws: `draw`'s rows for them.
+        """
+        objective, eps, t = self.objective, draws.eps, draws.t
+        target = self.target(batch["labels"], batch["size"], draws.codes)
+        valid = valid_mask(batch["size"], batch["labels"].shape[1:])
+        alpha = parameterization.expand(self.schedule.alpha(t), eps)
+        sigma = parameterization.expand(self.schedule.sigma(t), eps)
+        x_t = parameterization.diffuse(target.x0, eps, alpha, sigma)
+
+        cond = self.encode_image(params, batch["image"], valid)
+        cond = jnp.where(parameterization.expand(draws.keep, cond) > 0, cond, 0)
+
+        def to_x0(output: jax.Array) -> jax.Array:
+            return parameterization.to_x0(output, x_t, alpha, sigma, self.prediction)
+
+        previous = None
+        if draws.guess is not None:
+            output = self.apply(params, x_t, t, cond, jnp.zeros_like(x_t))
+            guess = jax.lax.stop_gradient(to_x0(output))
+            previous = jnp.where(parameterization.expand(draws.guess, guess) > 0, guess, 0)
+        output = self.apply(params, x_t, t, cond, previous)
+        if objective.loss == "ce2" and self.prediction == "p_logits":
+            # Of the logits themselves: a saturated sigmoid has no gradient left.
+            error = losses.cross_entropy_logits(output, target.x0, target.loss_mask)
+        else:
+            error = losses.LOSSES[objective.loss](to_x0(output), target.x0, target.loss_mask)
+        weight = weighting.make(objective.weight, objective.bias, objective.decoupled)
+        return RowLosses(
+            loss=weight(self.schedule, t) * error,
+            error=error,
+            excess_pixels=target.excess_pixels.astype(jnp.float32),
+            dropped_pixels=target.dropped_pixels.astype(jnp.float32),
+            valid_pixels=jnp.sum(valid, (1, 2), dtype=jnp.float32),
+        )
+
+    def summary(self, totals: RowLosses, batch_size: int) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Sums over the rows of a batch -> the mean loss and a dict of scalars worth logging."""
+        pixels = jnp.maximum(totals.valid_pixels, 1)
+        return totals.loss / batch_size, {
+            self.objective.loss: totals.error / (batch_size * self.encoding.num_channels),
+            "excess_share": totals.excess_pixels / pixels,
+            "dropped_share": totals.dropped_pixels / pixels,
+        }
+
     def loss(
         self, params: Params, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -170,52 +264,14 @@ class Model:
         Args:
             params: parameters.
             batch: image uint8 [B, S, S, 3], labels int32 [B, S, S], size int32 [B, 2].
-            key: PRNG key of this step; times, noise and image dropout of the whole batch come
-                from it, so that they do not depend on how the batch is sharded.
+            key: PRNG key of this step, see `draw`.
 
         Returns:
             The mean loss and a dict of scalars worth logging.
         """
-        batch_size = batch["labels"].shape[0]
-        key_time, key_noise, key_drop = jax.random.split(key, 3)
-        objective = self.objective
-        target = self.target(batch["labels"], batch["size"], jax.random.fold_in(key, 1))
-        valid = valid_mask(batch["size"], batch["labels"].shape[1:])
-
-        t = times.TIMES[objective.times](key_time, batch_size)
-        eps = jax.random.normal(key_noise, target.x0.shape)
-        alpha = parameterization.expand(self.schedule.alpha(t), eps)
-        sigma = parameterization.expand(self.schedule.sigma(t), eps)
-        x_t = parameterization.diffuse(target.x0, eps, alpha, sigma)
-
-        cond = self.encode_image(params, batch["image"], valid)
-        keep = jax.random.bernoulli(key_drop, objective.image_keep, (batch_size,))
-        cond = jnp.where(parameterization.expand(keep, cond) > 0, cond, 0)
-
-        def to_x0(output: jax.Array) -> jax.Array:
-            return parameterization.to_x0(output, x_t, alpha, sigma, self.prediction)
-
-        previous = None
-        if self.self_conditioned:
-            key_flag = jax.random.fold_in(key, 2)
-            flag = jax.random.bernoulli(key_flag, objective.self_condition, (batch_size,))
-            output = self.apply(params, x_t, t, cond, jnp.zeros_like(x_t))
-            guess = jax.lax.stop_gradient(to_x0(output))
-            previous = jnp.where(parameterization.expand(flag, guess) > 0, guess, 0)
-        output = self.apply(params, x_t, t, cond, previous)
-        if objective.loss == "ce2" and self.prediction == "p_logits":
-            # Of the logits themselves: a saturated sigmoid has no gradient left.
-            error = losses.cross_entropy_logits(output, target.x0, target.loss_mask)
-        else:
-            error = losses.LOSSES[objective.loss](to_x0(output), target.x0, target.loss_mask)
-        weight = weighting.make(objective.weight, objective.bias, objective.decoupled)
-        loss = jnp.mean(weight(self.schedule, t) * error)
-        pixels = jnp.maximum(jnp.sum(valid), 1)
-        return loss, {
-            objective.loss: jnp.mean(error) / self.encoding.num_channels,
-            "excess_share": jnp.sum(target.excess_pixels) / pixels,
-            "dropped_share": jnp.sum(target.dropped_pixels) / pixels,
-        }
+        shape = batch["labels"].shape
+        rows = self.row_losses(params, batch, self.draw(key, shape))
+        return self.summary(jax.tree.map(jnp.sum, rows), shape[0])
 
     def sample(
         self,

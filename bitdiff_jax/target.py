@@ -87,11 +87,11 @@ def make_target(
         encoding: what codes become.
         fill_ignored: show ignored pixels the code of the nearest region, so that x_t does not tell
             where they are. They are out of the loss either way.
-        key: PRNG key, for layout 'none' alone.
+        key: PRNG key, or [B] one a row, for layout 'none' alone.
     """
     assign = functools.partial(rules.assign, num_codes=encoding.num_codes)
     if rules.layout == "none" and key is not None:
-        keys = jax.random.split(key, len(labels))
+        keys = key if key.shape else jax.random.split(key, len(labels))
         assigned = jax.vmap(lambda m, v, k: assign(m, v, key=k))(labels, valid, keys)
     else:
         assigned = jax.vmap(lambda m, v: assign(m, v, key=None))(labels, valid)

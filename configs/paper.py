@@ -4,7 +4,7 @@
         --config.data.train=folder:ENTITYSEG,split=train,zero=region \
         --config.eval.data=folder:ENTITYSEG,split=val,zero=region
 
-300,000 steps of 8 pictures at 128 x 128, 38,496,262 parameters, about 208 GFLOP a picture and step;
+300,000 steps of 8 pictures at 128 x 128, 38,496,262 parameters, about 202 GFLOP a picture and step;
 the paper reports ARI .670 and IoU .432 on its test set. We have not trained it to the end.
 
 Not as released, and why: bfloat16 or float32 instead of float16 with loss scaling; JAX's random

@@ -15,6 +15,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
+import jax
 import numpy as np
 import pytest
 from absl import flags
@@ -26,6 +27,13 @@ _SHARED = pathlib.Path(os.environ.get("BITDIFF_SHARED", _HERE.parent.parent / "s
 def pytest_configure() -> None:
     # grain reads absl flags; without this it raises UnparsedFlagAccessError under pytest.
     flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """Compiled programs would fill the memory of a test process, gigabytes by the end."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

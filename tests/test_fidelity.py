@@ -12,7 +12,7 @@ from bitdiff_jax import model as model_lib
 from bitdiff_jax.cli import evaluate
 from bitdiff_jax.cli.train import override
 from bitdiff_jax.data import labelmaps
-from bitdiff_jax.training import loop
+from bitdiff_jax.training import setup
 from bitdiff_jax.training.optimizer import make_optimizer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -98,7 +98,7 @@ def check_names(config):
     known = {f"sampling.{name}": a for name, a in known.items() if a and isinstance(a[0], str)}
     known |= {
         "sampling.weights": ("ema", "raw"),
-        "data.augment": tuple(loop._AUGMENTS),
+        "data.augment": tuple(setup._AUGMENTS),
         "data.label_resize": typing.get_args(labelmaps.LabelMethod),
         "data.label_padding": typing.get_args(labelmaps.LabelPadding),
     }

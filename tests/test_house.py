@@ -14,8 +14,8 @@ PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
     "errors", "files", "diffusion", "encoding", "metrics", "nets", "config", "target", "model",
-    "data", "parallel", "checkpoint", "writers", "inference", "evaluation", "training", "cli",
-    "__main__",
+    "flops", "data", "parallel", "checkpoint", "writers", "inference", "evaluation", "training",
+    "compile", "cli", "__main__",
 )  # fmt: skip
 GROUND_FLOOR = ("diffusion", "encoding", "metrics")
 HEAVY = (
@@ -28,6 +28,7 @@ HEAVY = (
     "PIL",
     "optax",
     "clu",
+    "tensorboardX",
 )
 
 

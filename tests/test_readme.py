@@ -9,6 +9,7 @@ import pytest
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax.cli import compare, evaluate, evaluate_files, prepare, segment, train
+from bitdiff_jax.cli import compile as compile_cli
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -19,7 +20,9 @@ def commands():
     pages = [ROOT / "launch" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     text = README + "".join(page.read_text() for page in pages)
     text = text.replace("\\\n", " ")
-    return re.findall(r"^    (bitdiff (?:train|evaluate|segment|prepare|compare) .*)$", text, re.M)
+    return re.findall(
+        r"^    (bitdiff (?:train|evaluate|segment|prepare|compare|compile) .*)$", text, re.M
+    )
 
 
 def test_the_schedule_in_ones_own_code():
@@ -44,6 +47,9 @@ def test_commands_parse(command):
     if name == "train":
         config = config_lib.load(rest[rest.index("--config") + 1])
         train.override(config, [a for a in rest if a.startswith("--config.")])
+    elif name == "compile":
+        args, overrides = compile_cli._parser().parse_known_args(rest)
+        train.override(config_lib.load(args.config), overrides)
     elif name == "evaluate" and "--checkpoint" not in rest:
         evaluate_files._parser().parse_args(rest)
     else:

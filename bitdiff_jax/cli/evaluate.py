@@ -23,12 +23,16 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
 
     # After the parsing: they import jax.
+    import jax
+
     from bitdiff_jax.data import contact_sheet, specs
     from bitdiff_jax.evaluation import evaluate, tables
     from bitdiff_jax.evaluation.drawing import sampling_settings
     from bitdiff_jax.inference import compilation_cache, loading
+    from bitdiff_jax.parallel import hosts
     from bitdiff_jax.parallel import mesh as mesh_lib
 
+    hosts.initialize(hosts.Settings())  # whatever the environment says
     # Before the work rather than after it, so that a bad path costs no time.
     out = files.make_folder(args.out, "--out") if args.out else None
     compilation_cache.enable()
@@ -57,6 +61,8 @@ def main(argv: list[str]) -> int:
         **settings,
     )
 
+    if jax.process_index():  # all have the same figures; the first one tells them
+        return 0
     print(f"{args.checkpoint}, step {loaded.step} ({loaded.weights}), on {args.data}")
     print(", ".join(f"{name} {value}" for name, value in settings.items()))
     print(tables.as_text(evaluation.rows, evaluation.summary))

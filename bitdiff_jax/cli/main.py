@@ -2,9 +2,10 @@
 
 import errno
 import importlib
+import os
 import sys
 
-from bitdiff_jax.errors import InputError
+from bitdiff_jax.errors import InputError, Interrupted
 
 _COMMANDS = {
     "quickstart": "train a small model on procedural scenes, evaluate it and use it",
@@ -13,11 +14,16 @@ _COMMANDS = {
     "segment": "segment pictures with a trained model",
     "evaluate": "score a trained model, or anyone's segmentations on disk",
     "compare": "several tools' segmentations side by side, with paired tests",
+    "compile": "compile for a TPU or GPU that is not there; tell what it needs",
 }
 
 
 def main(argv: list[str]) -> int:
-    """Runs a subcommand and returns the exit code: 2 for what the user can mend."""
+    """Runs a subcommand and returns the exit code.
+
+    2 is for what the user can mend, 75 (EX_TEMPFAIL) for a training that a signal stopped and that
+    the same command resumes, 130 for Ctrl-C elsewhere.
+    """
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: bitdiff SUBCOMMAND [options]; `bitdiff SUBCOMMAND --help` tells them\n")
         for name, purpose in _COMMANDS.items():
@@ -54,6 +60,9 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
+    except Interrupted as stop:
+        print(f"bitdiff {name}: {stop}", file=sys.stderr)
+        return os.EX_TEMPFAIL
     except KeyboardInterrupt:
         print(f"bitdiff {name}: interrupted", file=sys.stderr)
         return 130

@@ -37,7 +37,9 @@ def main(argv: list[str]) -> int:
     import jax
 
     from bitdiff_jax import checkpoint
+    from bitdiff_jax.compile import accelerators
     from bitdiff_jax.inference import compilation_cache
+    from bitdiff_jax.parallel import hosts
     from bitdiff_jax.training import loop
 
     logging.use_absl_handler()
@@ -45,6 +47,10 @@ def main(argv: list[str]) -> int:
     compilation_cache.enable()
     if config.mesh.cpu_devices > 1:  # left alone otherwise: XLA_FLAGS may say it too
         jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
+    hosts.initialize(hosts.Settings(**config.hosts))
+    if not config.telemetry.peak_flops:
+        kind, dtype = jax.devices()[0].device_kind, config.model.net.dtype
+        config.telemetry.peak_flops = accelerators.peak_flops(kind, dtype) or 0.0
     loop.train(config, args.workdir)
     return 0
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -67,27 +67,28 @@ def draw(
     neither its batch nor the number of devices, samples or other pictures changes what is drawn
     (beyond rounding: kernels for other batch sizes may add up in another order).
 
-    With several processes each reads all pictures and gets all maps; the network's work is split.
+    With several processes each deals with a share of the pictures, on its own devices; all have the
+    same number of batches. `run.evaluate` brings the shares together.
 
     Args:
         model: the model.
         params: its parameters; copied to every device of the mesh unless they are on it already.
         source: the pictures.
-        batch_size: maps drawn at a time; raised to a multiple of the mesh's devices. The last
-            batch is filled up, so there is one shape and one compilation.
+        batch_size: maps drawn at a time, on all processes together; raised to a multiple of the
+            mesh's devices. The last batch is filled up, so there is one shape and one compilation.
         num_samples: maps per picture.
         num_images: use the first so many pictures; None for all.
         seed: of all randomness, in 0..2^32 - 1.
         shuffle_images: show the network another picture's image, stretched to this one's shape;
             see `pairing`.
         size: longest side and square the pictures are brought to; the model's own by default.
-        mesh: the devices; all of them, by default.
+        mesh: the devices; all of them, by default. Every process of the mesh has to call.
         num_steps: evaluations of the network per map.
         guidance_weight: as in `Model.sample`; 0 costs no second half, like None.
         **sampling: other settings of `Model.sample`; each new value compiles anew.
 
     Returns:
-        An iterator over the pictures.
+        An iterator over the pictures that `share` gives this process.
 
     Raises:
         InputError: a number out of its range, an empty source, a single picture to shuffle.
@@ -109,18 +110,32 @@ def draw(
     if size is not None and size != model.image_size:
         model = dataclasses.replace(model, image_size=size)
     mesh = mesh_lib.make_mesh() if mesh is None else mesh
+    own = mesh_lib.local_mesh(mesh)
     program = functools.partial(
         _draw_batch,
-        _on_mesh(params, mesh),
+        _on_mesh(params, mesh, own),
         model=model,
-        mesh=mesh,
+        mesh=own,
         seed=np.uint32(seed),
         guidance_weight=np.float32(guidance_weight) if guidance_weight else None,
         sampling=(("num_steps", num_steps), *sorted(sampling.items())),
     )
-    pictures = _pictures(source, count, model.image_size, shuffle_images)
-    rows = _drawn_rows(program, pictures, num_samples, -(-batch_size // mesh.size) * mesh.size)
+    pictures, spare = _pictures(source, count, share(count, mesh), model.image_size, shuffle_images)
+    rows_at_once = -(-batch_size // mesh.size) * own.size
+    # As many as the process with most pictures needs, so that none runs ahead of the others.
+    num_batches = -(-len(share(count, mesh, block=0)) * num_samples // rows_at_once)
+    rows = _drawn_rows(program, pictures, spare, num_samples, rows_at_once, num_batches)
     return _gather(rows, num_samples)
+
+
+def share(count: int, mesh: Mesh, block: int | None = None) -> range:
+    """Which of `count` pictures this process (or another `block` of the mesh) draws for.
+
+    The first process has most, at most one more than the others. Where there are more processes
+    than pictures some have none.
+    """
+    own, processes = mesh_lib.process_block(mesh)
+    return range(own if block is None else block, count, processes)
 
 
 class _Picture(NamedTuple):
@@ -130,13 +145,20 @@ class _Picture(NamedTuple):
     labels: tuple[np.ndarray, ...]
 
 
-def _pictures(source: Source, count: int, size: int, shuffle: bool) -> Iterator[_Picture]:
+def _pictures(
+    source: Source, count: int, indices: range, size: int, shuffle: bool
+) -> tuple[Iterator[_Picture], Callable[[], _Picture]]:
+    """The pictures of these indices, and the first of all, to fill a batch with."""
     shows = list(range(count))
     if shuffle:
         items = (source[i] for i in range(count))
         known = [(item["image"].shape[:2], transforms.image_id(item["name"])) for item in items]
         shows = other_picture(*zip(*known, strict=True))
-    return (_picture(source, index, shows[index], size) for index in range(count))
+
+    def picture(index: int) -> _Picture:
+        return _picture(source, index, shows[index], size)
+
+    return map(picture, indices), functools.partial(picture, 0)
 
 
 def _picture(source: Source, index: int, shown: int, size: int) -> _Picture:
@@ -149,13 +171,22 @@ def _picture(source: Source, index: int, shown: int, size: int) -> _Picture:
 
 
 def _drawn_rows(
-    program: Any, pictures: Iterator[_Picture], num_samples: int, batch_size: int
+    program: Any,
+    pictures: Iterator[_Picture],
+    spare: Callable[[], _Picture],
+    num_samples: int,
+    batch_size: int,
+    num_batches: int,
 ) -> Iterator[tuple[_Picture, np.ndarray]]:
     """(picture, codes [S, S]), the samples of a picture in succession."""
     rows = ((picture, sample) for picture in pictures for sample in range(num_samples))
     pending: tuple[list[tuple[_Picture, int]], jax.Array] | None = None
-    while batch := list(itertools.islice(rows, batch_size)):
-        filled = batch + batch[-1:] * (batch_size - len(batch))
+    batch: list[tuple[_Picture, int]] = []
+    for _ in range(num_batches):
+        last = batch[-1:]
+        batch = list(itertools.islice(rows, batch_size))
+        filler = (batch or last)[-1:] or [(spare(), 0)]
+        filled = batch + filler * (batch_size - len(batch))
         codes = program(
             image=np.stack([picture.image for picture, _ in filled]),
             size=np.asarray([picture.shape for picture, _ in filled], np.int32),
@@ -188,12 +219,7 @@ def _draw_batch(
     params: Params, *, model: Model, mesh: Mesh, seed: Any, guidance_weight: Any,
     sampling: Any, **arrays: np.ndarray,
 ) -> jax.Array:  # fmt: skip
-    sharding = mesh_lib.batch_sharding(mesh)
-    rows = {
-        # Every process has the whole batch and hands over what its devices need.
-        name: jax.make_array_from_callback(value.shape, sharding, value.__getitem__)
-        for name, value in arrays.items()
-    }
+    rows = jax.device_put(arrays, mesh_lib.batch_sharding(mesh))
     return _sample(
         params, rows, seed, guidance_weight, model=model, mesh=mesh, sampling=sampling
     )  # fmt: skip
@@ -206,22 +232,46 @@ def _sample(
     params: Params, rows: dict[str, jax.Array], seed: jax.Array,
     guidance_weight: jax.Array | None, *, model: Model, mesh: Mesh, sampling: Any,
 ) -> jax.Array:  # fmt: skip
-    def row_key(image_id: jax.Array, sample: jax.Array) -> jax.Array:
+    def row_key(seed: jax.Array, image_id: jax.Array, sample: jax.Array) -> jax.Array:
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), image_id), sample)
 
-    keys = jax.vmap(row_key)(rows["image_id"], rows["sample"])
-    drawn = model.sample(
-        params, rows["image"], rows["size"], keys, guidance_weight=guidance_weight, **dict(sampling)
-    )
-    return jax.lax.with_sharding_constraint(drawn.codes, mesh_lib.replicated(mesh))
+    def on_device(
+        params: Params, rows: dict[str, jax.Array], seed: jax.Array, weight: jax.Array | None
+    ) -> jax.Array:
+        keys = jax.vmap(functools.partial(row_key, seed))(rows["image_id"], rows["sample"])
+        drawn = model.sample(
+            params, rows["image"], rows["size"], keys, guidance_weight=weight, **dict(sampling)
+        )
+        return drawn.codes
+
+    # Mapped by hand: no row needs another, so there is nothing for devices to say to each other.
+    whole, split = jax.P(), jax.P(mesh_lib.AXES)
+    specs = (whole, split, whole, whole)
+    return jax.shard_map(
+        on_device, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False
+    )(params, rows, seed, guidance_weight)  # fmt: skip
 
 
-def _on_mesh(params: Params, mesh: Mesh) -> Params:
-    devices = set(mesh.devices.flat)
+def _on_mesh(params: Params, mesh: Mesh, own: Mesh) -> Params:
+    """A whole copy of the parameters on each of this process's devices."""
+    everywhere, here = mesh_lib.replicated(mesh), mesh_lib.replicated(own)
+
+    def on_devices_of_mesh(leaf: Any) -> bool:
+        return isinstance(leaf, jax.Array) and leaf.sharding.device_set == everywhere.device_set
+
+    leaves, tree = jax.tree.flatten(params)
+    split = [i for i, x in enumerate(leaves) if on_devices_of_mesh(x) and not x.is_fully_replicated]
+    if split:  # over processes, perhaps: only a program of all of them can gather
+        gathered = jax.jit(lambda x: x, out_shardings=everywhere)([leaves[i] for i in split])
+        for i, leaf in zip(split, gathered, strict=True):
+            leaves[i] = leaf
 
     def place(leaf: Any) -> jax.Array:
-        if isinstance(leaf, jax.Array) and leaf.sharding.device_set == devices:
+        if not on_devices_of_mesh(leaf):
+            return jax.device_put(leaf, here)
+        if own.size == mesh.size:
             return leaf
-        return jax.device_put(leaf, mesh_lib.replicated(mesh))
+        copies = [shard.data for shard in leaf.addressable_shards]
+        return jax.make_array_from_single_device_arrays(leaf.shape, here, copies)
 
-    return jax.tree.map(place, params)
+    return jax.tree.unflatten(tree, [place(leaf) for leaf in leaves])

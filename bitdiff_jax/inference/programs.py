@@ -15,7 +15,7 @@ from bitdiff_jax.model import Decoder, Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
 
 # What `Model.sample` is told by the config; None where any value of the type will do.
-_SETTINGS: Mapping[str, tuple[str, ...] | None] = {
+SETTINGS: Mapping[str, tuple[str, ...] | None] = {
     "method": typing.get_args(sampling_lib.Method),
     "eta": None,
     "clip": None,
@@ -49,9 +49,9 @@ class Programs:
         self._model = model
         self._mesh = mesh_lib.make_mesh(devices=list(devices))
         self._params = jax.device_put(params, mesh_lib.replicated(self._mesh))
-        self._settings = {name: sampling[name] for name in _SETTINGS if name in sampling}
+        self._settings = {name: sampling[name] for name in SETTINGS if name in sampling}
         for name, value in self._settings.items():
-            known = _SETTINGS[name]
+            known = SETTINGS[name]
             if known is not None and value not in known:
                 raise InputError(f"config.sampling.{name} is {value!r}; use {' or '.join(known)}")
         self._on_compile = on_compile
@@ -115,7 +115,7 @@ class Programs:
         if key not in self.compiled:
             _, num_steps, guided = key
             draw = functools.partial(
-                _draw_rows,
+                draw_rows,
                 model=self._model,
                 num_steps=num_steps,
                 guided=guided,
@@ -128,7 +128,7 @@ class Programs:
         return self.compiled[key]
 
 
-def _draw_rows(
+def draw_rows(
     params: Params,
     batch: dict[str, jax.Array],
     key: jax.Array,
@@ -139,6 +139,8 @@ def _draw_rows(
     guided: bool,
     settings: dict[str, Any],
 ) -> tuple[jax.Array, jax.Array]:
+    """The program itself; see `Programs.draw`. Each row draws from its image and sample number."""
+
     def row_key(image_id: jax.Array, sample: jax.Array) -> jax.Array:
         return jax.random.fold_in(jax.random.fold_in(key, image_id), sample)
 

@@ -6,14 +6,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from bitdiff_jax.model import Model
-from bitdiff_jax.parallel.mesh import batch_sharding, replicated
+from bitdiff_jax.model import Draws, Model, Params, RowLosses
+from bitdiff_jax.parallel import partition
+from bitdiff_jax.parallel.mesh import AXES, batch_sharding, check_batch_size, replicated
 from bitdiff_jax.training.state import TrainState
 
 Metrics = dict[str, jax.Array]
-TrainStep = Callable[[TrainState, dict[str, jax.Array], jax.Array], tuple[TrainState, Metrics]]
+Batch = dict[str, jax.Array]
+TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 
 
 def make_train_step(
@@ -24,11 +26,15 @@ def make_train_step(
     ema_warmup: bool,
     mesh: Mesh,
     state_shardings: Any,
+    accumulate: int = 1,
 ) -> TrainStep:
     """Builds `train_step(state, batch, key) -> (state, metrics)`; the old state is donated.
 
     The step folds its number into `key`, so the same key is passed every time and a resumed run
     draws what the unbroken one would have. Metrics stay on the devices.
+
+    Communication, per step and not per part: parameters that are split are gathered once, and the
+    gradients are summed over the devices once, each tensor arriving as its parameter is split.
 
     Args:
         model: the model.
@@ -38,13 +44,16 @@ def make_train_step(
             reference implementation does not, which suits 300,000 steps but not 3,000.
         mesh: the mesh over which the batch is split.
         state_shardings: a tree of shardings like the state.
-    """
+        accumulate: a; each device runs its rows in a parts of equal size, one after the other, and
+            takes the mean of their gradients: the same step with the activations of one part.
 
-    def train_step(
-        state: TrainState, batch: dict[str, jax.Array], key: jax.Array
-    ) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(key, state.step)
-        (loss, aux), grads = jax.value_and_grad(model.loss, has_aux=True)(state.params, batch, key)
+    Raises:
+        InputError: when first called, the batch is no multiple of devices x accumulate.
+    """
+    gradients = make_gradients(model, mesh, state_shardings.params, accumulate)
+
+    def train_step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
+        loss, aux, grads = gradients(state.params, batch, jax.random.fold_in(key, state.step))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         decay = jnp.float32(ema_decay)
@@ -64,3 +73,79 @@ def make_train_step(
         out_shardings=(state_shardings, replicated(mesh)),
         donate_argnums=0,
     )
+
+
+def make_gradients(
+    model: Model, mesh: Mesh, param_shardings: Any, accumulate: int = 1
+) -> Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics, Params]]:
+    """Builds `gradients(params, batch, key) -> (loss, aux, grads)`: `model.loss` and its gradient.
+
+    Times, noise and image dropout are drawn for the global batch, before it is split.
+    """
+    rows, whole = PartitionSpec(AXES), PartitionSpec()
+    specs = jax.tree.map(lambda sharding: sharding.spec, param_shardings)
+
+    def gradients(
+        params: Params, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Metrics, Params]:
+        shape = batch["labels"].shape
+        check_batch_size(shape[0], mesh, accumulate)
+
+        def total(params: Params, part: tuple[Batch, Draws]) -> tuple[jax.Array, RowLosses]:
+            totals = jax.tree.map(jnp.sum, model.row_losses(params, *part))
+            return totals.loss / shape[0], totals
+
+        def on_device(params: Params, batch: Batch, draws: Draws) -> tuple[RowLosses, Params]:
+            """The sums of this device's rows, then those over all devices."""
+            grad = jax.grad(total, has_aux=True)
+            if accumulate == 1:
+                grads, totals = grad(params, (batch, draws))
+            else:
+                grads, totals = _sum_of_parts(grad, params, (batch, draws), accumulate)
+            return jax.lax.psum(totals, AXES), jax.tree.map(_sum_over_devices, grads, specs)
+
+        # Mapped by hand rather than left to the partitioner, which would sum the gradients over
+        # the devices after each part, and may split the inside of the network.
+        totals, grads = jax.shard_map(
+            on_device,
+            mesh=mesh,
+            in_specs=(whole, rows, rows),
+            out_specs=(whole, specs),
+            check_vma=False,  # or the gradient of what is whole would be summed part by part
+        )(params, batch, _split_rows(model.draw(key, shape), mesh))
+        loss, aux = model.summary(totals, shape[0])
+        return loss, aux, grads
+
+    return gradients
+
+
+def _split_rows(draws: Draws, mesh: Mesh) -> Draws:
+    return jax.lax.with_sharding_constraint(draws, NamedSharding(mesh, PartitionSpec(AXES)))
+
+
+def _sum_of_parts(grad: Callable[..., Any], params: Params, rows: Any, count: int) -> Any:
+    """Sums `grad` over `count` parts of the rows, in a loop."""
+
+    def parts(x: jax.Array) -> jax.Array:
+        # [B] -> [B / a, a] -> [a, B / a]: the split axis stays first in the reshape, so that no
+        # row changes its device even where the partitioner does it.
+        return x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
+
+    def add(sums: Any, part: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, sums, grad(params, part)), None
+
+    stacked = jax.tree.map(parts, rows)
+    first = jax.tree.map(lambda x: x[0], stacked)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(grad, params, first))
+    return jax.lax.scan(add, zeros, stacked)[0]
+
+
+def _sum_over_devices(x: jax.Array, spec: PartitionSpec) -> jax.Array:
+    """This device's part, by `spec`, of the sum over all devices."""
+    split = [axis for entry in spec for axis in partition.axes_of(entry)]
+    if whole := tuple(axis for axis in AXES if axis not in split):
+        x = jax.lax.psum(x, whole)
+    for dimension, entry in enumerate(spec):
+        if names := partition.axes_of(entry):
+            x = jax.lax.psum_scatter(x, names, scatter_dimension=dimension, tiled=True)
+    return x

@@ -113,6 +113,14 @@ def test_another_model_in_the_workdir_is_refused(unbroken):
     _, workdir = unbroken
     with pytest.raises(InputError, match=r"model\.num_bits=6, the config says 4"):
         loop.train(tiny(model__num_bits=4), workdir)
+    with pytest.raises(InputError, match=r"model\.net\.num_heads=4, the config says 2"):
+        loop.train(tiny(model__net__num_heads=2), workdir)
+
+
+def test_how_the_network_computes_may_change(unbroken):
+    state, workdir = unbroken
+    again = loop.train(tiny(model__net__remat=True, model__net__dtype="bfloat16"), workdir)
+    assert int(again.step) == int(state.step)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
@@ -143,7 +151,8 @@ import sys, json, jax
 from bitdiff_jax.training import loop
 from tests.training.test_loop import tiny, losses
 assert jax.device_count() == int(sys.argv[2]), jax.device_count()
-loop.train(tiny(), sys.argv[1])
+# Nothing of a step may wait for a copy that nobody asked for.
+loop.train(tiny(telemetry__transfer_guard="disallow"), sys.argv[1])
 """
 
 

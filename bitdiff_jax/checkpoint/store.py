@@ -1,0 +1,285 @@
+"""Checkpoints of one run: saved in the background, verified when they are read."""
+
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import ml_collections
+import orbax.checkpoint as ocp
+from etils import epath
+
+from bitdiff_jax.checkpoint.faults import as_damage, clear_errors
+from bitdiff_jax.checkpoint.retention import Best
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.parallel.checksums import checksums
+from bitdiff_jax.parallel.partition import path_name
+
+_SUBDIR = "checkpoints"
+
+
+class Checkpoints:
+    """The checkpoints of one run. Use as a context manager: leaving waits for pending writes.
+
+    Args:
+        workdir: the run's folder.
+        keep: the latest so many stay.
+        create: make the folder, and clear away what killed processes left half written; False only
+            reads.
+        keep_every: those of steps divisible by this stay for good; 0 for none.
+        keep_best: so many with the highest `best_by` among their scores stay.
+        best_by: name of a score.
+    """
+
+    def __init__(
+        self,
+        workdir: epath.PathLike,
+        keep: int = 2,
+        create: bool = True,
+        *,
+        keep_every: int = 0,
+        keep_best: int = 0,
+        best_by: str = "",
+    ):
+        path = os.fspath(workdir)
+        # Orbax refuses relative paths, and only when it writes; those with a scheme are absolute.
+        if "://" not in path:
+            path = os.path.abspath(os.path.expanduser(path))
+        self.directory = epath.Path(path) / _SUBDIR
+        self._pending: int | None = None
+        self._best = Best(keep_best, best_by)
+        policies = ocp.checkpoint_managers
+        kept: list[Any] = [policies.LatestN(keep), self._best]
+        if keep_every:
+            kept.append(policies.EveryNSteps(keep_every))
+        with clear_errors(self.directory, "write to"):
+            self._manager = ocp.CheckpointManager(
+                self.directory,
+                options=ocp.CheckpointManagerOptions(
+                    create=create,
+                    cleanup_tmp_directories=create,
+                    # The loop decides when to save; the manager decides what to keep.
+                    save_decision_policy=policies.FixedIntervalPolicy(1),
+                    preservation_policy=policies.AnyPreservationPolicy(kept),
+                ),
+            )
+        if keep_best:
+            for step in self._manager.all_steps():
+                with contextlib.suppress(InputError):  # a damaged one is not the best
+                    self._best.note(step, self.about(step).get("scores"))
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def latest_step(self) -> int | None:
+        """The last complete step, or None."""
+        return self._manager.latest_step()
+
+    def steps(self) -> list[int]:
+        """The steps that are there, whole as far as their names tell."""
+        return list(self._manager.all_steps())
+
+    def reload(self) -> None:
+        """Looks at the folder again, after something else changed it."""
+        self._manager.reload()
+
+    def save(
+        self,
+        step: int,
+        state: Any,
+        about: dict[str, Any],
+        scores: Mapping[str, float] | None = None,
+    ) -> None:
+        """Saves in the background; an error of an earlier save surfaces here.
+
+        The state may be donated as soon as this returns.
+
+        Args:
+            step: number of the step, above all that are there.
+            state: pytree of arrays.
+            about: what `JSON` can hold; see `describe`.
+            scores: figures of this step, kept in `about` under 'scores'.
+
+        Raises:
+            InputError: it, or the save before it, cannot be or was not written.
+        """
+        self.wait()
+        if scores is not None:
+            about = {**about, "scores": dict(scores)}
+        sums = {"state": checksums(state), "about": _json_checksum(about)}
+        self._best.note(step, scores)
+        with clear_errors(self.directory, "write to"):
+            saved = self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.PyTreeSave(state),
+                    about=ocp.args.JsonSave(about),
+                    checksums=ocp.args.JsonSave(sums),
+                ),
+            )
+        if not saved:
+            # Orbax leaves out, in silence, a step that is not above the last one.
+            raise InputError(
+                f"step {step} was not saved in {self.directory}, where step {self.latest_step()} "
+                "is already: one training at a time may use a --workdir"
+            )
+        self._pending = step
+
+    def wait(self) -> None:
+        """Returns when the last save is on the disk.
+
+        Raises:
+            InputError: it could not be written.
+        """
+        step, self._pending = self._pending, None
+        with clear_errors(self.directory, "write to"):
+            self._manager.wait_until_finished()
+        if step is not None and not (self.directory / str(step)).is_dir():
+            raise InputError(
+                f"step {step} was saved in {self.directory} but is not there: "
+                "one training at a time may use a --workdir, and nobody else"
+            )
+
+    def about(self, step: int) -> dict[str, Any]:
+        """The JSON that was saved with a step.
+
+        Raises:
+            Damaged: it is not what was saved.
+        """
+        with as_damage(self.directory / str(step)):
+            about = self._json(step, "about")
+            assert about is not None
+            if (sums := self._json(step, "checksums")) and sums["about"] != _json_checksum(about):
+                raise ValueError("about has another checksum than when it was saved")
+            return about
+
+    def restore(self, step: int, abstract_state: Any) -> Any:
+        """The state of a step, verified.
+
+        Args:
+            step: a step that exists.
+            abstract_state: tree of `jax.ShapeDtypeStruct`s with the shardings wanted here; those
+                at saving time do not matter, nor does the number of processes. A subset of the
+                entries, such as {'ema_params': ...}, reads only these.
+
+        Raises:
+            InputError: the shapes there are others.
+            Damaged: the files cannot be read, or are not what was saved.
+        """
+        state, sums = self.read(step, abstract_state)
+        self.verify(step, state, sums)
+        return state
+
+    def restore_part(self, step: int, part: str, abstract: Any) -> Any:
+        """One entry of the state, such as 'ema_params', without reading the others."""
+        return self.restore(step, {part: abstract})[part]
+
+    def read(self, step: int, abstract_state: Any) -> tuple[Any, dict[str, int]]:
+        """The state of a step as it is on the disk, and the checksums it should have.
+
+        The half of `restore` in which a process does not wait for others.
+        """
+        folder = self.directory / str(step)
+        with as_damage(folder):
+            # Handlers, not the manager: it would wait for processes that failed to read, and its
+            # item_metadata knows nothing of a run that it has only opened to read.
+            saved = ocp.StandardCheckpointHandler().metadata(folder / "state").tree
+            if isinstance(abstract_state, dict):
+                saved = {name: saved[name] for name in abstract_state}
+            _check_shapes(saved, abstract_state, self.directory)
+            state = ocp.PyTreeCheckpointHandler().restore(
+                folder / "state",
+                args=ocp.args.PyTreeRestore(
+                    item=abstract_state,
+                    restore_args=ocp.checkpoint_utils.construct_restore_args(abstract_state),
+                    partial_restore=True,
+                ),
+            )
+            sums = self._json(step, "checksums")
+            # Checkpoints of earlier versions have none.
+            return state, {} if sums is None else sums["state"]
+
+    def verify(self, step: int, state: Any, sums: Mapping[str, int]) -> None:
+        """The other half: whether a state has the checksums it should have.
+
+        Raises:
+            Damaged: it has not.
+        """
+        with as_damage(self.directory / str(step)):
+            for name, value in checksums(state).items() if sums else ():
+                if sums[name] != value:
+                    raise ValueError(f"{name} has another checksum than when it was saved")
+
+    def _json(self, step: int, item: str) -> dict[str, Any] | None:
+        folder = self.directory / str(step) / item
+        if item == "checksums" and not folder.exists():
+            return None
+        return ocp.JsonCheckpointHandler().restore(folder)
+
+
+def describe(config: ml_collections.ConfigDict, fingerprint: str, trained_on: str) -> dict:
+    """What is saved beside the state.
+
+    Args:
+        config: the whole config.
+        fingerprint: of the input pipeline.
+        trained_on: the kind of pictures, for whoever uses the checkpoint.
+    """
+    return {
+        "config": json.loads(config.to_json_best_effort()),
+        "fingerprint": fingerprint,
+        "trained_on": trained_on,
+    }
+
+
+def open_for_reading(workdir: epath.PathLike) -> tuple[Checkpoints, int]:
+    """The checkpoints of a run and its last step.
+
+    Raises:
+        InputError: the folder does not exist or holds no complete checkpoint.
+    """
+    directory = epath.Path(workdir)
+    if directory.name == _SUBDIR:
+        directory = directory.parent
+    if not (directory / _SUBDIR).is_dir():
+        raise InputError(
+            f"checkpoint: {workdir} holds no '{_SUBDIR}' folder; give the --workdir of a training"
+        )
+    checkpoints = Checkpoints(directory, create=False)
+    step = checkpoints.latest_step()
+    if step is None:
+        checkpoints.__exit__()
+        raise InputError(
+            f"checkpoint: {directory / _SUBDIR} holds no complete step; train for longer"
+        )
+    return checkpoints, step
+
+
+def _check_shapes(saved: Any, wanted: Any, directory: epath.Path) -> None:
+    """Orbax would pad or cut where shapes differ; a wrong model must not load in silence."""
+
+    def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {path_name(p): tuple(x.shape) for p, x in leaves if hasattr(x, "shape")}
+
+    have, want = shapes(saved), shapes(wanted)
+    for name in sorted(have.keys() | want.keys()):
+        if have.get(name) != want.get(name):
+            raise InputError(
+                f"checkpoint {directory} is of another model: {name} has shape "
+                f"{have.get(name, 'none')} there and {want.get(name, 'none')} in the config; use "
+                "the config it was trained with, or another --workdir"
+            )
+
+
+def _json_checksum(value: Any) -> int:
+    return zlib.crc32(json.dumps(value, sort_keys=True).encode())

@@ -1,0 +1,89 @@
+"""The programs that training and inference run, lowered for devices that need not be there."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from jax.sharding import Mesh
+
+from bitdiff_jax import model as model_lib
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import programs
+from bitdiff_jax.parallel import mesh as mesh_lib
+from bitdiff_jax.parallel import partition
+from bitdiff_jax.training.optimizer import make_optimizer
+from bitdiff_jax.training.state import init_state
+from bitdiff_jax.training.step import make_train_step
+
+PROGRAMS = ("train", "sample")
+
+
+def lower(
+    program: str, config: ml_collections.ConfigDict, devices: list[jax.Device], batch_size: int
+) -> jax.stages.Lowered:
+    """Lowers a program of `PROGRAMS` for a global batch on `devices`.
+
+    Raises:
+        InputError: a setting that cannot be used, a batch that the devices cannot share.
+    """
+    mesh = mesh_lib.make_mesh(config.mesh.data, config.mesh.fsdp, devices)
+    if batch_size % mesh.size:
+        raise InputError(f"a batch of {batch_size} cannot be split over {mesh.size} devices")
+    return {"train": lower_train_step, "sample": lower_sampler}[program](config, mesh, batch_size)
+
+
+def lower_train_step(
+    config: ml_collections.ConfigDict, mesh: Mesh, batch_size: int
+) -> jax.stages.Lowered:
+    """The step of `training.step`, as `bitdiff train` would compile it on the mesh."""
+    model = model_lib.from_config(config)
+    tx = make_optimizer(config)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    state = jax.eval_shape(functools.partial(init_state, model, tx), key)
+    rules = partition.rules_from_config(config.mesh)
+    step = make_train_step(
+        model,
+        tx,
+        ema_decay=config.optimizer.ema_decay,
+        ema_warmup=config.optimizer.ema_warmup,
+        mesh=mesh,
+        state_shardings=partition.shardings(state, rules, mesh),
+        accumulate=config.train.accumulate,
+    )
+    side = model.image_size
+    batch = {
+        "image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8),
+        "labels": jax.ShapeDtypeStruct((batch_size, side, side), jnp.int32),
+        "size": jax.ShapeDtypeStruct((batch_size, 2), jnp.int32),
+        "image_id": jax.ShapeDtypeStruct((batch_size,), jnp.uint32),
+    }
+    lowered: jax.stages.Lowered = step.lower(state, batch, key)  # type: ignore[attr-defined]
+    return lowered
+
+
+def lower_sampler(
+    config: ml_collections.ConfigDict, mesh: Mesh, batch_size: int
+) -> jax.stages.Lowered:
+    """The program of `inference.programs`, as a Segmenter would compile it on the mesh."""
+    model = model_lib.from_config(config)
+    settings = config.sampling
+    draw = functools.partial(
+        programs.draw_rows,
+        model=model,
+        num_steps=settings.num_steps,
+        guided=settings.guidance_weight != 0,
+        settings={name: settings[name] for name in programs.SETTINGS},
+    )
+    whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
+    side = model.image_size
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = jax.eval_shape(model.init, key)
+    batch = {
+        "image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8),
+        "size": jax.ShapeDtypeStruct((batch_size, 2), jnp.int32),
+        "image_id": jax.ShapeDtypeStruct((batch_size,), jnp.uint32),
+        "sample": jax.ShapeDtypeStruct((batch_size,), jnp.uint32),
+    }
+    program = jax.jit(draw, in_shardings=(whole, split, whole, whole), out_shardings=split)
+    return program.lower(params, batch, key, jax.ShapeDtypeStruct((), jnp.float32))

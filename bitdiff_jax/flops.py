@@ -1,0 +1,139 @@
+"""Model FLOPs: what the network's convolutions and products cost, whatever a compiler makes of it.
+
+A multiply-add is 2. Multiplications with the zeros of a convolution's padding are not counted, as
+in XLA's own count (they would add 3 % to the paper's network). Everything else, sums
+and norms and activations, is left out: it is a hundredth, and does not run on matrix units.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from bitdiff_jax.model import IMAGE_CHANNELS, Model
+
+
+@functools.lru_cache
+def forward_flops(model: Model) -> int:
+    """Multiply-adds x 2 of one forward pass of one image."""
+    side, channels = model.image_size, model.encoding.num_channels
+    x = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
+    cond = jax.ShapeDtypeStruct((1, side, side, IMAGE_CHANNELS), jnp.float32)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    previous = (x,) if model.self_conditioned else ()
+    t = jax.ShapeDtypeStruct((1,), jnp.float32)
+    return count(jax.make_jaxpr(model.apply)(params, x, t, cond, *previous).jaxpr)
+
+
+def train_step_flops(model: Model, batch_size: int) -> int:
+    """Those of a training step: forward, and twice as much backward.
+
+    What `remat` computes again is not counted. A self-conditioned model's first guess is: one more
+    forward pass.
+    """
+    return (3 + model.self_conditioned) * forward_flops(model) * batch_size
+
+
+def sample_flops(model: Model, batch_size: int, num_steps: int, guided: bool) -> int:
+    """Those of drawing one map of each image."""
+    return forward_flops(model) * batch_size * num_steps * (1 + guided)
+
+
+def count(jaxpr: core.Jaxpr) -> int:
+    """FLOPs of `dot_general` and `conv_general_dilated` in a jaxpr and those inside it.
+
+    The body of a scan counts as often as it runs, that of a while loop once (how often is not
+    known), of a conditional's branches the dearest.
+    """
+    total = 0
+    for equation in jaxpr.eqns:
+        name, params = equation.primitive.name, equation.params
+        if name == "dot_general":
+            total += _dot(equation)
+        elif name == "conv_general_dilated":
+            total += _convolution(equation)
+        else:
+            inner = [count(sub) for value in params.values() for sub in _jaxprs(value)]
+            if name == "scan":
+                total += params["length"] * sum(inner)
+            elif name == "cond":
+                total += max(inner, default=0)
+            else:
+                total += sum(inner)
+    return total
+
+
+def valid_positions(
+    size: int,
+    kernel: int,
+    output: int,
+    *,
+    stride: int = 1,
+    padding_low: int = 0,
+    base_dilation: int = 1,
+    kernel_dilation: int = 1,
+) -> int:
+    """Pairs of output and kernel positions, along one axis, that meet an input element.
+
+    Args:
+        size: of the input along the axis.
+        kernel: of the kernel.
+        output: of the output.
+        stride: between outputs.
+        padding_low: positions before the first input element; may be negative.
+        base_dilation: distance of the input's elements, with zeros between them.
+        kernel_dilation: distance of the kernel's.
+    """
+    if kernel == 1 and padding_low == 0 and base_dilation == 1 and stride * (output - 1) < size:
+        return output
+    last = (size - 1) * base_dilation
+    pairs = 0
+    for k in range(kernel):
+        offset = k * kernel_dilation - padding_low
+        positions = range(offset, offset + stride * output, stride)
+        pairs += sum(1 for p in positions if 0 <= p <= last and p % base_dilation == 0)
+    return pairs
+
+
+def _jaxprs(value: Any) -> Sequence[core.Jaxpr]:
+    if isinstance(value, core.ClosedJaxpr):
+        return [value.jaxpr]
+    if isinstance(value, core.Jaxpr):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [jaxpr for item in value for jaxpr in _jaxprs(item)]
+    return []
+
+
+def _dot(equation: Any) -> int:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    depth = math.prod(left[i] for i in contracted)
+    return 2 * math.prod(equation.outvars[0].aval.shape) * depth
+
+
+def _convolution(equation: Any) -> int:
+    params = equation.params
+    numbers = params["dimension_numbers"]
+    (lhs, rhs), out = (v.aval.shape for v in equation.invars), equation.outvars[0].aval.shape
+    positions = 1
+    for axis, (i, k, o) in enumerate(
+        zip(numbers.lhs_spec[2:], numbers.rhs_spec[2:], numbers.out_spec[2:], strict=True)
+    ):
+        positions *= valid_positions(
+            lhs[i],
+            rhs[k],
+            out[o],
+            stride=params["window_strides"][axis],
+            padding_low=params["padding"][axis][0],
+            base_dilation=params["lhs_dilation"][axis],
+            kernel_dilation=params["rhs_dilation"][axis],
+        )
+    # rhs_spec is (output features, input features of one group, ...).
+    depth = rhs[numbers.rhs_spec[1]]
+    batch, features = out[numbers.out_spec[0]], out[numbers.out_spec[1]]
+    return 2 * positions * depth * batch * features

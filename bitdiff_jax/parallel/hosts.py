@@ -1,0 +1,258 @@
+"""Several processes that train or evaluate together: who they are, and how they meet."""
+
+import dataclasses
+import glob
+import importlib.util
+import os
+import pickle
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import logging
+from jax.experimental import multihost_utils
+
+from bitdiff_jax.errors import InputError
+
+_CLUSTERS = ("auto", "none", "explicit", "slurm", "tpu")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The `hosts` part of a config; see `find` for how the first four work together.
+
+    Attributes:
+        cluster: where the numbers come from: 'explicit' (these settings, or the environment),
+            'slurm', 'tpu', 'none' for one process alone, or 'auto' for whichever is there.
+        coordinator: host:port of process 0, reachable by all; '' for $JAX_COORDINATOR_ADDRESS.
+        num_processes: 0 for $JAX_NUM_PROCESSES.
+        process_id: -1 for $JAX_PROCESS_ID, or $JOB_COMPLETION_INDEX, which Kubernetes sets in the
+            pods of an indexed Job or JobSet.
+        start_timeout: seconds for all processes to arrive.
+        heartbeat_timeout: seconds without a sign of life after which a process counts as lost; the
+            others then end, with a message and SIGABRT, wherever they are.
+        shutdown_timeout: seconds that a process which has ended waits for the others to end.
+    """
+
+    cluster: str = "auto"
+    coordinator: str = ""
+    num_processes: int = 0
+    process_id: int = -1
+    start_timeout: int = 300
+    heartbeat_timeout: int = 100
+    shutdown_timeout: int = 60
+
+
+class Place(NamedTuple):
+    """A process among the others; None where jax finds it out by itself."""
+
+    cluster: str
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+    local_device_ids: list[int] | None = None  # None: all devices of the machine
+
+
+def initialize(settings: Settings) -> None:
+    """Joins the other processes, if there are any. Call it before anything touches a device.
+
+    Does nothing for a process alone, and nothing the second time.
+
+    Raises:
+        InputError: settings that contradict each other, or not all processes arrived in time. The
+            caller should end then: what waits for the others cannot be called off.
+    """
+    place = find(settings, os.environ)
+    if place is None or jax.distributed.is_initialized():
+        return
+    outcome: list[Exception | None] = []
+
+    def connect() -> None:
+        try:
+            jax.distributed.initialize(
+                place.coordinator,
+                place.num_processes,
+                place.process_id,
+                place.local_device_ids,
+                # What is in `place` is not to be found out anew: jax would give a process one
+                # device wherever it knows its number on the machine.
+                cluster_detection_method="deactivate" if place.coordinator else None,
+                # Jax ends the process, without an exception, when its own time is over.
+                initialization_timeout=settings.start_timeout + 30,
+                heartbeat_timeout_seconds=settings.heartbeat_timeout,
+                shutdown_timeout_seconds=settings.shutdown_timeout,
+            )
+        except Exception as error:
+            outcome.append(error)
+        else:
+            outcome.append(None)
+
+    # In a thread, so that there is someone left to say what is missing.
+    thread = threading.Thread(target=connect, name="meet the other processes", daemon=True)
+    thread.start()
+    thread.join(settings.start_timeout)
+    if not outcome:
+        raise InputError(_late(place, settings.start_timeout))
+    if outcome[0] is None:
+        return
+    reason = (str(outcome[0]).strip() or repr(outcome[0])).splitlines()[0]
+    if settings.cluster == "auto" and place.cluster == "tpu" and "coordinator_address" in reason:
+        logging.info("This machine has TPU chips and no neighbours: training alone.")
+        return
+    raise InputError(
+        f"config.hosts: cannot join the other processes ({place.cluster}): {reason}"
+    ) from outcome[0]
+
+
+def all_gather(value: Any) -> list[Any]:
+    """Every process's value, by process number; all of them have to call.
+
+    For host objects that pickle, such as rows of figures; they arrive bit by bit as they were.
+    """
+    if jax.process_count() == 1:
+        return [value]
+    data = np.frombuffer(pickle.dumps(value), np.uint8)
+    sizes = multihost_utils.process_allgather(np.int32(data.size))
+    padded = np.pad(data, (0, int(sizes.max()) - data.size))
+    gathered = multihost_utils.process_allgather(padded)
+    return [pickle.loads(each[:size].tobytes()) for each, size in zip(gathered, sizes, strict=True)]
+
+
+def find(settings: Settings, environ: Mapping[str, str]) -> Place | None:
+    """Which process this is, or None if it is alone.
+
+    'auto' takes the first of: a coordinator in the settings or in $JAX_COORDINATOR_ADDRESS; a step
+    of SLURM (`srun`) with several tasks; a machine with TPU chips, where jax asks the platform
+    (a pod of TPU VMs, or GKE, which tells each pod of a JobSet about the others).
+
+    Args:
+        settings: see there.
+        environ: the process's environment.
+
+    Raises:
+        InputError: something is missing or does not fit.
+    """
+    if settings.cluster not in _CLUSTERS:
+        raise InputError(
+            f"config.hosts.cluster is {settings.cluster!r}; it must be one of "
+            f"{', '.join(_CLUSTERS)}"
+        )
+    for name in ("start_timeout", "heartbeat_timeout", "shutdown_timeout"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"config.hosts.{name} is {getattr(settings, name)}; use 1 or more")
+    cluster = settings.cluster
+    if cluster == "explicit" or (cluster == "auto" and _coordinator(settings, environ)):
+        return _explicit(settings, environ)
+    if cluster == "slurm" or (cluster == "auto" and _in_slurm(environ)):
+        return _slurm(environ)
+    if cluster == "tpu" or (cluster == "auto" and _has_tpu()):
+        return Place("tpu")
+    return None
+
+
+def _coordinator(settings: Settings, environ: Mapping[str, str]) -> str:
+    return settings.coordinator or environ.get("JAX_COORDINATOR_ADDRESS", "")
+
+
+def _explicit(settings: Settings, environ: Mapping[str, str]) -> Place:
+    coordinator = _coordinator(settings, environ)
+    count = settings.num_processes or _number(environ, "JAX_NUM_PROCESSES")
+    index: int | None = settings.process_id
+    if index == -1:
+        index = _number(environ, "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX")
+    for name, variable, value in (
+        ("coordinator", "JAX_COORDINATOR_ADDRESS", coordinator or None),
+        ("num_processes", "JAX_NUM_PROCESSES", count),
+        ("process_id", "JAX_PROCESS_ID", index),
+    ):
+        if value is None:
+            raise InputError(
+                f"config.hosts.{name} is missing; set it or ${variable}, or say "
+                "--config.hosts.cluster=none to use one process alone"
+            )
+    assert count is not None and index is not None
+    if not re.fullmatch(r".+:\d+", coordinator):
+        raise InputError(f"config.hosts.coordinator is {coordinator!r}; use host:port")
+    if not 0 <= index < count:
+        raise InputError(
+            f"config.hosts.process_id is {index}; with num_processes={count} use 0 to {count - 1}"
+        )
+    return Place("explicit", coordinator, count, index)
+
+
+def _in_slurm(environ: Mapping[str, str]) -> bool:
+    # Not so in the batch script itself, which knows the job's tasks but is none of them.
+    return "SLURM_STEP_NODELIST" in environ and (_number(environ, "SLURM_NTASKS") or 0) > 1
+
+
+def _slurm(environ: Mapping[str, str]) -> Place:
+    """Several tasks a node take one GPU each; one task a node takes them all."""
+    names = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID")
+    if missing := [name for name in names if name not in environ]:
+        raise InputError(
+            f"config.hosts.cluster is 'slurm', but ${missing[0]} is not set; start with srun"
+        )
+    job, count, index = (_number(environ, name) or 0 for name in (names[0], *names[2:]))
+    nodes = _number(environ, "SLURM_STEP_NUM_NODES", "SLURM_NNODES") or 1
+    # A port that two jobs on a node hardly share, above those that systems hand out by themselves.
+    port = _number(environ, "JAX_COORDINATOR_PORT") or 61_000 + job % 4_000
+    visible = environ.get("CUDA_VISIBLE_DEVICES", "")
+    local = None
+    if count > nodes and visible.count(","):  # one alone is this task's already
+        local = [_number(environ, "SLURM_LOCALID") or 0]
+    host = _first_host(environ["SLURM_STEP_NODELIST"])
+    return Place("slurm", f"{host}:{port}", count, index, local)
+
+
+def _first_host(nodes: str) -> str:
+    """'n03' of 'n[03-05,7],m1'."""
+    first = re.match(r"(?:[^,\[]|\[[^\]]*\])*", nodes)
+    assert first is not None
+    return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", first[0])
+
+
+def _has_tpu() -> bool:
+    chips = glob.glob("/dev/accel[0-9]*") or glob.glob("/dev/vfio/[0-9]*")
+    return bool(chips) and importlib.util.find_spec("libtpu") is not None
+
+
+def _number(environ: Mapping[str, str], *names: str) -> int | None:
+    """The first of these variables that is set."""
+    for name in names:
+        if text := environ.get(name, ""):
+            if not text.isdecimal():
+                raise InputError(f"${name} is {text!r}; it must be a whole number")
+            return int(text)
+    return None
+
+
+def _late(place: Place, seconds: int) -> str:
+    waited = f"after {seconds} s (config.hosts.start_timeout)"
+    if place.coordinator is None:
+        return (
+            f"not all hosts of this TPU slice have joined {waited}; start the same command on "
+            "each of them, and look into the logs of those that ended"
+        )
+    who = f"this is process {place.process_id} of {place.num_processes}"
+    if place.process_id and not _reachable(place.coordinator):
+        return (
+            f"process 0 cannot be reached at {place.coordinator} {waited}; {who}: check that it "
+            "runs, and that the address and port are open to this machine"
+        )
+    return (
+        f"not all {place.num_processes} processes have joined at {place.coordinator} {waited}; "
+        f"{who}: start the missing ones, and look into the logs of those that ended"
+    )
+
+
+def _reachable(address: str) -> bool:
+    host, port = address.rsplit(":", 1)
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+            return True
+    except OSError:
+        return False

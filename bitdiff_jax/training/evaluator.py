@@ -1,0 +1,51 @@
+"""The evaluation that a training does now and then."""
+
+from collections.abc import Callable
+
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh
+
+from bitdiff_jax import model as model_lib
+from bitdiff_jax.data import specs
+from bitdiff_jax.evaluation import evaluate
+from bitdiff_jax.evaluation.drawing import sampling_settings
+from bitdiff_jax.training.state import TrainState
+
+_NUM_SHOWN = 8  # pictures on the sheet of each evaluation
+
+
+class Evaluator:
+    """Scores the sampling weights on held-out pictures, and draws some."""
+
+    def __init__(self, config: ml_collections.ConfigDict, model: model_lib.Model, mesh: Mesh):
+        self._config = config
+        self._model = model
+        self._mesh = mesh
+        self._source = specs.open_source(config.eval.data, image_size=model.image_size)
+
+    def __call__(
+        self, state: TrainState, progress: Callable[[int], None] | None = None
+    ) -> tuple[dict[str, float], np.ndarray]:
+        """Means by name, 'eval/ari' among them, and a contact sheet.
+
+        Both are the host's own: the state may be donated afterwards.
+
+        Args:
+            state: the state.
+            progress: called with the number of pictures done, after each.
+        """
+        settings = self._config.eval
+        evaluation = evaluate(
+            self._model,
+            state.ema_params if self._config.sampling.weights == "ema" else state.params,
+            self._source,
+            num_images=settings.num_images,
+            batch_size=settings.batch_size,
+            score_size=settings.score_size,
+            num_shown=_NUM_SHOWN,
+            progress=progress,
+            mesh=self._mesh,
+            **sampling_settings(self._config),
+        )
+        return {f"eval/{k}": v for k, v in evaluation.means().items()}, evaluation.sheet()

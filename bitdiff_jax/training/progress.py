@@ -1,0 +1,37 @@
+"""The live line of a training."""
+
+import dataclasses
+import datetime
+import sys
+
+import ml_collections
+
+
+@dataclasses.dataclass
+class Progress:
+    """The live line: loss, ARI of the last evaluation, images a second, time to go."""
+
+    config: ml_collections.ConfigDict
+    ari: float | None = None
+
+    def show(self, step: int, scalars: dict[str, float]) -> None:
+        """Prints the line; on a terminal it overwrites itself."""
+        total = self.config.train.num_steps
+        rate = scalars.get("images_per_second")
+        left = (total - step) * self.config.train.batch_size / rate if rate else 0
+        eta = datetime.timedelta(seconds=round(left))
+        ari = "" if self.ari is None else f"  ARI {self.ari:.3f}"
+        speed = f"  {rate:.1f} images/s  ETA {eta}" if rate else ""
+        line = f"step {step}/{total}  loss {scalars['loss']:.4g}{ari}{speed}"
+        live = sys.stdout.isatty() and step < total
+        _print_line(line, end="" if live else "\n")
+
+    def show_scores(self, step: int, scores: dict[str, float]) -> None:
+        """Prints an evaluation on a line of its own."""
+        self.ari = scores["eval/ari"]
+        _print_line(f"evaluation at step {step}: ARI {self.ari:.3f}  IoU {scores['eval/iou']:.3f}")
+
+
+def _print_line(line: str, end: str = "\n") -> None:
+    """On a terminal, over the line that is there."""
+    print(f"\r{line:<78}" if sys.stdout.isatty() else line, end=end, flush=True)

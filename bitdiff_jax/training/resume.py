@@ -1,0 +1,122 @@
+"""From where a training goes on: its last good checkpoint, scratch, or before its trouble."""
+
+from typing import Any, NamedTuple
+
+import jax
+from absl import logging
+from etils import epath
+
+from bitdiff_jax.checkpoint import Checkpoints, restore_last_good
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.training import trouble
+from bitdiff_jax.training.batches import batch_number
+from bitdiff_jax.training.setup import Setup
+from bitdiff_jax.training.state import TrainState
+
+
+class Point(NamedTuple):
+    """A place in a training."""
+
+    step: int  # steps taken
+    state: TrainState
+    skipped: tuple[int, ...] = ()  # numbers of the batches that no step gets
+    scored: bool = False  # the evaluation of this step is done
+
+
+def last_point(setup: Setup, checkpoints: Checkpoints, below: int | None = None) -> Point:
+    """The last good checkpoint (below a step), or scratch. All processes must call it.
+
+    Raises:
+        InputError: the checkpoints are of another model, or all damaged.
+    """
+    found = restore_last_good(
+        checkpoints,
+        setup.abstract_state,
+        check=lambda about: _check_resumable(about, setup.about, checkpoints.directory.parent),
+        below=below,
+    )
+    if found is None:
+        return Point(0, setup.init())
+    step, state = found
+    about = checkpoints.about(step)
+    return Point(step, state, tuple(about.get("skipped", ())), "scores" in about)
+
+
+def point_before(
+    found: trouble.NonFinite, setup: Setup, checkpoints: Checkpoints, skipped: tuple[int, ...]
+) -> Point:
+    """Where to go on after a loss that was not finite, if `train.on_nonfinite` is 'skip'.
+
+    That is the last good checkpoint before it, with the batches of `trouble.skip_range` taken out
+    of the stream: steps are numbered on, and each gets a later batch. A run that is interrupted
+    and resumed skips the same ones. Either way the batch of the first bad step is written to
+    `trouble/`.
+
+    Args:
+        found: what was found.
+        setup: of the training.
+        checkpoints: of the training.
+        skipped: batches skipped so far.
+
+    Raises:
+        InputError: `on_nonfinite` is 'stop', or too much would be skipped.
+    """
+    config = setup.config.train
+    checkpoints.wait()
+    workdir = checkpoints.directory.parent
+    first, last = trouble.skip_range(found.first, config.log_every, config.num_steps)
+    numbers = [batch_number(step, skipped) for step in range(first, last + 1)]
+    stream = setup.open_batches(numbers[0])
+    path = trouble.dump(workdir, first, numbers[0], next(stream), setup.about["config"])
+    if close := getattr(stream, "close", None):
+        close()
+    advice = (
+        f"lower config.optimizer.learning_rate and resume from the last checkpoint in {workdir}"
+    )
+    if config.on_nonfinite == "stop":
+        raise InputError(
+            f"{found}; {advice}, or set config.train.on_nonfinite=skip; the batch is in {path}"
+        )
+    skipped = tuple(sorted({*skipped, *numbers}))
+    if len(skipped) > config.max_skipped:
+        raise InputError(
+            f"{found}, and to skip its batches would make {len(skipped)}, above "
+            f"config.train.max_skipped={config.max_skipped}; {advice}"
+        )
+    point = last_point(setup, checkpoints, below=first)
+    if jax.process_index() == 0:
+        print(
+            f"{found}: going back to step {point.step} and skipping batches {numbers[0]} to "
+            f"{numbers[-1]}; the first of them is in {path}",
+            flush=True,
+        )
+    return point._replace(skipped=skipped)
+
+
+# How the network computes rather than what: a run may change these on its way.
+_FREE = ("net.dtype", "net.remat")
+
+
+def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epath.Path) -> None:
+    """A run may go on for longer or with other pictures; not with another model."""
+    before, now = _settings(saved["config"]["model"]), _settings(wanted["config"]["model"])
+    changed = [k for k, v in before.items() if k not in _FREE and now.get(k) != v]
+    if changed:
+        key = changed[0]
+        raise InputError(
+            f"--workdir {workdir} holds a training with model.{key}={before[key]}, the config "
+            f"says {now.get(key)}; use that config, or another --workdir"
+        )
+    if saved["fingerprint"] != wanted["fingerprint"]:
+        logging.warning("The input is not the one that %s was trained on so far.", workdir)
+
+
+def _settings(config: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Values by their dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            found |= _settings(value, f"{path}{key}.")
+        else:
+            found[path + key] = value
+    return found

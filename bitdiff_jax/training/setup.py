@@ -1,0 +1,147 @@
+"""What a training is made of before its first step: nothing here is written, or computed, yet."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import ml_collections
+from jax.sharding import Mesh
+
+from bitdiff_jax import model as model_lib
+from bitdiff_jax.checkpoint import describe
+from bitdiff_jax.data import augment, pipeline, specs
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.parallel import mesh as mesh_lib
+from bitdiff_jax.parallel import partition
+from bitdiff_jax.training.batches import Batch
+from bitdiff_jax.training.evaluator import Evaluator
+from bitdiff_jax.training.optimizer import make_optimizer
+from bitdiff_jax.training.state import TrainState, init_state
+from bitdiff_jax.training.step import TrainStep, make_train_step
+
+_AUGMENTS: dict[str, pipeline.Augment | None] = {
+    "default": augment.Augmentation(),
+    "none": None,
+    "as_released": augment.as_released,
+}
+_ON_NONFINITE = ("stop", "skip")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """The parts of a training.
+
+    Attributes:
+        config: its settings.
+        mesh: the devices.
+        model: the model.
+        abstract_state: the state as shapes with shardings.
+        init: makes the state before the first step, on the devices.
+        train_step: see `make_train_step`.
+        key: what `train_step` draws from.
+        open_batches: n -> this process's rows of the batches from number n on, counted from 1.
+        about: what is saved beside the state.
+        evaluator: None for a training without one.
+    """
+
+    config: ml_collections.ConfigDict
+    mesh: Mesh
+    model: model_lib.Model
+    abstract_state: TrainState
+    init: Callable[[], TrainState]
+    train_step: TrainStep
+    key: jax.Array
+    open_batches: Callable[[int], Iterator[Batch]]
+    about: dict[str, Any]
+    evaluator: Evaluator | None
+
+
+def prepare(config: ml_collections.ConfigDict) -> Setup:
+    """Puts the parts together.
+
+    Raises:
+        InputError: a setting or picture that cannot be used.
+    """
+    if config.train.on_nonfinite not in _ON_NONFINITE:
+        raise InputError(
+            f"config.train.on_nonfinite is {config.train.on_nonfinite!r}; "
+            f"it must be one of {', '.join(_ON_NONFINITE)}"
+        )
+
+    # --- Devices ---------------------------------------------------------------------------------
+    mesh = mesh_lib.make_mesh(config.mesh.data, config.mesh.fsdp)
+    mesh_lib.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
+
+    # --- Model and optimizer, as shapes ----------------------------------------------------------
+    model = model_lib.from_config(config)
+    tx = make_optimizer(config)
+    # Made on all devices of the mesh, so that no step has to bring them there.
+    split = functools.partial(jax.random.split, jax.random.key(config.seed))
+    key_init, key_train = jax.jit(split, out_shardings=mesh_lib.replicated(mesh))()
+    init = functools.partial(init_state, model, tx)
+    shapes = jax.eval_shape(init, key_init)
+    shardings = partition.shardings(shapes, partition.rules_from_config(config.mesh), mesh)
+
+    # --- Input -----------------------------------------------------------------------------------
+    sources, weights = specs.open_sources(
+        config.data.train, image_size=model.image_size, keep_scale=config.data.keep_scale
+    )
+    input_args: dict[str, Any] = dict(
+        size=model.image_size,
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        augment=_augment(config.data.augment),
+        label_padding=config.data.label_padding,
+        label_method=config.data.label_resize,
+    )
+    process_index, process_count = mesh_lib.process_block(mesh)
+
+    def open_batches(number: int) -> Iterator[Batch]:
+        return iter(
+            pipeline.train_dataset(
+                sources,
+                weights,
+                **input_args,
+                process_index=process_index,
+                process_count=process_count,
+                start_step=number - 1,
+                num_workers=config.data.num_workers,
+                num_threads=config.data.num_threads,
+            )
+        )
+
+    fingerprint = pipeline.fingerprint(sources, weights, **input_args)
+    return Setup(
+        config=config,
+        mesh=mesh,
+        model=model,
+        abstract_state=jax.tree.map(_with_sharding, shapes, shardings),
+        init=lambda: jax.jit(init, out_shardings=shardings)(key_init),
+        train_step=make_train_step(
+            model,
+            tx,
+            ema_decay=config.optimizer.ema_decay,
+            ema_warmup=config.optimizer.ema_warmup,
+            mesh=mesh,
+            state_shardings=shardings,
+            accumulate=config.train.accumulate,
+        ),
+        key=key_train,
+        open_batches=open_batches,
+        about=describe(config, fingerprint, config.data.trained_on or config.data.train),
+        evaluator=Evaluator(config, model, mesh) if config.eval.data else None,
+    )
+
+
+def _augment(name: str) -> pipeline.Augment | None:
+    if name not in _AUGMENTS:
+        raise InputError(
+            f"config.data.augment is {name!r}; it must be one of {', '.join(_AUGMENTS)}"
+        )
+    return _AUGMENTS[name]
+
+
+def _with_sharding(leaf: jax.ShapeDtypeStruct, sharding: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

@@ -1,0 +1,108 @@
+"""An evaluation of 13 pictures; run as a program, alone or as one of two processes.
+
+python -m tests.evaluation.two_processes OUT [PROCESS_ID PORT]
+"""
+
+import json
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation import drawing, evaluate
+from bitdiff_jax.parallel import hosts
+from bitdiff_jax.parallel import mesh as mesh_lib
+from tests.evaluation.stubs import ListSource, StubModel, make_source, tiny_model
+
+
+class Broken(ListSource):
+    """The last picture cannot be read: process 0 of two has it."""
+
+    def __getitem__(self, index):
+        if index == 12:
+            raise InputError("picture012 is torn")
+        return super().__getitem__(index)
+
+
+def main(out, process_id=None, port=None):
+    if process_id is not None:
+        hosts.initialize(hosts.Settings("explicit", f"127.0.0.1:{port}", 2, int(process_id), 120))
+    result = {"devices": jax.device_count(), "processes": jax.process_count()}
+    calls = []
+    inner = drawing._draw_batch
+
+    def counted(*args, **kwargs):
+        calls.append(len(kwargs["image"]))
+        return inner(*args, **kwargs)
+
+    drawing._draw_batch = counted
+    source = make_source(13)
+    options = dict(num_samples=3, num_steps=2, batch_size=8, score_size=0)
+    told = []
+    evaluation = evaluate(
+        StubModel("noise"), {}, source, num_shown=5, progress=told.append, **options
+    )
+    result["rows"] = evaluation.rows
+    result["means"] = evaluation.means()
+    result["sheet"] = evaluation.sheet().tolist()
+    result["shown"] = [d.name for d in evaluation.shown]
+    result["calls"], result["told"] = list(calls), told[-1]
+
+    # One picture: the second process has none, and draws all the same.
+    calls.clear()
+    result["single"] = evaluate(StubModel("noise"), {}, make_source(1), **options).rows
+    result["single_calls"] = list(calls)
+
+    # A true network, with parameters split over the devices as a training leaves them.
+    model, params = tiny_model()
+    mesh = mesh_lib.make_mesh(data=1, fsdp=-1)
+
+    def split(x):
+        fits = x.ndim and x.shape[-1] % mesh.size == 0
+        spec = jax.P(*[None] * (x.ndim - 1), "fsdp") if fits else jax.P()
+        sharding = jax.sharding.NamedSharding(mesh, spec)
+        return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
+
+    params = jax.tree.map(split, params)
+    assert not all(x.is_fully_replicated for x in jax.tree.leaves(params))
+    drawn = evaluate(
+        model, params, source, mesh=mesh, num_steps=2, batch_size=8, score_size=0, num_shown=13
+    )
+    result["codes"] = [d.codes.ravel().tolist() for d in drawn.shown]
+
+    try:
+        evaluate(StubModel("noise"), {}, Broken(source.items), **options)
+    except InputError as error:
+        result["error"] = str(error)
+    pathlib.Path(out).write_text(json.dumps(result))
+
+    if process_id is None:
+        result["program"] = sampler_text(model, params, mesh)
+        pathlib.Path(out).write_text(json.dumps(result))
+
+
+def sampler_text(model, params, mesh):
+    """The compiled text of the sampler, as `draw` calls it."""
+    side, rows = model.image_size, 2 * mesh.size
+    arrays = {
+        "image": np.zeros((rows, side, side, 3), np.uint8),
+        "size": np.full((rows, 2), side, np.int32),
+        "image_id": np.arange(rows, dtype=np.uint32),
+        "sample": np.zeros(rows, np.uint32),
+    }
+    lowered = drawing._sample.lower(
+        drawing._on_mesh(params, mesh, mesh),
+        jax.device_put(arrays, mesh_lib.batch_sharding(mesh)),
+        np.uint32(0),
+        np.float32(1),
+        model=model,
+        mesh=mesh,
+        sampling=(("num_steps", 2),),
+    )
+    return lowered.compile().as_text()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
