@@ -13,8 +13,8 @@ against the others.
         --data folder:DIR,split=val,zero=region
 
 `--keep NAME` writes the settings into the package's file of them, from which `--tuned NAME` takes
-them without tuning. Needs the extra `baselines` (scikit-image, scikit-learn). On one core, without
-quickshift: 2 minutes at 32 pixels with the default 200 and 500 scenes, 5 at 64.
+them without tuning. Needs the extra `baselines` (scikit-image, scikit-learn). `docs/evaluation.md`
+has the table of BSDS500 and how long it takes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from bitdiff_jax.data import labelmaps, specs, transforms
-from bitdiff_jax.evaluation import baselines, distribution, scoring, tables
+from bitdiff_jax.evaluation import baselines, distribution, tables
 
 
 def evaluate(
@@ -50,16 +50,10 @@ def evaluate_people(unseen: Sequence[baselines.Picture]) -> list[dict[str, Any]]
         if len(item.labels) < 2:
             continue
         rows = [
-            scoring.score(
-                item.name,
-                each[None],
-                item.labels[:i] + item.labels[i + 1 :],
-                score_size=max(item.image.shape[:2]),
-            )
+            baselines.score(each, item.labels[:i] + item.labels[i + 1 :], max(item.image.shape[:2]))
             for i, each in enumerate(item.labels)
         ]
-        means = {key: float(np.mean([getattr(row, key) for row in rows])) for key in ("ari", "iou")}
-        each_one.append(rows[0]._replace(**means))
+        each_one.append(baselines.Scores(*np.mean(rows, axis=0).tolist()))
         maps = [labelmaps.at_centres(each, item.image.shape[:2]) for each in item.labels]
         between = distribution.distances(maps, maps)["rand"].people
         medoids.append(rows[distribution.medoid(between)])
@@ -69,14 +63,15 @@ def evaluate_people(unseen: Sequence[baselines.Picture]) -> list[dict[str, Any]]
     ]
 
 
-def table_row(name: str, rows: list[scoring.Row], settings: dict[str, Any], start: float):
-    """Means over the pictures, with the 95 % interval of the ARI."""
-    summary = tables.summarise(rows)
+def table_row(name: str, rows: list[baselines.Scores], settings: dict[str, Any], start: float):
+    """Means over the pictures, with their 95 % intervals."""
+    ari, iou, _ = (tables.bootstrap(np.array(column)) for column in zip(*rows, strict=True))
     return {
         "method": name,
-        "ari": round(summary["ari"].mean, 4),
-        "ari_interval": [round(summary["ari"].low, 4), round(summary["ari"].high, 4)],
-        "iou": round(summary["iou"].mean, 4),
+        "ari": round(ari.mean, 4),
+        "ari_interval": [round(ari.low, 4), round(ari.high, 4)],
+        "iou": round(iou.mean, 4),
+        "iou_interval": [round(iou.low, 4), round(iou.high, 4)],
         "settings": settings,
         "seconds": round(time.perf_counter() - start, 1),
     }
@@ -124,18 +119,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"tuned on {len(tuning)} of {args.tune_data}")
     else:
         print(f"settings as kept for {args.tuned}")
-    print(f"{'method':27}{'ARI':>6}  {'95 % interval':16}{'IoU':>6}  settings", flush=True)
+    heads = "".join(f"{name:>6}  {'95 % interval':16}" for name in ("ARI", "IoU"))
+    print(f"{'method':27}{heads}settings", flush=True)
     rows = []
 
     def show(row: dict[str, Any]) -> None:
         rows.append(row)
         chosen = ", ".join(f"{key} {value}" for key, value in row["settings"].items())
-        low, high = row["ari_interval"]
-        interval = f"[{low:.3f}, {high:.3f}]"
-        print(
-            f"{row['method']:27}{row['ari']:6.3f}  {interval:16}{row['iou']:6.3f}  {chosen}",
-            flush=True,
-        )
+        cells = ""
+        for key in ("ari", "iou"):
+            low, high = row[f"{key}_interval"]
+            cells += f"{row[key]:6.3f}  {f'[{low:.3f}, {high:.3f}]':16}"
+        print(f"{row['method']:27}{cells}{chosen}", flush=True)
 
     for name in args.methods:
         show(evaluate(name, tuning, unseen, known.get(name)))

@@ -3,19 +3,30 @@
 import argparse
 import json
 import pathlib
+import re
 import sys
+from typing import TYPE_CHECKING
 
 from bitdiff_jax import files
-from bitdiff_jax.cli import evaluate_files
+from bitdiff_jax.cli import evaluate_files, options, scored
 from bitdiff_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from bitdiff_jax.evaluation import rows, truths
 
 _DESCRIPTION = """\
 Several tools' predictions side by side on the pictures that all of them have. Each is anything that
 `bitdiff evaluate PREDICTIONS GROUND_TRUTH` reads; NAME=PATH gives it a name. Every two are compared
 picture by picture: the mean difference with its 95 % bootstrap interval, and p of a sign-flip test
 with Holm's correction over the pairs of tools (not over the figures). Where p is .05 or more it is
-'undecided'. With --out the folder gets comparison.json, comparison.png (rows from where A is better
-by most to where B is) and a file of rows for each tool."""
+'undecided'. Figures that are added up over pictures have intervals and no test. A picture that one
+tool lacks, or that could not be scored for it, is listed and left out for all; the exit code is
+then 1."""
+_EPILOG = """\
+With --out the folder gets comparison.json, comparison.csv (the tests), per_image.csv,
+comparison.png (rows from where the first tool is better than the second by most to where it is
+worse by most), missing.txt and rows_NAME.jsonl of each tool, to which a second start adds only what
+is missing."""
 
 
 def main(argv: list[str]) -> int:
@@ -27,12 +38,14 @@ def main(argv: list[str]) -> int:
     from bitdiff_jax.evaluation import comparison, presentation, truths
 
     paths = named(args.predictions)
-    chosen = evaluate_files.views_of(args.protocol, args.score_size)
+    chosen = options.views_of(args.protocol, args.score_size)
     out = files.make_folder(args.out, "--out") if args.out else None
     truth = truths.open_truths(args.ground_truth, zero=args.zero, images_folder=args.images)
     tasks = {
         tool: evaluate_files.make_task(path, args, truth, chosen) for tool, path in paths.items()
     }
+    if sweeps := [tool for tool, task in tasks.items() if task.predictions.levels is not None]:
+        raise InputError(f"{sweeps[0]}: holds levels of a parameter; compare one level's folder")
     matchings = {
         tool: truths.match(task.predictions.names, truth.names) for tool, task in tasks.items()
     }
@@ -41,38 +54,62 @@ def main(argv: list[str]) -> int:
     if not names:
         raise InputError("no picture of the ground truth has a prediction of every tool")
 
-    tables, missing = {}, []
-    with evaluate_files.row_folder(out) as folder:
+    tables, abouts, texts, missing = {}, {}, [], []
+    with scored.row_folder(out) as folder:
         for tool, task in tasks.items():
             about = evaluate_files.about_of(task, paths[tool], args.ground_truth, args.protocol)
-            path = folder / f"rows_{tool}.jsonl"
+            path = folder / f"rows_{_file_name(tool)}.jsonl"
             tables[tool] = evaluate_files.score_into(path, task, names, about, args.workers)
-            if text := evaluate_files.missing_text(matchings[tool], tables[tool]):
-                missing.append(f"{tool}:\n{text}")
+            abouts[tool] = about
+            if text := scored.missing_text(matchings[tool], tables[tool]):
+                texts.append(f"{tool}:\n{text}")
+            missing += _missing(tool, matchings[tool], tables[tool])
     tables = comparison.common(tables)
+    for table in tables.values():
+        scored.check(table, len(names))
     summaries = {tool: presentation.summarise(table) for tool, table in tables.items()}
 
     count = len(next(iter(tables.values())).names)
     print(f"{count} pictures that all of {', '.join(tables)} have, of {len(truth.names)}")
-    result = {}
+    print(f"without a region in the truth: {truth.unlabelled}")
+    tests, result = {}, {}
     for view in chosen:
         shown = comparison.shown_figures(summaries, view)
-        found = {name: comparison.differences(tables, name, view) for name in shown}
-        result[view.name] = comparison.as_dict(summaries, found, view)
-        print(f"\n{view.name}\n{comparison.as_text(tables, summaries, found, view)}")
-    if missing:
-        print("\n" + "\n".join(missing), file=sys.stderr)
+        tests[view.name] = {name: comparison.differences(tables, name, view) for name in shown}
+        result[view.name] = comparison.as_dict(summaries, tests[view.name], view)
+        size = "the truth's own size" if not view.size else f"{view.size} px"
+        print(f"\n{view.name} ({size})")
+        print(comparison.as_text(summaries, tests[view.name], view))
+    if texts:
+        print("\n" + "\n".join(texts), file=sys.stderr)
     if out is not None:
-        about = {"systems": paths, "ground_truth": args.ground_truth, "num_images": count}
-        text = json.dumps({**about, "views": result}, indent=2, allow_nan=False)
-        written = {"comparison.json": f"{text}\n".encode()}
+        head = {"num_images": count, "systems": abouts}
+        text = json.dumps({**head, "views": result}, indent=2, allow_nan=False)
+        written = {
+            "comparison.json": f"{text}\n".encode(),
+            "comparison.csv": comparison.as_csv(tests).encode(),
+            "per_image.csv": "".join(comparison.per_image_lines(tables)).encode(),
+        }
+        if missing:
+            written["missing.txt"] = ("\n".join(missing) + "\n").encode()
         if args.sheet:
             spread = comparison.spread_names(tables, chosen[-1], args.sheet)
-            written["comparison.png"] = to_png(comparison.sheet(tasks, spread))
+            written["comparison.png"] = to_png(comparison.sheet(tasks, tables, spread, chosen[-1]))
         for name, data in written.items():
             files.write(out / name, data)
         print(f"\nwritten: {', '.join(str(out / name) for name in written)}")
     return 1 if missing else 0
+
+
+def _missing(tool: str, matching: "truths.Matching", table: "rows.Table") -> list[str]:
+    """A line for each picture: tool, name, why."""
+    lines = [f"{tool}\t{name}\tno prediction" for name in matching.without_prediction]
+    lines += [f"{tool}\t{name}\tno truth" for name in matching.without_truth]
+    return lines + [f"{tool}\t{name}\t{error}" for name, error in table.errors.items()]
+
+
+def _file_name(tool: str) -> str:
+    return re.sub(r"[^\w.+-]", "_", tool)
 
 
 def named(arguments: list[str]) -> dict[str, str]:
@@ -96,7 +133,7 @@ def named(arguments: list[str]) -> dict[str, str]:
     tools: dict[str, str] = {}
     for name, path in pairs:
         tool = name or "_".join(pathlib.PurePath(path).parts[-length:]).strip("/")
-        if tool in tools:
+        if _file_name(tool) in map(_file_name, tools):
             raise InputError(f"two tools are called {tool!r}; name them, as in mine=DIR")
         tools[tool] = path
     return tools
@@ -106,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bitdiff compare",
         description=_DESCRIPTION,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -6,18 +6,32 @@ Without --checkpoint it is `bitdiff evaluate PREDICTIONS GROUND_TRUTH`: see `eva
 import argparse
 import json
 import sys
-from typing import Any
+import zlib
+from typing import TYPE_CHECKING, Any
 
-from bitdiff_jax import files
-from bitdiff_jax.cli import evaluate_files
+from bitdiff_jax.cli import evaluate_files, options, scored
 from bitdiff_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from bitdiff_jax.evaluation import Drawn, Evaluation
+    from bitdiff_jax.inference.loading import Loaded
 
 # A source of procedural scenes has a million; nobody means them all.
 _MANY = 100_000
+_DESCRIPTION = """\
+Score a trained model on pictures with known segmentations, against every annotator: the figures,
+tables and files are those of `bitdiff evaluate PREDICTIONS GROUND_TRUTH`. Each batch is scored
+while the next one is drawn. The exit code is 1 if a picture could not be read or scored."""
+_EPILOG = """\
+With --out the folder gets rows.jsonl, from which a second start knows what is done and draws the
+other pictures only, whatever stopped the first; metrics.json, per_image.csv, samples.png (the first
+pictures), missing.txt and, with --html, report.html, for which its pictures are drawn once more.
+With several processes (see launch/README.md) each draws and scores its share and the first one
+writes."""
 
 
 def main(argv: list[str]) -> int:
-    """Parses the command line, evaluates and prints the table."""
+    """Parses the command line, evaluates and prints the tables."""
     if not any(each.startswith(("--checkpoint", "--data")) for each in argv):
         return evaluate_files.main(argv)
     args = _parser().parse_args(argv)
@@ -25,76 +39,140 @@ def main(argv: list[str]) -> int:
     # After the parsing: they import jax.
     import jax
 
-    from bitdiff_jax.data import contact_sheet, specs
-    from bitdiff_jax.evaluation import evaluate, tables
+    from bitdiff_jax.data import specs
+    from bitdiff_jax.evaluation import draw_some, evaluate
     from bitdiff_jax.evaluation.drawing import sampling_settings
+    from bitdiff_jax.evaluation.scoring import Scoring
     from bitdiff_jax.inference import compilation_cache, loading
     from bitdiff_jax.parallel import hosts
     from bitdiff_jax.parallel import mesh as mesh_lib
 
     hosts.initialize(hosts.Settings())  # whatever the environment says
-    # Before the work rather than after it, so that a bad path costs no time.
-    out = files.make_folder(args.out, "--out") if args.out else None
+    scoring = Scoring(options.views_of(args.protocol, args.score_size), options.measures_of(args))
+    out = options.output_folder(args)
     compilation_cache.enable()
     mesh = mesh_lib.make_mesh()
     loaded = loading.load(args.checkpoint, args.weights, mesh=mesh)
     source = specs.open_source(args.data, image_size=loaded.model.image_size)
     if args.num_images is None and len(source) > _MANY:
         raise InputError(f"--data {args.data} has {len(source)} pictures; say --num_images=N")
-    count = min(len(source), args.num_images or len(source))
 
     sampling = sampling_settings(loaded.config)
     sampling |= {k: v for k in sampling if (v := getattr(args, k, None)) is not None}
     settings: dict[str, Any] = {
-        name: getattr(args, name)
-        for name in ("num_samples", "score_size", "shuffle_images", "seed")
+        name: getattr(args, name) for name in ("num_samples", "shuffle_images", "seed")
     } | sampling
-    evaluation = evaluate(
-        loaded.model,
-        loaded.params,
-        source,
-        num_images=args.num_images,
-        batch_size=args.batch_size,
-        num_shown=args.sheet if out else 0,
-        mesh=mesh,
-        progress=_progress(count) if sys.stderr.isatty() else None,
+    unlabelled = getattr(source, "unlabelled", "nothing, every pixel has one")
+    about = scored.about_scoring(
+        args.checkpoint, "model", args.data, unlabelled, args.protocol, *scoring
+    ) | _identity(loaded, settings)
+    work = loaded.model, loaded.params, source
+    drawing = {
+        "num_images": args.num_images,
+        "batch_size": args.batch_size,
+        "mesh": mesh,
         **settings,
+    }
+    told = jax.process_index() == 0
+    rows = out / scored.ROWS if scored.keeps_rows(out) else None
+    evaluation = evaluate(
+        *work,
+        scoring=scoring,
+        rows_file=rows,
+        about=about,
+        num_shown=args.sheet if out else 0,
+        keep_going=True,
+        workers=args.workers,
+        resumed=(lambda *numbers: scored.tell_resumed(rows or "", *numbers)) if told else None,
+        progress=scored.Progress() if told else None,
+        **drawing,
     )
+    table = evaluation.table
+    scored.check(table, len(evaluation.names))
+    # What a folder holds, the first process knows.
+    sheet, wanted = hosts.broadcast(_to_show(evaluation, out, args))
+    drawn = evaluation.drawn | (draw_some(*work, wanted, **drawing) if wanted else {})
+    if told:
+        print(f"step {loaded.step} ({loaded.weights}), trained on: {loaded.trained_on or 'unsaid'}")
+        print(", ".join(f"{name} {value}" for name, value in settings.items()))
+        about |= {
+            "trained_on": loaded.trained_on,
+            "config": json.loads(loaded.config.to_json_best_effort()),
+        }
+        _present(evaluation, drawn, about, out, sheet, args)
+    return 1 if table.errors else 0
 
-    if jax.process_index():  # all have the same figures; the first one tells them
-        return 0
-    print(f"{args.checkpoint}, step {loaded.step} ({loaded.weights}), on {args.data}")
-    print(", ".join(f"{name} {value}" for name, value in settings.items()))
-    print(tables.as_text(evaluation.rows, evaluation.summary))
-    if out is None:
-        return 0
-    about = {
-        "checkpoint": str(args.checkpoint),
+
+def _identity(loaded: "Loaded", settings: dict[str, Any]) -> dict[str, Any]:
+    """The part of `about` that says which maps are drawn."""
+    import jax
+    import numpy as np
+
+    checksum = 0
+    for leaf in jax.tree.leaves(loaded.params):
+        checksum = zlib.crc32(np.asarray(leaf.addressable_data(0)).tobytes(), checksum)
+    return {
         "step": loaded.step,
         "weights": loaded.weights,
-        "trained_on": loaded.trained_on,
-        "data": args.data,
-        "num_images": count,
+        "parameters": f"{checksum:08x}",
         "settings": settings,
-        "config": json.loads(loaded.config.to_json_best_effort()),
     }
-    written = {
-        "metrics.json": tables.as_json(evaluation.summary, about),
-        "per_image.csv": tables.as_csv(evaluation.rows),
-    }
-    if args.sheet:
-        written["samples.png"] = contact_sheet.to_png(evaluation.sheet())
-    for name, data in written.items():
-        files.write(out / name, data)
-    print(f"written: {', '.join(str(out / name) for name in written)}")
-    return 0
+
+
+def _to_show(
+    evaluation: "Evaluation", out: Any, args: argparse.Namespace
+) -> tuple[list[str], list[int]]:
+    """Names on samples.png, none to leave it, and the places of what has to be drawn once more."""
+    from bitdiff_jax.evaluation.report_pictures import shown_names
+
+    table = evaluation.table
+    there = set(table.names)
+    sheet = [name for name in evaluation.names[: args.sheet] if name in there] if out else []
+    if out and not evaluation.num_drawn and (out / scored.SHEET).exists():
+        sheet = []
+    names = set(sheet)
+    if out and args.html:
+        groups = shown_names(table, evaluation.scoring.views[-1], args.sheet)
+        names |= {name for group in groups.values() for name in group}
+    places = [place for place, name in enumerate(evaluation.names) if name in names]
+    return sheet, [place for place in places if place not in evaluation.drawn]
+
+
+def _present(
+    evaluation: "Evaluation",
+    drawn: "dict[int, Drawn]",
+    about: dict[str, Any],
+    out: Any,
+    sheet: list[str],
+    args: argparse.Namespace,
+) -> None:
+    """Prints the tables and writes the files."""
+    from bitdiff_jax.evaluation import on_files, truths
+    from bitdiff_jax.evaluation.drawn_maps import DrawnMaps
+
+    table, summary = evaluation.table, evaluation.summary
+    at_hand = {each.name: each for each in drawn.values()}
+    maps = DrawnMaps(args.checkpoint, table.names, at_hand, about["unlabelled"])
+    task = on_files.Task(maps, maps, *evaluation.scoring)
+    scored.print_tables(
+        task, table, summary, len(evaluation.names), args.protocol, about["unlabelled"]
+    )
+    nothing = truths.Matching((), (), ())
+    if out is not None:
+        about |= {"num_images": len(table.names), "errors": table.errors}
+        about |= {"missing": nothing._asdict()}
+        page = args.sheet if args.html else None
+        scored.write_all(out, task, table, summary, evaluation.names, about, sheet=sheet, page=page)
+    if missing := scored.missing_text(nothing, table):
+        print(f"\n{missing}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="bitdiff evaluate",
-        description="Score a trained model on pictures with known segmentations: adjusted Rand "
-        "index and IoU after the best matching of regions, against every annotator.",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -105,10 +183,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SPEC",
         help="folder:DIR,split=val,zero=ignore or scenes,level=1,seed=1",
     )
-    add("--out", metavar="DIR", help="write metrics.json, per_image.csv and samples.png there")
-    add("--num_images", type=_positive, metavar="N", help="the first N pictures only")
-    add("--num_samples", type=_positive, default=1, metavar="N", help="maps per picture (1)")
-    add("--num_steps", type=_positive, metavar="N", help="sampling steps (the checkpoint's)")
+    options.add_output(add)
+    add(
+        "--num_samples",
+        type=options.positive,
+        default=1,
+        metavar="N",
+        help="maps per picture (1)",
+    )
+    add(
+        "--num_steps",
+        type=options.positive,
+        metavar="N",
+        help="sampling steps (the checkpoint's)",
+    )
     add(
         "--guidance_weight",
         type=float,
@@ -118,42 +206,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--method", choices=("ddpm", "ddim"), help="sampler (the checkpoint's)")
     add("--weights", choices=("ema", "raw"), help="parameters (the checkpoint's choice)")
     add(
-        "--score_size",
-        type=_natural,
-        default=128,
-        metavar="N",
-        help="longest side at which maps are compared (128); 0 is the truth's own size",
-    )
-    add(
         "--shuffle_images",
         action="store_true",
         help="show the model another picture's image: what it scores without looking",
     )
-    add("--batch_size", type=_positive, default=16, metavar="N", help="maps at a time (16)")
-    add("--seed", type=_natural, default=0, metavar="N", help="of the samples (0)")
     add(
-        "--sheet",
-        type=_natural,
-        default=8,
+        "--batch_size",
+        type=options.positive,
+        default=16,
         metavar="N",
-        help="pictures in samples.png (8); 0 leaves it out",
+        help="maps at a time (16)",
     )
+    add("--seed", type=options.natural, default=0, metavar="N", help="of the samples (0)")
+    options.add_scoring(add)
     return parser
-
-
-def _natural(text: str, low: int = 0) -> int:
-    if not text.isdecimal() or int(text) < low:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {low} or more")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    return _natural(text, low=1)
-
-
-def _progress(count: int) -> Any:
-    def show(done: int) -> None:
-        end = "\n" if done == count else ""
-        print(f"\r{done} of {count} pictures", end=end, file=sys.stderr, flush=True)
-
-    return show

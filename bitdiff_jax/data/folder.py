@@ -64,6 +64,11 @@ class FolderSource:
         path = epath.Path(root) / "splits.json"
         return tuple(_read_splits(path)) if path.exists() else ()
 
+    @classmethod
+    def split_names(cls, root: os.PathLike | str, split: str) -> list[str]:
+        """The IDs of a split by `root/splits.json` alone; `InputError` if it lists none."""
+        return _listed_names(epath.Path(root), split)
+
     def __len__(self) -> int:
         return len(self._items)
 
@@ -200,6 +205,17 @@ def _read_splits(path: epath.Path) -> dict[str, Any]:
 
 
 def _split_names(root: epath.Path, split: str, pictures: dict[str, str]) -> list[str]:
+    names = _listed_names(root, split)
+    missing = [name for name in names if name not in pictures]
+    if missing:
+        raise InputError(
+            f"{root / 'splits.json'}: {len(missing)} IDs of split {split!r} have no picture in "
+            f"{root / 'images'}, the first is {missing[0]}; add it or take it off the list"
+        )
+    return names
+
+
+def _listed_names(root: epath.Path, split: str) -> list[str]:
     path = root / "splits.json"
     if not path.exists():
         raise InputError(f"{path}: no such file, but split={split!r} needs it; use split=None")
@@ -212,10 +228,4 @@ def _split_names(root: epath.Path, split: str, pictures: dict[str, str]) -> list
         raise InputError(f"{path}: split {split!r} must be a list of one or more IDs (strings)")
     if len(set(names)) < len(names):
         raise InputError(f"{path}: split {split!r} names a picture twice; remove one")
-    missing = [name for name in names if name not in pictures]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing)} IDs of split {split!r} have no picture in {root / 'images'}, "
-            f"the first is {missing[0]}; add it or take it off the list"
-        )
     return names

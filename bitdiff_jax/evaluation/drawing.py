@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -53,6 +53,7 @@ def draw(
     batch_size: int = 16,
     num_samples: int = 1,
     num_images: int | None = None,
+    only: Sequence[int] | None = None,
     seed: int = 0,
     shuffle_images: bool = False,
     size: int | None = None,
@@ -68,7 +69,7 @@ def draw(
     (beyond rounding: kernels for other batch sizes may add up in another order).
 
     With several processes each deals with a share of the pictures, on its own devices; all have the
-    same number of batches. `run.evaluate` brings the shares together.
+    same number of batches. `run.evaluate` brings the shares together. Memory holds two batches.
 
     Args:
         model: the model.
@@ -78,6 +79,7 @@ def draw(
             mesh's devices. The last batch is filled up, so there is one shape and one compilation.
         num_samples: maps per picture.
         num_images: use the first so many pictures; None for all.
+        only: places of those to draw for among them; None for all. May be none at all.
         seed: of all randomness, in 0..2^32 - 1.
         shuffle_images: show the network another picture's image, stretched to this one's shape;
             see `pairing`.
@@ -109,6 +111,9 @@ def draw(
         raise InputError("the source is empty: nothing to evaluate")
     if size is not None and size != model.image_size:
         model = dataclasses.replace(model, image_size=size)
+    chosen = range(count) if only is None else only
+    if not len(chosen):
+        return iter(())
     mesh = mesh_lib.make_mesh() if mesh is None else mesh
     own = mesh_lib.local_mesh(mesh)
     program = functools.partial(
@@ -120,22 +125,23 @@ def draw(
         guidance_weight=np.float32(guidance_weight) if guidance_weight else None,
         sampling=(("num_steps", num_steps), *sorted(sampling.items())),
     )
-    pictures, spare = _pictures(source, count, share(count, mesh), model.image_size, shuffle_images)
+    mine = share(chosen, mesh)
+    pictures, spare = _pictures(source, count, mine, chosen[0], model.image_size, shuffle_images)
     rows_at_once = -(-batch_size // mesh.size) * own.size
     # As many as the process with most pictures needs, so that none runs ahead of the others.
-    num_batches = -(-len(share(count, mesh, block=0)) * num_samples // rows_at_once)
+    num_batches = -(-len(share(chosen, mesh, block=0)) * num_samples // rows_at_once)
     rows = _drawn_rows(program, pictures, spare, num_samples, rows_at_once, num_batches)
     return _gather(rows, num_samples)
 
 
-def share(count: int, mesh: Mesh, block: int | None = None) -> range:
-    """Which of `count` pictures this process (or another `block` of the mesh) draws for.
+def share(places: Sequence[int], mesh: Mesh, block: int | None = None) -> Sequence[int]:
+    """Which of the pictures this process (or another `block` of the mesh) draws for.
 
     The first process has most, at most one more than the others. Where there are more processes
     than pictures some have none.
     """
     own, processes = mesh_lib.process_block(mesh)
-    return range(own if block is None else block, count, processes)
+    return places[own if block is None else block :: processes]
 
 
 class _Picture(NamedTuple):
@@ -146,9 +152,9 @@ class _Picture(NamedTuple):
 
 
 def _pictures(
-    source: Source, count: int, indices: range, size: int, shuffle: bool
+    source: Source, count: int, places: Sequence[int], first: int, size: int, shuffle: bool
 ) -> tuple[Iterator[_Picture], Callable[[], _Picture]]:
-    """The pictures of these indices, and the first of all, to fill a batch with."""
+    """The pictures of these places, and the first of all processes', to fill a batch with."""
     shows = list(range(count))
     if shuffle:
         items = (source[i] for i in range(count))
@@ -158,7 +164,7 @@ def _pictures(
     def picture(index: int) -> _Picture:
         return _picture(source, index, shows[index], size)
 
-    return map(picture, indices), functools.partial(picture, 0)
+    return map(picture, places), functools.partial(picture, first)
 
 
 def _picture(source: Source, index: int, shown: int, size: int) -> _Picture:

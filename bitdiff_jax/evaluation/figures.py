@@ -1,12 +1,14 @@
 """All figures of one picture: its samples against its people, in one view.
 
-A figure F of one sample and one person gives up to five of a picture:
+A figure F of one sample and one person gives up to six of a picture:
 
 * `F`: the mean over samples and people.
 * `F_best`: of the sample whose mean over people is best.
 * `F_best_per_person`: each person's best sample, then the mean over people.
 * `F_medoid`: of the sample that is nearest to the others, chosen without looking at a truth.
 * `F_people`: each person as the prediction and each other one as the truth: what people reach.
+* `F_people_medoid`: the same of the one person who is nearest to the others, by the mean of 1 -
+  Rand: what one well chosen person reaches. It is chosen by those it is held against.
 
 Beside them stand the figures of the two distributions (`distribution`), such as `ged2_rand` and
 `ged2_rand_counted`, `coverage_ari`, `matched_iou`, `diversity_rand` and `diversity_rand_people`,
@@ -91,7 +93,7 @@ MEASURES = (
     Measure(metrics.trimap_iou, "maps", ("trimap_iou",)),
 )
 
-_SUFFIXES = ("", "_best", "_best_per_person", "_medoid", "_people")
+SUFFIXES = ("", "_best", "_best_per_person", "_medoid", "_people", "_people_medoid")
 _OF_DISTANCES = (
     "ged2_{}",
     "ged2_{}_counted",
@@ -105,7 +107,7 @@ COUNTS = ("regions", "regions_true")
 
 def names() -> list[str]:
     """All that `score` computes, in order."""
-    paired = [name + suffix for name in FIGURES for suffix in _SUFFIXES]
+    paired = [name + suffix for name in FIGURES for suffix in SUFFIXES]
     of_distances = [form.format(kind) for kind in distribution.DISTANCES for form in _OF_DISTANCES]
     return [*paired, *of_distances, *COUNTS, *pooling.SUMS]
 
@@ -113,7 +115,7 @@ def names() -> list[str]:
 def better(name: str) -> str | None:
     """Which end of a figure is better: 'high', 'low', or None if neither is."""
     for base, figure in FIGURES.items():
-        if name in {base + suffix for suffix in _SUFFIXES}:
+        if name in {base + suffix for suffix in SUFFIXES}:
             return figure.better
     if name.startswith(("coverage_", "matched_")):
         return "high"
@@ -160,8 +162,8 @@ def score(
             sums.append(pooling.of_table(table))
             for name, value in _pair(pred, truth, table, measures).items():
                 values[name][i, j] = value
-    among = _among(truths, measures)
     of_distances = distribution.distances(preds, truths)
+    among, of_medoid = _among(truths, measures, of_distances["rand"].people)
     chosen = _medoid(preds, truths, of_distances["rand"])
 
     row: dict[str, float] = {}
@@ -172,6 +174,7 @@ def score(
         row[f"{name}_best_per_person"] = distribution.best_of_n_per_person(array, better=end)
         row[f"{name}_medoid"] = float(array[chosen].mean())
         row[f"{name}_people"] = among[name]
+        row[f"{name}_people_medoid"] = of_medoid[name]
     for kind, d in of_distances.items():
         row[f"ged2_{kind}"] = distribution.ged2(d)
         row[f"ged2_{kind}_counted"] = distribution.ged2(d, self_pairs="counted")
@@ -201,9 +204,17 @@ def _pair(
     return result
 
 
-def _among(truths: Sequence[np.ndarray], measures: Sequence[Measure]) -> dict[str, float]:
-    """Mean over ordered pairs of people, each over the pixels that both labelled."""
-    pairs = []
+def _among(
+    truths: Sequence[np.ndarray], measures: Sequence[Measure], d: np.ndarray
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Means over ordered pairs of people, each over the pixels that both labelled.
+
+    Returns:
+        Of all pairs, and of those in which the medoid person by distances `d` is the prediction:
+        the first of equals, none of fewer than three people or without a pixel that all labelled.
+    """
+    central = distribution.medoid(d) if len(truths) > 2 and np.isfinite(d).all() else None
+    pairs, of_medoid = [], []
     for i, one in enumerate(truths):
         for j, other in enumerate(truths):
             both = (one >= 0) & (other >= 0)
@@ -211,6 +222,12 @@ def _among(truths: Sequence[np.ndarray], measures: Sequence[Measure]) -> dict[st
                 # What the one did not label is left out by the other's map.
                 pred, truth = np.maximum(one, 0), np.where(both, other, -1)
                 pairs.append(_pair(pred, truth, contingency(pred, truth), measures))
+                if i == central:
+                    of_medoid.append(pairs[-1])
+    return _means(pairs), _means(of_medoid)
+
+
+def _means(pairs: Sequence[dict[str, float]]) -> dict[str, float]:
     return {
         name: float(np.mean([pair.get(name, math.nan) for pair in pairs])) if pairs else math.nan
         for name in FIGURES

@@ -1,18 +1,17 @@
 """Evaluates predictions on disk against a ground truth on disk, picture by picture."""
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import figures, rows
+from bitdiff_jax.evaluation import figures, ranked, rows, sweep
 from bitdiff_jax.evaluation.others import Predictions
+from bitdiff_jax.evaluation.scoring import NUMBERS, Scoring, error_row, in_order
 from bitdiff_jax.evaluation.truths import Truths
 from bitdiff_jax.evaluation.views import View
-
-NUMBERS = ("num_samples", "num_people")
 
 
 class Task(NamedTuple):
@@ -25,8 +24,7 @@ class Task(NamedTuple):
 
     def columns(self) -> tuple[str, ...]:
         """Names of a row's values: the numbers of maps, then FIGURE@VIEW."""
-        computed = figures.names()
-        return NUMBERS + tuple(f"{name}@{view.name}" for view in self.views for name in computed)
+        return Scoring(self.views, self.measures).columns()
 
     def samples(self, name: str, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
         """The maps of one picture; `shape` is for one without a mask, which has no size."""
@@ -40,12 +38,23 @@ class Task(NamedTuple):
         try:
             labels = self.truths.read(name).labels
             samples = self.samples(name, labels[0].shape)
-            values: list[float] = [len(samples), len(labels)]
-            for view in self.views:
-                values += figures.score(samples, labels, view, self.measures).values()
+            if self.predictions.levels is not None:
+                return self._sweep(name, samples, labels)
+            row = Scoring(self.views, self.measures).row(name, samples, labels)
+            if len(samples) == 1 and row.error is None:
+                scores = self.predictions.scores(name)
+                row = row._replace(kept=ranked.kept(samples[0], scores, labels, self.views))
         except InputError as error:
-            return rows.Row(name, error=" ".join(str(error).split()))
-        return rows.Row(name, values)
+            return error_row(name, error)
+        return row
+
+    def _sweep(
+        self, name: str, maps: Sequence[np.ndarray], people: Sequence[np.ndarray]
+    ) -> rows.Row:
+        """Levels are no samples: none of the figures of samples is made of them."""
+        boundaries = any(measure.of == "maps" for measure in self.measures)
+        values = [1.0, len(people), *[math.nan] * (len(self.columns()) - len(NUMBERS))]
+        return rows.Row(name, values, kept=sweep.kept(maps, people, self.views, boundaries))
 
 
 def run(
@@ -67,29 +76,9 @@ def run(
     """
     waiting = rows.left(names, file.done)
     total = len(dict.fromkeys(names))
-    for index, row in enumerate(_scored(task, waiting, workers), total - len(waiting) + 1):
+    workers = min(workers, len(waiting)) if len(waiting) > 1 else 0
+    scored = in_order(task.score, waiting, workers)
+    for index, row in enumerate(scored, total - len(waiting) + 1):
         file.add(row)
         if progress:
             progress(index, total)
-
-
-def _scored(task: Task, names: list[str], workers: int) -> Iterator[rows.Row]:
-    if not workers or len(names) < 2:
-        yield from map(task.score, names)
-        return
-    # Spawned: jax's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(names)), _start, (task,)) as pool:
-        yield from pool.imap(_score, names, chunksize=4)
-
-
-_task: Any = None
-
-
-def _start(task: Task) -> None:
-    global _task
-    _task = task
-
-
-def _score(name: str) -> rows.Row:
-    return _task.score(name)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bitdiff_jax import metrics
+from bitdiff_jax.evaluation import ranked, sweep
 from bitdiff_jax.metrics.entity_ap import THRESHOLDS
 
 _THRESHOLDS = [f"{threshold:.2f}" for threshold in THRESHOLDS]
@@ -81,6 +82,11 @@ POOLED: dict[str, Pooled] = {
     "ap50_constant": Pooled("the same at IoU .50", lambda s: _constant_ap(s, "0.50")),
     "ap75_constant": Pooled("the same at IoU .75", lambda s: _constant_ap(s, "0.75")),
 }
+
+# All figures of a set of pictures, with what they say.
+TITLES: dict[str, str] = (
+    {name: each.title for name, each in POOLED.items()} | ranked.TITLES | sweep.TITLES
+)
 
 
 def of_table(table: np.ndarray) -> list[float]:

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from bitdiff_jax.evaluation import distribution, figures, pooling, significance
+from bitdiff_jax.evaluation import distribution, figures, pooling, ranked, significance, sweep
 from bitdiff_jax.evaluation.rows import Table
 from bitdiff_jax.evaluation.tables import Estimate
 from bitdiff_jax.evaluation.views import View
 
 Summary = dict[str, Estimate]  # by column
-_COLUMNS = ("", "_best", "_best_per_person", "_medoid", "_people")
-_HEADS = ("mean", "95 % interval", "best of n", "per person", "medoid", "people")
+_HEADS = ("mean", "95 % interval", "best of n", "per person", "medoid", "people", "med.person")
 
 
 def summarise(table: Table, *, seed: int = 0) -> Summary:
@@ -37,6 +36,10 @@ def summarise(table: Table, *, seed: int = 0) -> Summary:
             low, high = np.quantile(values, [0.025, 0.975]) if known else (math.nan, math.nan)
             count = int(np.isfinite(sums[:, 0]).sum()) if known else 0
             summary[f"{name}@{view}"] = Estimate(value, float(low), float(high), count)
+        regions_true = table.column(f"regions_true@{view}")
+        others = ranked.estimates(table.regions.get(view), regions_true, seed=seed)
+        others |= sweep.estimates(table.sweeps.get(view), seed=seed)
+        summary |= {f"{name}@{view}": each for name, each in others.items()}
     return summary
 
 
@@ -46,14 +49,16 @@ def _by_name(values: np.ndarray) -> dict[str, np.ndarray]:
 
 def as_text(table: Table, summary: Summary, view: View) -> str:
     """The table of one view: figures of one sample, then those of the distributions."""
+    if view.name in table.sweeps:
+        return sweep.as_text(table.sweeps[view.name], table.about.get("levels"))
     several = bool((table.column("num_samples") > 1).any())
     people = bool((table.column("num_people") > 1).any())
-    shown = [True, several, several, several, people]
+    shown = [True, several, several, several, people, people]
     heads = [h for h, on in zip(_HEADS, [True, *shown], strict=True) if on]
     lines = ["  ".join([f"{'':<15}", f"{heads[0]:>8}", f"{heads[1]:<16}",
                         *(f"{h:>10}" for h in heads[2:])])]  # fmt: skip
     for name, figure in figures.FIGURES.items():
-        estimates = [summary[f"{name}{suffix}@{view.name}"] for suffix in _COLUMNS]
+        estimates = [summary[f"{name}{suffix}@{view.name}"] for suffix in figures.SUFFIXES]
         if not estimates[0].num_images:
             continue
         cells = [f"{e.mean:>10.4f}" for e, on in zip(estimates, shown, strict=True) if on][1:]
@@ -64,7 +69,7 @@ def as_text(table: Table, summary: Summary, view: View) -> str:
     lines.append(
         "  ".join([f"{'regions_true':<15}", _mean(summary[f"regions_true@{view.name}"], 1)])
     )
-    pooled = {name: summary[f"{name}@{view.name}"] for name in pooling.POOLED}
+    pooled = {name: summary[f"{name}@{view.name}"] for name in pooling.TITLES}
     lines += ["", "added up over pictures"] if any(e.num_images for e in pooled.values()) else []
     lines += [f"{name:<17}{_mean(e, 4)}" for name, e in pooled.items() if e.num_images]
     lines += _of_distances(summary, view)

@@ -1,6 +1,5 @@
 """One HTML page that stands alone: tables, plots, and the best, median and worst pictures."""
 
-import base64
 import html
 import math
 from collections.abc import Mapping, Sequence
@@ -8,26 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from bitdiff_jax.data.contact_sheet import contact_sheet, to_png
-from bitdiff_jax.evaluation import distribution, figures, plots, pooling
+from bitdiff_jax.evaluation import (
+    distribution,
+    figures,
+    plots,
+    pooling,
+    presentation,
+    report_pictures,
+)
 from bitdiff_jax.evaluation.on_files import Task
 from bitdiff_jax.evaluation.presentation import Summary
 from bitdiff_jax.evaluation.rows import Table
 from bitdiff_jax.evaluation.tables import Estimate
 from bitdiff_jax.evaluation.views import View
 
-_RANKED_BY = "ari"
-_MAX_SAMPLES = 4
+_NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 _STYLE = """
-body { font: 15px/1.45 sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: .6em 0 1.4em } td, th { padding: .15em .7em;
-text-align: right; border-bottom: 1px solid #ddd }
-td:first-child, th:first-child { text-align: left }
-small { color: #666 } img { max-width: 100% } figure { margin: 1em 0 } svg { max-width: 100%;
-height: auto; vertical-align: top }
+body { font: 15px/1.45 sans-serif; max-width: 64em; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: .6em 0 1.4em } td, th { padding: .2em .7em;
+text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
+td:first-child, th:first-child, table.facts td { text-align: left } td { white-space: nowrap }
+td:first-child, table.facts td { white-space: normal; overflow-wrap: anywhere }
+small { color: #666; display: block; font-size: 80% } figure { margin: 1.2em 0 }
+svg { max-width: 100%; height: auto; vertical-align: top; margin: 0 .4em .8em 0 }
+figcaption { margin-bottom: .3em }
+.maps { display: flex; flex-wrap: wrap; gap: 6px; margin-bottom: .3em }
+.maps div { max-width: 150px }
+.maps img { display: block; max-width: 100% }
 """
-_HEADS = ("mean", "best of n", "best per person", "medoid", "people")
-_SUFFIXES = ("", "_best", "_best_per_person", "_medoid", "_people")
+_HEADS = ("mean", "best of n", "best per person", "medoid", "people", "medoid of people")
 
 
 def page(
@@ -42,23 +50,32 @@ def page(
         about: what was evaluated.
         shown: pictures at most in each of best, median and worst.
     """
-    title = f"{about['predictions']} against {about['ground_truth']}"
+    title = f"{_short(about['predictions'])} against {_short(about['ground_truth'])}"
     missing = about.get("missing", {})
+    levels = task.predictions.levels
     facts = {
-        "kind": about["kind"],
-        "masks made one map by": about["rule"],
-        "protocol": about["protocol"],
-        "without a region in the truth": about["unlabelled"],
-        "pictures scored": len(table.names),
-        "without a prediction": len(missing.get("without_prediction", ())),
-        "without a truth": len(missing.get("without_truth", ())),
-        "could not be scored": len(table.errors),
+        "predictions": about["predictions"],
+        "ground truth": about["ground_truth"],
+        "kind": about.get("kind"),
+        "masks made one map by": about.get("rule"),
+        "levels": levels and ", ".join(levels),
+        "score per region": None if levels else about.get("score_per_region"),
+        "protocol": about.get("protocol"),
+        "without a region in the truth": about.get("unlabelled"),
+        "pictures scored": f"{len(table.names):,}",
+        "samples of each": None if levels else _span(table.column("num_samples")),
+        "people of each": _span(table.column("num_people")),
+        "without a prediction": _listed(missing.get("without_prediction", ())),
+        "without a truth": _listed(missing.get("without_truth", ())),
+        "could not be scored": _listed([f"{n} ({e})" for n, e in table.errors.items()]),
     }
     parts = [f"<h1>{html.escape(title)}</h1>", _facts(facts)]
     for view in task.views:
         parts += [f"<h2>{html.escape(_heading(view))}</h2>", _figures(summary, view)]
         parts += [_distances(summary, view), "<p>", *_plots(table, summary, view), "</p>"]
-    parts += _pictures(task, table, task.views[-1], shown)
+    if about.get("protocol") == "paper":
+        parts.append(_differences(table, *task.views))
+    parts += report_pictures.as_html(task, table, task.views[-1], shown)
     text = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
@@ -66,6 +83,24 @@ def page(
         + "</body></html>\n"
     )
     return text.encode()
+
+
+def _short(path: Any) -> str:
+    """The end of a path or spec, which tells it from its neighbours."""
+    text = str(path).rstrip("/").rpartition("/")[2] or str(path)
+    return text if len(text) <= 60 else f"...{text[-57:]}"
+
+
+def _span(values: np.ndarray) -> str:
+    low, high = int(values.min()), int(values.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _listed(names: Sequence[str], shown: int = 12) -> str | None:
+    if not names:
+        return None
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return f"{len(names):,}: {', '.join(names[:shown])}{more}"
 
 
 def _heading(view: View) -> str:
@@ -77,56 +112,81 @@ def _facts(facts: Mapping[str, Any]) -> str:
     rows = (
         f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td></tr>"
         for name, value in facts.items()
-        if value not in (None, 0)
+        if value is not None
     )
-    return f"<table>{''.join(rows)}</table>"
+    return f'<table class="facts">{"".join(rows)}</table>'
 
 
 def _cell(estimate: Estimate) -> str:
     if not estimate.num_images:
         return "<td></td>"
-    interval = f"{estimate.low:.3f} to {estimate.high:.3f}"
-    return f"<td>{estimate.mean:.3f} <small>{interval}</small></td>"
+    digits = 3 if abs(estimate.mean) < 10 else 1
+    interval = f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+    return f"<td>{estimate.mean:.{digits}f}<small>{interval}</small></td>"
 
 
-def _table(heads: Sequence[str], rows: Mapping[str, Sequence[Estimate]]) -> str:
-    head = "".join(f"<th>{html.escape(each)}</th>" for each in ("", *heads))
+def _table(heads: Sequence[str], rows: Mapping[str, tuple[str, Sequence[Estimate]]]) -> str:
+    """Rows of name -> what it is and its estimates; columns and rows of nothing are left out."""
+    kept = {name: row for name, row in rows.items() if any(e.num_images for e in row[1])}
+    columns = [i for i in range(len(heads)) if any(row[1][i].num_images for row in kept.values())]
+    head = "".join(f"<th>{html.escape(heads[i])}</th>" for i in columns)
     body = "".join(
-        f"<tr><td>{html.escape(name)}</td>{''.join(map(_cell, estimates))}</tr>"
-        for name, estimates in rows.items()
-        if any(each.num_images for each in estimates)
+        f"<tr><td>{html.escape(name)}<small>{html.escape(title)}</small></td>"
+        f"{''.join(_cell(estimates[i]) for i in columns)}</tr>"
+        for name, (title, estimates) in kept.items()
     )
-    return f"<table><tr>{head}</tr>{body}</table>" if body else ""
+    return f"<table><tr><th></th>{head}</tr>{body}</table>" if body else ""
 
 
 def _figures(summary: Summary, view: View) -> str:
     rows = {
-        f"{name}: {figure.title}" + ("" if figure.better == "high" else " (lower is better)"): [
-            summary[f"{name}{suffix}@{view.name}"] for suffix in _SUFFIXES
-        ]
+        name: (
+            figure.title + ("" if figure.better == "high" else " (lower is better)"),
+            [summary[f"{name}{suffix}@{view.name}"] for suffix in figures.SUFFIXES],
+        )
         for name, figure in figures.FIGURES.items()
     }
+    rows |= {
+        name: (title, [summary[f"{name}@{view.name}"]] + [_NOTHING] * (len(_HEADS) - 1))
+        for name, title in (
+            ("regions", "regions predicted"),
+            ("regions_true", "regions of the truth"),
+        )
+    }
     pooled = {
-        f"{name}: {each.title}": [summary[f"{name}@{view.name}"]]
-        for name, each in pooling.POOLED.items()
+        name: (title, [summary[f"{name}@{view.name}"]]) for name, title in pooling.TITLES.items()
     }
     return _table(_HEADS, rows) + _table(("added up over pictures",), pooled)
 
 
 def _distances(summary: Summary, view: View) -> str:
     forms = {
-        "GED², self-pairs left out": "ged2_{}",
-        "GED², self-pairs counted": "ged2_{}_counted",
-        "diversity of the samples": "diversity_{}",
-        "diversity of the people": "diversity_{}_people",
-        "coverage of people": "coverage_{}",
-        "similarity, samples matched to people": "matched_{}",
+        "ged2": "squared energy distance, self-pairs left out (lower is better)",
+        "ged2_counted": "the same, self-pairs counted",
+        "diversity": "mean distance between samples",
+        "diversity_people": "mean distance between people",
+        "coverage": "share of people with a sample as near as the nearest other person",
+        "matched": "1 - distance, samples matched one to one to people",
     }
     rows = {
-        title: [summary[f"{form.format(kind)}@{view.name}"] for kind in distribution.DISTANCES]
-        for title, form in forms.items()
+        name: (title, [summary[f"{column}@{view.name}"] for column in _of_kinds(name)])
+        for name, title in forms.items()
     }
     return _table(("1 - Rand", "1 - ARI", "1 - symmetric IoU"), rows)
+
+
+def _of_kinds(name: str) -> list[str]:
+    head, _, tail = name.partition("_")
+    return [f"{head}_{kind}_{tail}".rstrip("_") for kind in distribution.DISTANCES]
+
+
+def _differences(table: Table, first: View, second: View) -> str:
+    rows = {
+        name: (figures.FIGURES[name].title, [Estimate(d.difference, d.low, d.high, d.num_images)])
+        for name, d in presentation.differences(table, first, second).items()
+    }
+    title = html.escape(f"What the rules are worth: {first.name} - {second.name}")
+    return f"<h2>{title}</h2>" + _table(("difference",), rows)
 
 
 def _plots(table: Table, summary: Summary, view: View) -> list[str]:
@@ -134,10 +194,15 @@ def _plots(table: Table, summary: Summary, view: View) -> list[str]:
     result = []
     for name in ("ari", "iou"):
         series = {"predictions": column(name), "people": column(f"{name}_people")}
-        result.append(plots.histogram(f"{name}, share of pictures", series))
+        result.append(plots.histogram(f"{name} of the pictures", name, series))
+    known = np.isfinite(column("ari"))
     result.append(
         plots.scatter(
-            "regions", "of the truth", "predicted", column("regions_true"), column("regions")
+            "regions of the pictures",
+            "regions of the truth",
+            "regions predicted",
+            column("regions_true")[known],
+            column("regions")[known],
         )
     )
     high = {
@@ -145,39 +210,6 @@ def _plots(table: Table, summary: Summary, view: View) -> list[str]:
         for name, figure in figures.FIGURES.items()
         if figure.better == "high"
     }
-    result.append(plots.intervals("means with 95 % intervals over pictures", high))
-    return result
-
-
-def _pictures(task: Task, table: Table, view: View, shown: int) -> list[str]:
-    values = table.column(f"{_RANKED_BY}@{view.name}")
-    order = [int(i) for i in np.argsort(values, kind="stable") if math.isfinite(values[i])]
-    if not shown or not order:
-        return []
-    middle = max(0, len(order) // 2 - shown // 2)
-    groups = {
-        "Best": order[::-1][:shown],
-        "Median": order[middle : middle + shown],
-        "Worst": order[:shown],
-    }
-    parts = [f"<p>By {_RANKED_BY} at {html.escape(view.name)}. From the left: the picture, each "
-             "person's map, then the predicted ones.</p>"]  # fmt: skip
-    for title, indices in groups.items():
-        parts.append(f"<h2>{title} pictures</h2>")
-        for index in indices:
-            name = table.names[index]
-            png = base64.b64encode(to_png(contact_sheet([picture_row(task, name)]))).decode()
-            caption = f"{html.escape(name)}: {values[index]:.3f}"
-            parts.append(
-                f'<figure><img alt="{caption}" src="data:image/png;base64,{png}">'
-                f"<figcaption>{caption}</figcaption></figure>"
-            )
-    return parts
-
-
-def picture_row(task: Task, name: str) -> list[np.ndarray]:
-    """A picture, if there is one, its truths and its samples, up to four each."""
-    truth = task.truths.read(name)
-    samples = task.samples(name, truth.labels[0].shape)
-    image = [] if truth.image is None else [truth.image]
-    return [*image, *truth.labels[:_MAX_SAMPLES], *samples[:_MAX_SAMPLES]]
+    label = "mean over pictures, 95 % interval"
+    result.append(plots.intervals("figures of 0 to 1, higher is better", label, high))
+    return [each for each in result if each]

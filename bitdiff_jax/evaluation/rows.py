@@ -3,6 +3,8 @@
 The file is JSON lines. The first says what was evaluated and names the columns; each other one is a
 picture, `{"name": ..., "values": [...]}` with null for what is not defined, or
 `{"name": ..., "error": ...}` for one that could not be scored, which the next start tries again.
+A picture's line may also hold 'regions' (`ranked`) and 'levels' (`sweep`): what figures of the
+whole set need of it beside its values.
 """
 
 import array
@@ -16,6 +18,7 @@ import numpy as np
 
 from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation import ranked, sweep
 
 
 class Row(NamedTuple):
@@ -24,6 +27,7 @@ class Row(NamedTuple):
     name: str
     values: Sequence[float] = ()
     error: str | None = None
+    kept: Mapping[str, Any] = {}  # `ranked.KEY` and `sweep.KEY`, where there is such a thing
 
 
 class Table(NamedTuple):
@@ -33,6 +37,9 @@ class Table(NamedTuple):
     columns: tuple[str, ...]
     values: np.ndarray  # float64 [pictures, columns]
     errors: dict[str, str]  # of the pictures that have none
+    regions: Mapping[str, ranked.Ranked] = {}  # by view, where regions have scores
+    sweeps: Mapping[str, sweep.Sweep] = {}  # by view, where there are levels
+    about: Mapping[str, Any] = {}  # what was evaluated
 
     def column(self, name: str) -> np.ndarray:
         """float64 [pictures]."""
@@ -44,7 +51,15 @@ class Table(NamedTuple):
         kept = [name for name in names if name in place]
         index = np.array([place[name] for name in kept], np.intp)
         errors = {name: self.errors[name] for name in names if name in self.errors}
-        return Table(tuple(kept), self.columns, self.values[index], errors)
+        return Table(
+            tuple(kept),
+            self.columns,
+            self.values[index],
+            errors,
+            {view: each.of(index) for view, each in self.regions.items()},
+            {view: each.of(index) for view, each in self.sweeps.items()},
+            self.about,
+        )
 
 
 class RowFile:
@@ -87,7 +102,7 @@ class RowFile:
         lines = _lines(self._path)
         found = next(lines, None)
         if whole and found != head:
-            old, new = (each.get("about", {}) if each else {} for each in (found, head))
+            old, new = (_flat(each.get("about", {}) if each else {}) for each in (found, head))
             keys = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
             raise InputError(
                 f"{self._path}: holds rows of another evaluation (it differs in "
@@ -106,7 +121,7 @@ class RowFile:
         if len(row.values) != len(self._columns):
             raise ValueError(f"{len(row.values)} values for {len(self._columns)} columns")
         values = [float(f"{v:.10g}") if math.isfinite(v) else None for v in row.values]
-        self._write({"name": row.name, "values": values})
+        self._write({"name": row.name, "values": values, **row.kept})
         self.done.add(row.name)
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -124,8 +139,16 @@ class RowFile:
         self.close()
 
 
+def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings one by one, to name the ones that differ."""
+    flat: dict[str, Any] = {}
+    for key, value in about.items():
+        flat |= _flat(value) if isinstance(value, dict) else {key: value}
+    return flat
+
+
 def read(path: os.PathLike | str) -> Table:
-    """Reads rows back, 8 bytes a value; the first of a picture's rows counts.
+    """Reads rows back, 8 bytes a value and 13 a ranked region; a picture's first row counts.
 
     Raises:
         InputError: it is not such a file.
@@ -137,18 +160,23 @@ def read(path: os.PathLike | str) -> Table:
     names: dict[str, None] = {}
     errors: dict[str, str] = {}
     values = array.array("d")
+    regions, levels = ranked.Collector(), sweep.Collector()
     for line in lines:
         name = line["name"]
         if "error" in line:
             errors[name] = line["error"]
         elif name not in names:
+            regions.add(len(names), line.get(ranked.KEY, {}))
+            levels.add(len(names), line.get(sweep.KEY, {}))
             names[name] = None
             values.extend(math.nan if v is None else v for v in line["values"])
     columns = tuple(head["columns"])
     matrix = np.frombuffer(values, np.float64) if values else np.zeros(0)
     # Scored after all, at a later start.
     errors = {name: text for name, text in errors.items() if name not in names}
-    return Table(tuple(names), columns, matrix.reshape(len(names), len(columns)), errors)
+    matrix = matrix.reshape(len(names), len(columns))
+    kept = regions.ranked(len(names)), levels.sweeps(len(names))
+    return Table(tuple(names), columns, matrix, errors, *kept, head.get("about", {}))
 
 
 def _lines(path: str) -> Iterator[dict[str, Any]]:

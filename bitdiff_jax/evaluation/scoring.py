@@ -1,109 +1,117 @@
-"""Drawn maps against the truth of every annotator: one row of figures per picture.
+"""One picture's maps -> its row: the same for maps that were just drawn and for files.
 
-The truth is the honest one: all of its regions, not merged to the codes that the model has; its
-ignored pixels (-1) are left out. Every region counts, background included.
+The truth is the honest one, all of its regions, unless a view says otherwise. Figures are counted
+with numpy on the host, so pictures of ever new shapes compile nothing.
 """
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import collections
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from bitdiff_jax import metrics
-from bitdiff_jax.data import labelmaps, transforms
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation import figures
+from bitdiff_jax.evaluation.rows import Row
+from bitdiff_jax.evaluation.views import View
+
+NUMBERS = ("num_samples", "num_people")
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
-class Row(NamedTuple):
-    """Figures of one picture; all but the names and numbers of things are means over annotators.
+class Scoring(NamedTuple):
+    """What is computed for each picture; picklable."""
 
-    NaN where no annotator has labelled a pixel.
-    """
+    views: tuple[View, ...]
+    measures: tuple[figures.Measure, ...] = figures.MEASURES
 
-    name: str
-    ari: float  # adjusted Rand index, mean over the samples
-    iou: float  # IoU after the best matching, mean over the truth's regions; over the samples
-    iou_penalised: float  # the same where superfluous regions count 0; at most `iou`
-    ari_best: float  # of the sample whose ARI is best
-    iou_best: float  # of the sample whose IoU is best
-    regions_pred: float  # regions drawn, mean over the samples
-    regions_true: float  # regions of the truth, both at the resolution of scoring
-    num_samples: int
-    num_annotators: int  # those with a labelled pixel
+    def columns(self) -> tuple[str, ...]:
+        """Names of a row's values: the numbers of maps, then FIGURE@VIEW."""
+        computed = figures.names()
+        return NUMBERS + tuple(f"{name}@{view.name}" for view in self.views for name in computed)
+
+    def row(self, name: str, samples: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Row:
+        """All figures of one picture; maps that cannot be compared make it an error.
+
+        Args:
+            name: of the picture.
+            samples: predictions, int [h, w], of any size.
+            labels: each person's int [H, W], all of one shape; ids >= 0, -1 = ignore.
+        """
+        values: list[float] = [len(samples), len(labels)]
+        try:
+            for view in self.views:
+                values += figures.score(samples, labels, view, self.measures).values()
+        except InputError as error:
+            return error_row(name, error)
+        return Row(name, values)
 
 
-def score(
-    name: str, codes: np.ndarray, labels: Sequence[np.ndarray], *, score_size: int = 128
-) -> Row:
-    """Scores the maps drawn for one picture.
+def error_row(name: str, error: object) -> Row:
+    """The row of a picture that has no figures, with the reason on one line."""
+    return Row(name, error=" ".join(str(error).split()))
 
-    Maps and truths are brought to the same shape, each pixel taking the one at its centre: the
-    released code's nearest neighbour shifts the truth by half a pixel of its own, which costs a
-    perfect answer .06 ARI on photos of 481 pixels. Counted with numpy on the host, so pictures
-    of ever new shapes compile nothing.
+
+def in_order(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
+) -> Generator[_Result, None, None]:
+    """`map` by several processes: results in the order of the items, few of which are in memory.
 
     Args:
-        name: of the picture.
-        codes: int [n, h, w], n >= 1 maps; each distinct code is one region.
-        labels: each annotator's int [H, W], all of one shape; ids >= 0, -1 = ignore.
-        score_size: longest side at which maps are compared (the paper: 128); 0 compares at the
-            truth's own size.
-
-    Returns:
-        The row.
+        function: picklable; each process gets it once.
+        items: are taken only as fast as results are; picklable if there are workers.
+        workers: processes beside this one; 0 does it here.
 
     Raises:
-        InputError: `score_size` is negative, there is no map or no truth, or truths differ in
-            shape.
+        InputError: a process was killed.
     """
-    if score_size < 0:
-        raise InputError(f"score_size is {score_size}; use 0 (the truth's own size) or more")
-    shapes = {truth.shape for truth in labels}
-    if len(shapes) != 1 or not len(codes):
-        raise InputError(
-            f"{name}: {len(codes)} maps and truths of shapes {sorted(shapes)}; "
-            "there must be a map, and truths of one shape"
-        )
-    height, width = shapes.pop()
-    shape = transforms.resized_shape(height, width, score_size) if score_size else (height, width)
-    preds = [_at(shape, each) for each in codes]
-    truths = [truth for each in labels if ((truth := _at(shape, each)) >= 0).any()]
-    tables = [[_contingency(pred, truth) for truth in truths] for pred in preds]
-
-    def figure(from_table: Callable[[np.ndarray], float]) -> np.ndarray:
-        """float64 [samples, annotators], or [samples, 1] of NaN without annotators."""
-        if not truths:
-            return np.full((len(preds), 1), np.nan)
-        return np.asarray([[from_table(table) for table in row] for row in tables])
-
-    ari = figure(metrics.adjusted_rand_index_from_table)
-    iou = figure(metrics.hungarian_iou_from_table)
-    penalised = figure(functools.partial(metrics.hungarian_iou_from_table, penalise_extra=True))
-    return Row(
-        name=name,
-        ari=float(ari.mean()),
-        iou=float(iou.mean()),
-        iou_penalised=float(penalised.mean()),
-        ari_best=float(ari.mean(axis=1).max()),
-        iou_best=float(iou.mean(axis=1).max()),
-        regions_pred=float(np.mean([pred.max() + 1 for pred in preds])),
-        regions_true=float(np.mean([truth.max() + 1 for truth in truths]) if truths else np.nan),
-        num_samples=len(preds),
-        num_annotators=len(truths),
+    if not workers:
+        yield from map(function, items)
+        return
+    # Spawned: jax's threads do not survive a fork.
+    pool = futures.ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _start, (function,)
     )
+    waiting: collections.deque[futures.Future] = collections.deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(_call, item))
+            if len(waiting) > 3 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise InputError(
+            "a scoring process was ended from outside, for want of memory perhaps; use fewer "
+            "--workers (what has a row stays)"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _at(shape: tuple[int, int], ids: np.ndarray) -> np.ndarray:
-    """The map at another shape, with ids renumbered to 0..n-1."""
-    return labelmaps.compact(labelmaps.at_centres(np.asarray(ids), shape))[0]
+_function: Any = None
 
 
-def _contingency(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """int64 [P + 1, T]: pixels of each pair of regions; the last row is of those without one."""
-    num_pred, num_true = int(pred.max()) + 1, int(truth.max()) + 1
-    counted = truth >= 0
-    # A prediction of -1 counts as one more region, as in `metrics.contingency_table`.
-    rows = np.where(pred < 0, num_pred, pred)[counted].astype(np.int64)
-    counts = np.bincount(rows * num_true + truth[counted], minlength=(num_pred + 1) * num_true)
-    return counts.reshape(num_pred + 1, num_true)
+def _start(function: Any) -> None:
+    global _function
+    _function = function
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot say good-bye, and its workers would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _call(item: Any) -> Any:
+    return _function(item)

@@ -12,7 +12,7 @@ from bitdiff_jax.data.folder import FolderSource
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.data.readers import READERS
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation.others import Predictions, open_predictions
+from bitdiff_jax.evaluation.others import KINDS, Predictions, open_predictions
 
 _SAMPLE = 64
 _SHARE = 0.2
@@ -53,8 +53,16 @@ class SourceTruths:
 class MapTruths:
     """Those of files of maps alone, in any form in which predictions are read."""
 
-    def __init__(self, maps: Predictions, zero: str | None, pictures: dict[str, str]):
-        self.names = maps.names
+    def __init__(
+        self,
+        maps: Predictions,
+        zero: str | None,
+        pictures: dict[str, str],
+        names: Sequence[str] | None = None,
+    ):
+        if maps.levels is not None:
+            raise InputError(f"{maps.path}: holds levels of a parameter, which are no truths")
+        self.names = maps.names if names is None else tuple(names)
         self._maps = maps
         self._pictures = pictures
         # In files of other kinds pixels without a region are known as such.
@@ -95,7 +103,9 @@ def open_truths(
     Args:
         ground_truth: a spec such as 'bsds500:DIR,split=val'; a folder that holds images/ and
             labels/; or files of maps as `others.open_predictions` reads them, where `ID_0`, `ID_1`
-            are people.
+            are people. These may be a spec, too: KIND:PATH with options zero=, images=, pngs=, as
+            in 'coco_panoptic:annotations/panoptic_val2017.json,pngs=DIR,images=val2017'. In
+            'folder:DIR,split=val,zero=region' the pictures may be missing.
         zero: what id 0 of grey PNGs is: 'ignore' or 'region'. None ignores it as long as it
             covers little.
         images_folder: pictures `ID.jpg` of files of maps, for sheets.
@@ -104,6 +114,8 @@ def open_truths(
         InputError: there is no such thing, or its reader's.
     """
     kind = ground_truth.partition(":")[0].partition(",")[0]
+    if ":" in ground_truth and (maps := _maps_of(ground_truth, kind, zero, images_folder)):
+        return maps
     if ":" in ground_truth and kind in READERS:
         source: Any = specs.open_source(ground_truth, image_size=0)
         return SourceTruths(source, source.names, source.unlabelled)
@@ -111,9 +123,44 @@ def open_truths(
     if (root / "labels").is_dir() and (root / "images").is_dir():
         folder = FolderSource(ground_truth, zero=zero)  # type: ignore[arg-type]
         return SourceTruths(folder, folder.names, folder.unlabelled)
+    _check(zero)
+    return MapTruths(open_predictions(ground_truth), zero, _pictures(images_folder))
+
+
+def _check(zero: str | None) -> None:
     if zero not in (None, "ignore", "region"):
         raise InputError(f"zero={zero!r} is not known: use 'ignore' or 'region'")
-    return MapTruths(open_predictions(ground_truth), zero, _pictures(images_folder))
+
+
+def _maps_of(spec: str, kind: str, zero: str | None, images_folder: str | None) -> MapTruths | None:
+    """The truths of a spec that names files of maps; None if it is another."""
+    path, *pairs = spec.partition(":")[2].split(",")
+    place = epath.Path(path)
+    if kind == "folder":
+        if (place / "images").is_dir() or not (place / "labels").is_dir():
+            return None
+        known: tuple[str, ...] = ("split", "zero", "images")
+        maps_kind, path = "png", os.fspath(place / "labels")
+    elif kind in KINDS and (kind not in READERS or place.is_file()):
+        known = ("zero", "images", *(["pngs"] if kind == "coco_panoptic" else []))
+        maps_kind = kind
+    else:
+        return None
+    options = {}
+    for pair in pairs:
+        key, equals, value = (each.strip() for each in pair.partition("="))
+        if not equals or key not in known:
+            raise InputError(f"{spec!r}: {pair!r} is not of the form {'=, '.join(known)}=")
+        options[key] = value
+    zero = options.get("zero", zero)
+    _check(zero)
+    names = FolderSource.split_names(place, options["split"]) if "split" in options else None
+    maps = open_predictions(path, maps_kind, like=names or (), pngs=options.get("pngs"))
+    if names is not None and (missing := [name for name in names if name not in maps.names]):
+        raise InputError(
+            f"{spec}: {len(missing)} of the split have no map, the first is {missing[0]}; add it"
+        )
+    return MapTruths(maps, zero, _pictures(options.get("images", images_folder)), names)
 
 
 def _pictures(folder: str | None) -> dict[str, str]:

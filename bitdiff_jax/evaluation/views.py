@@ -68,6 +68,11 @@ class View:
             )
         return as_partition(self._resized(ids, self.shape(height, width)))
 
+    def regions(self, ids: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Ids of the regions that are left at this size: region k of `prediction` was [k]."""
+        left = np.unique(self._resized(ids, self.shape(*shape)))
+        return left[left >= 0]
+
     def truth(self, ids: np.ndarray) -> np.ndarray:
         """A person's map as this view sees it, int32 [h, w]: ids 0..n-1, and -1 = left out."""
         result = labelmaps.compact(self._resized(np.asarray(ids), self.shape(*ids.shape)))[0]

@@ -50,6 +50,7 @@ from bitdiff_jax.metrics.rand import (
     rand_index,
     rand_index_from_table,
 )
+from bitdiff_jax.metrics.ranked_ap import RankedRegions, found_by_row, ranked_ap
 from bitdiff_jax.metrics.relabel import relabel
 from bitdiff_jax.metrics.scale import Optimum, optimal_boundary_scales, optimal_scales
 from bitdiff_jax.metrics.trimap import trimap_iou
@@ -62,6 +63,7 @@ __all__ = [
     "Entropies",
     "Optimum",
     "PanopticCounts",
+    "RankedRegions",
     "adjusted_rand_index",
     "adjusted_rand_index_from_table",
     "adjusted_rand_index_jit",
@@ -73,6 +75,7 @@ __all__ = [
     "covering_counts",
     "entity_ap",
     "entity_matches",
+    "found_by_row",
     "hungarian_iou",
     "hungarian_iou_from_table",
     "optimal_boundary_scales",
@@ -83,6 +86,7 @@ __all__ = [
     "probabilistic_rand_index_from_tables",
     "rand_index",
     "rand_index_from_table",
+    "ranked_ap",
     "region_count_error_from_table",
     "region_scores",
     "relabel",

@@ -4,10 +4,13 @@ Two ways to say which boundary pixels agree are published, and both are here by 
 
 * "bipartite": one-to-one, no two pixels of one map may claim the same pixel of the other (Martin,
   Fowlkes & Malik 2004; the BSDS500 benchmark's correspondPixels): as many pairs at most the
-  tolerance apart as there can be. The benchmark also asks for the least sum of distances, where an
-  unmatched pixel costs 100 tolerances, and solves a randomly thinned-out graph for it; its counts
-  may therefore fall short of this greatest number. Which pixels are in a greatest matching is not
-  unique: with several people, the precision hangs on it a little; with one, nothing does.
+  tolerance apart as there can be. The benchmark asks for the least sum of distances instead, with
+  100 tolerances for an unmatched pixel: one pair more pays unless it moves a chain of a hundred
+  others, so that against one person its counts are these or less than 1 % below (equal on all 112
+  pairs of maps measured, crops of BSDS500; its thinned-out random graph of unmatched pixels aside).
+  With several people the precision hangs on which pixels are matched, which no rule of greatest
+  number settles: on the same crops it differed by .0015 a picture on average and .008 at most, to
+  either side.
 * "dilation": a pixel is right if any boundary pixel of the other map is within the tolerance
   (Csurka et al. 2013; Perazzi et al. 2016, whose tolerance is rounded up to whole pixels). Fast,
   and never lower: a doubled or jagged boundary is not punished.

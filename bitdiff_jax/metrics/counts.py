@@ -1,4 +1,9 @@
-"""How many regions too many or too few, of a contingency table."""
+"""How many regions too many or too few, of a contingency table.
+
+"signed" and "absolute" are DiC and |DiC|, the difference in count of the leaf segmentation
+challenge (Scharr et al., "Leaf segmentation in plant phenotyping: a collation study", 2016), with
+background a region like any other; "log2" is the same of the counts' logarithms.
+"""
 
 from typing import Any
 

@@ -13,7 +13,11 @@ A partition has no scores of its own, so the score is part of the figure and has
 * none: `entity_ap(matches, ranked=False)`, one score for all regions. They enter together, so the
   precision P is the same at every recall up to R and AP = P x (recalls <= R). pycocotools given
   equal scores ranks by the order of pictures and ids instead, which is no property of the maps;
-  `ranked=True` with equal scores gives that one.
+  `ranked=True` with equal scores gives that one. `ranked_ap.ranked_ap` ranks by scores and lets
+  equal ones enter together.
+
+A partition that a rule makes of overlapping masks changes the masks. AP here is of its regions,
+each with the score of the mask that it is left of; masks that lie below others altogether are none.
 """
 
 from collections.abc import Sequence
@@ -38,6 +42,7 @@ class EntityMatches(NamedTuple):
     matched: np.ndarray  # bool [D, 10], at each of THRESHOLDS
     ignored: np.ndarray  # bool [D, 10], neither right nor wrong
     num_target: int
+    rows: np.ndarray  # intp [D], of the table
 
 
 class EntityAP(NamedTuple):
@@ -126,7 +131,7 @@ def entity_matches(
     in_crowd = crowd[rows] / np.maximum(area[rows], 1)
     matched = _match(iou)
     skipped = ~matched & (in_crowd[:, None] >= THRESHOLDS) & (crowd[rows, None] > 0)
-    return EntityMatches(rank[rows], matched, skipped, len(columns))
+    return EntityMatches(rank[rows], matched, skipped, len(columns), rows)
 
 
 def _match(iou: np.ndarray) -> np.ndarray:

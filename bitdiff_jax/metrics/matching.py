@@ -1,4 +1,10 @@
-"""IoU of regions after the best one-to-one matching of predicted to target regions."""
+"""IoU of regions after the best one-to-one matching of predicted to target regions.
+
+The matching is Kuhn's (1955), through `scipy.optimize.linear_sum_assignment`. Published averages
+differ: over the target regions (arXiv 2601.02881), or over the larger number of regions, so that
+those without a partner count 0 on either side. Both are here by name; leaving out small regions is
+this package's own.
+"""
 
 import functools
 from typing import Any

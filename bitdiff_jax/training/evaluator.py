@@ -8,11 +8,13 @@ from jax.sharding import Mesh
 
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.data import specs
-from bitdiff_jax.evaluation import evaluate
+from bitdiff_jax.evaluation import Scoring, evaluate, figures, views
 from bitdiff_jax.evaluation.drawing import sampling_settings
 from bitdiff_jax.training.state import TrainState
 
 _NUM_SHOWN = 8  # pictures on the sheet of each evaluation
+# Written down at each evaluation; all the others are for `bitdiff evaluate`.
+_FIGURES = ("ari", "iou", "iou_symmetric", "covering", "vi", "pq", "regions", "regions_true")
 
 
 class Evaluator:
@@ -23,9 +25,12 @@ class Evaluator:
         self._model = model
         self._mesh = mesh
         self._source = specs.open_source(config.eval.data, image_size=model.image_size)
+        # One size, and no boundaries: they take most of the time.
+        view = views.at_sizes([config.eval.score_size])
+        self._scoring = Scoring(view, figures.TABLE_MEASURES)
 
     def __call__(
-        self, state: TrainState, progress: Callable[[int], None] | None = None
+        self, state: TrainState, progress: Callable[[int, int], None] | None = None
     ) -> tuple[dict[str, float], np.ndarray]:
         """Means by name, 'eval/ari' among them, and a contact sheet.
 
@@ -33,19 +38,20 @@ class Evaluator:
 
         Args:
             state: the state.
-            progress: called with the number of pictures done, after each.
+            progress: called with the pictures done and all there are, after each.
         """
         settings = self._config.eval
         evaluation = evaluate(
             self._model,
             state.ema_params if self._config.sampling.weights == "ema" else state.params,
             self._source,
+            scoring=self._scoring,
             num_images=settings.num_images,
             batch_size=settings.batch_size,
-            score_size=settings.score_size,
             num_shown=_NUM_SHOWN,
             progress=progress,
             mesh=self._mesh,
             **sampling_settings(self._config),
         )
-        return {f"eval/{k}": v for k, v in evaluation.means().items()}, evaluation.sheet()
+        means = evaluation.means()
+        return {f"eval/{name}": means[name] for name in _FIGURES}, evaluation.sheet()

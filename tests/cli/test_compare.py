@@ -1,3 +1,4 @@
+import csv
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ from bitdiff_jax.cli import compare
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation import comparison
 from tests.evaluation.stubs import make_source
 
 COUNT = 8
@@ -51,14 +53,39 @@ def test_three_tools_side_by_side(root, tmp_path, capsys):
         ("best", "worse"): "best",
         ("twin", "worse"): "twin",
     }
-    assert "undecided (best - twin)" in printed.out
+    assert "best - twin\n" in printed.out and "  undecided\n" in printed.out
+    assert max(map(len, printed.out.split("\nwritten")[0].splitlines())) <= 100
     means = {tool: each["mean"] for tool, each in ari["systems"].items()}
     first = ari["differences"][0]
     assert first["difference"] == pytest.approx(means["best"] - means["twin"])
     assert first["num_images"] == 7
     sheet = np.asarray(Image.open(out / "comparison.png"))
-    assert sheet.shape == (18 + 6 + 3 * 166, 6 + 5 * 166, 3)
+    assert sheet.shape[1:] == (8 + 5 * 208, 3)
     assert (out / "rows_best.jsonl").is_file()
+    lines = (out / "per_image.csv").read_text().splitlines()
+    assert len(lines) == 1 + 3 * 7 and lines[0].startswith("system,name,")
+    with (out / "comparison.csv").open() as file:
+        tests = {(t["figure"], t["first"], t["second"]): t for t in csv.DictReader(file)}
+    assert tests["ari", "best", "worse"]["verdict"] == "best"
+    assert float(tests["ari", "best", "twin"]["difference"]) == pytest.approx(first["difference"])
+    assert (out / "missing.txt").read_text() == "worse\tpicture002\tno prediction\n"
+    pooled = written["views"]["native"]["pq_pooled"]["systems"]
+    assert pooled["best"]["mean"] > pooled["worse"]["mean"]
+
+
+def test_a_tool_against_itself(root, tmp_path, capsys):
+    """Nothing but equal values: tests do not decide, and nothing is divided by 0."""
+    argv = [f"a={root / 'mine'}", f"b={root / 'mine'}", f"--ground-truth={root / 'people'}"]
+    assert cli.main(["compare", *argv, "--score_size=0", "--fast", f"--out={tmp_path}"]) == 0
+    views = json.loads((tmp_path / "comparison.json").read_text())["views"]
+    found = [d for each in views["native"].values() for d in each.get("differences", ())]
+    assert found and {d["verdict"] for d in found} == {"undecided"}
+    assert not (tmp_path / "missing.txt").exists()
+
+
+def test_long_names_are_cut_in_the_middle():
+    assert comparison.cut("abcdefghij", 10) == "abcdefghij"
+    assert comparison.cut("abcdefghijk", 8) == "abc..ijk"
 
 
 def test_tools_get_names():

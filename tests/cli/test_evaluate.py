@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -10,6 +11,8 @@ from bitdiff_jax import model as model_lib
 from bitdiff_jax.checkpoint import Checkpoints, describe
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
+from bitdiff_jax.evaluation import drawing
+from bitdiff_jax.inference import loading
 from tests.evaluation.stubs import make_source, random_params, tiny_config
 
 _STEP = 7
@@ -55,49 +58,125 @@ def _run(workdir, data, *arguments):
 def test_table_and_files(workdir, folder, tmp_path, capsys):
     out = tmp_path / "deep" / "out"
     data = f"folder:{folder},zero=ignore"
-    options = ("--num_samples=2", "--score_size=32", "--sheet=2", f"--out={out}")
+    options = ("--num_samples=2", "--score_size=32", "--sheet=2", "--fast", f"--out={out}")
     assert _run(workdir, data, *options) == 0
     printed = capsys.readouterr().out
-    assert "step 7 (ema)" in printed
+    assert "step 7 (ema), trained on: squares" in printed
     assert "num_steps 2, guidance_weight 1.0" in printed.replace("\n", " ")
+    assert "5 of 5 pictures scored; of each 2 sample(s), 2 person(s)" in printed
 
     written = json.loads((out / "metrics.json").read_text())
-    assert written["step"] == _STEP
+    assert written["step"] == _STEP and written["kind"] == "model"
     assert written["trained_on"] == "squares"
-    assert written["data"] == data
+    assert written["ground_truth"] == data
     assert written["num_images"] == 5
     assert written["settings"]["num_samples"] == 2
     assert written["settings"]["num_steps"] == 2
     assert written["config"]["model"]["image_size"] == 32
     with (out / "per_image.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["name"] for row in rows] == [f"picture{i:03d}" for i in range(5)]
-    assert {row["num_annotators"] for row in rows} == {"2"}
-    mean = written["figures"]["ari"]["mean"]
-    assert mean == pytest.approx(np.mean([float(row["ari"]) for row in rows]), abs=1e-5)
+        table = list(csv.DictReader(file))
+    assert [row["name"] for row in table] == [f"picture{i:03d}" for i in range(5)]
+    assert {row["num_people"] for row in table} == {"2"}
+    mean = written["views"]["32"]["ari"]["mean"]
+    assert mean == pytest.approx(np.mean([float(row["ari@32"]) for row in table]), abs=1e-5)
     assert f"{mean:.4f}" in printed
     sheet = np.asarray(Image.open(out / "samples.png"))
     assert sheet.shape == (6 + 2 * 134, 6 + 4 * 134, 3)
-    assert {path.name for path in out.iterdir()} == {"metrics.json", "per_image.csv", "samples.png"}
+    assert {path.name for path in out.iterdir()} == {
+        "metrics.json", "per_image.csv", "rows.jsonl", "samples.png",
+    }  # fmt: skip
+
+
+def _figures(out):
+    """Everything that is told of each picture and of all, NaN as empty cells and nulls."""
+    with (out / "per_image.csv").open() as file:
+        table = list(csv.reader(file))
+    return table, json.loads((out / "metrics.json").read_text())["views"]
+
+
+def test_drawn_maps_and_the_same_maps_on_disk_have_the_same_figures(
+    workdir, folder, tmp_path, capsys
+):
+    out, maps, data = tmp_path / "model", tmp_path / "maps", f"folder:{folder},zero=ignore"
+    maps.mkdir()
+    options = ("--protocol=paper", "--html", "--sheet=1")
+    assert _run(workdir, data, "--num_samples=2", f"--out={out}", *options) == 0
+    first = capsys.readouterr().out
+    loaded = loading.load(workdir)
+    settings = drawing.sampling_settings(loaded.config)
+    pictures = drawing.draw(
+        loaded.model, loaded.params, make_source(5), batch_size=4, num_samples=2, **settings
+    )
+    for drawn in pictures:
+        for k, codes in enumerate(drawn.codes):
+            images.write_labels(maps / f"{drawn.name}_{k}.png", codes)
+    files = tmp_path / "files"
+    argv = ["evaluate", str(maps), str(folder), "--zero=ignore", f"--out={files}", *options]
+    assert cli.main(argv) == 0
+    second = capsys.readouterr().out
+    assert _figures(out) == _figures(files)
+    tables = [
+        text[text.index("\npaper (128 px)") : text.index("written:")] for text in (first, second)
+    ]
+    assert tables[0] == tables[1] and "difference" in first and "people" in first
+    names = [{path.name for path in each.iterdir()} for each in (out, files)]
+    assert names[0] == names[1] and "report.html" in names[0]
+    assert "<img" in (out / "report.html").read_text()
+
+
+def test_a_second_start_draws_only_what_is_missing(workdir, folder, tmp_path, capsys, monkeypatch):
+    calls, inner = [], drawing._draw_batch
+    monkeypatch.setattr(drawing, "_draw_batch", lambda *a, **k: calls.append(1) or inner(*a, **k))
+    out = tmp_path / "out"
+    options = ("--fast", "--score_size=0", f"--out={out}")
+    data = f"folder:{folder},zero=ignore"
+    assert _run(workdir, data, "--num_images=3", *options) == 0
+    assert len(calls) == 1 and "have their row" not in capsys.readouterr().err
+    sheet = (out / "samples.png").read_bytes()
+    assert _run(workdir, data, "--num_images=3", *options) == 0
+    assert len(calls) == 1 and (out / "samples.png").read_bytes() == sheet
+    told = capsys.readouterr().err
+    assert told == f"{out / 'rows.jsonl'}: 3 of 3 pictures have their row already\n"
+    assert _run(workdir, data, *options) == 0
+    # Two more pictures, and the first three again for the sheet.
+    assert len(calls) == 3 and (out / "samples.png").read_bytes() != sheet
+    assert len((out / "rows.jsonl").read_text().splitlines()) == 1 + 5
+    capsys.readouterr()
+    assert _run(workdir, data, "--seed=1", *options) == 2
+    assert "another evaluation (it differs in seed)" in _error(capsys)
+    assert _run(workdir, data, "--weights=raw", *options) == 2
+    assert "(it differs in parameters, weights)" in _error(capsys)
+
+
+def test_a_torn_picture_costs_itself_only(workdir, folder, tmp_path, capsys):
+    root, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(folder, root)
+    (root / "images" / "picture001.png").write_bytes(b"torn")
+    options = ("--fast", "--score_size=0", f"--out={out}")
+    assert _run(workdir, f"folder:{root},zero=ignore", *options) == 1
+    printed = capsys.readouterr()
+    assert "4 of 5 pictures scored" in printed.out
+    assert "1 could not be scored:\n  picture001: " in printed.err
+    assert (out / "missing.txt").read_text().startswith("picture001\t")
 
 
 def test_options_override_the_checkpoint(workdir, tmp_path, capsys):
     def figures(*options):
         out = tmp_path / str(len(list(tmp_path.iterdir())))
-        arguments = ("--num_images=3", "--sheet=0", f"--out={out}", *options)
+        arguments = ("--num_images=3", "--sheet=0", "--fast", f"--out={out}", *options)
         assert _run(workdir, "scenes,level=0,seed=1", *arguments) == 0
         assert not (out / "samples.png").exists()
         return json.loads((out / "metrics.json").read_text())
 
     plain = figures()
-    assert figures()["figures"] == plain["figures"]
+    assert figures()["views"] == plain["views"]
     raw = figures("--weights=raw")
     assert raw["weights"] == "raw"
-    assert raw["figures"]["ari"] != plain["figures"]["ari"]
+    assert raw["views"]["128"]["ari"] != plain["views"]["128"]["ari"]
     other = figures("--guidance_weight=-0.5", "--seed=3", "--shuffle_images")
     assert other["settings"]["guidance_weight"] == -0.5
     assert other["settings"]["shuffle_images"] is True
-    assert other["figures"]["ari"] != plain["figures"]["ari"]
+    assert other["views"]["native"]["ari"] != plain["views"]["native"]["ari"]
     assert "seed 3" in capsys.readouterr().out
 
 
@@ -117,6 +196,18 @@ def test_errors_are_one_line(workdir, folder, tmp_path, capsys):
     assert "images" in _error(capsys)
     assert _run(workdir, f"folder:{folder}", "--num_images=1", "--shuffle_images") == 2
     assert "at least 2 pictures" in _error(capsys)
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "images" / "a.png")
+    assert _run(workdir, f"folder:{tmp_path}") == 2
+    assert "labels" in _error(capsys)
+    (tmp_path / "labels").mkdir()
+    images.write_labels(tmp_path / "labels" / "a.png", np.zeros((8, 8), int))
+    assert _run(workdir, f"folder:{tmp_path},zero=ignore", "--fast") == 2
+    assert "not one pixel of the ground truth is labelled" in _error(capsys)
+    assert _run(workdir, "scenes", "--num_images=1", "--html") == 2
+    assert "--out" in _error(capsys)
+    assert _run(workdir, "scenes", "--num_images=1", "--score_size=x") == 2
+    assert "whole numbers" in _error(capsys)
     (tmp_path / "file").write_text("")
     assert _run(workdir, "scenes", f"--out={tmp_path / 'file'}") == 2
     assert "--out" in _error(capsys)
@@ -124,10 +215,11 @@ def test_errors_are_one_line(workdir, folder, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "argument",
-    ["--num_samples=0", "--score_size=-1", "--num_steps=x", "--method=euler", "--nope=1"],
+    ["--num_samples=0", "--workers=-1", "--num_steps=x", "--method=euler", "--nope=1"],
 )
 def test_bad_arguments_are_refused_by_name(argument, capsys):
     with pytest.raises(SystemExit) as caught:
         _run("nowhere", "scenes", argument)
     assert caught.value.code == 2
-    assert argument.partition("=")[0] in capsys.readouterr().err.splitlines()[-1]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert argument.partition("=")[0] in line and line.startswith("bitdiff evaluate: error: ")

@@ -6,7 +6,6 @@ from sklearn.metrics import adjusted_rand_score, rand_score
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import figures, views
-from bitdiff_jax.evaluation.scoring import score as score_row
 from tests.evaluation.stubs import blocks
 from tests.metrics.oracle import matched_iou, valid_ids
 
@@ -39,16 +38,6 @@ def test_figures_are_the_oracles():
         assert row[f"{name}_people"] == pytest.approx(np.mean(among), abs=1e-9)
     assert row["regions"] == np.mean([len(np.unique(s)) for s in samples])
     assert row["diversity_ari_people"] > 0
-
-
-def test_it_agrees_with_the_rows_of_a_model():
-    rng = np.random.default_rng(1)
-    samples, people = [blocks(rng, 30, 40) for _ in range(3)], _people(rng, 2)
-    row = score_row("x", np.stack(samples), people, score_size=24)
-    got = figures.score(samples, people, views.at_sizes([24])[0])
-    for name in ("ari", "iou", "ari_best", "iou_best", "regions_true"):
-        assert got[name] == pytest.approx(getattr(row, name), abs=1e-12)
-    assert got["iou_symmetric"] == pytest.approx(row.iou_penalised, abs=1e-12)
 
 
 def test_one_sample_one_person_and_nothing_labelled():
@@ -102,3 +91,23 @@ def test_every_figure_knows_which_end_is_better():
     ends = {name: figures.better(name) for name in figures.names()}
     assert ends["ari_best_per_person"] == "high" and ends["ged2_iou_counted"] == "low"
     assert ends["regions"] is None and ends["diversity_rand_people"] is None
+
+
+def test_the_medoid_of_people_is_one_person_held_against_the_others():
+    rng = np.random.default_rng(5)
+    first = blocks(rng, 30, 40)
+    near = np.where(rng.random(first.shape) < 0.05, 3, first)
+    people = [blocks(rng, 30, 40), near, first, np.where(rng.random(first.shape) < 0.1, 4, near)]
+    row = figures.score([first], people, views.NATIVE, figures.TABLE_MEASURES)
+    rand = np.array([[rand_score(a.ravel(), b.ravel()) for b in people] for a in people])
+    chosen = int(np.argmax(rand.sum(axis=1)))
+    assert chosen != 0
+    others = [k for k in range(4) if k != chosen]
+    assert row["rand_people_medoid"] == pytest.approx(rand[chosen, others].mean())
+    want = [adjusted_rand_score(people[chosen].ravel(), people[k].ravel()) for k in others]
+    assert row["ari_people_medoid"] == pytest.approx(np.mean(want))
+    assert row["ari_people_medoid"] > row["ari_people"]
+    assert figures.better("vi_people_medoid") == "low"
+    # Of two, neither is nearer to the other.
+    two = figures.score([first], people[:2], views.NATIVE, figures.TABLE_MEASURES)
+    assert math.isnan(two["ari_people_medoid"]) and not math.isnan(two["ari_people"])

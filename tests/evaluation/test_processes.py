@@ -29,8 +29,20 @@ def test_each_process_has_the_figures_of_one_alone(runs, what):
     alone, first, second = (run[what] for run in runs)
     assert alone == first == second
     if what == "rows":
-        assert [row[0] for row in alone] == [f"picture{i:03d}" for i in range(13)]
-        assert len({row[1] for row in alone}) == 13
+        names, figures = alone
+        assert names == [f"picture{i:03d}" for i in range(13)]
+        assert len({tuple(each) for each in figures}) == 13
+    if what == "told":
+        assert alone == [13, 13]
+
+
+def test_a_second_start_continues_from_the_rows_of_the_first_process(runs):
+    alone, first, second = runs
+    np.testing.assert_allclose(alone["resumed"][1], alone["rows"][1], rtol=1e-9)
+    assert alone["resumed"] == first["resumed"] == second["resumed"]
+    assert first["resumed_told"] == second["resumed_told"] == [[4, 13]]
+    assert first["num_drawn"] == second["num_drawn"] == 9
+    assert first["has_file"] and not second["has_file"]
 
 
 def test_each_process_makes_the_same_number_of_calls(runs):

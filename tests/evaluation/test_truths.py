@@ -5,6 +5,8 @@ from PIL import Image
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import truths
+from tests.data.readers import test_coco_panoptic as coco
+from tests.evaluation.others import forms
 from tests.evaluation.stubs import blocks
 
 
@@ -36,6 +38,59 @@ def test_the_same_truth_in_three_forms(folder):
         np.testing.assert_array_equal(labels, opened[0].read("b").labels)
     plain = truths.open_truths(str(folder / "labels"), zero="region")
     assert plain.read("a").image is None and plain.read("a").labels[0].min() == 0
+
+
+def test_folder_specs_with_maps_only(folder):
+    expected = truths.open_truths(f"folder:{folder}").read("b").labels
+    pictures = folder / "elsewhere"
+    (folder / "images").rename(pictures)
+    (folder / "splits.json").write_text('{"val": ["b"], "more": ["b", "c"]}')
+    plain = truths.open_truths(f"folder:{folder}")
+    assert plain.names == ("a", "b") and plain.read("a").image is None
+    np.testing.assert_array_equal(plain.read("b").labels, expected)
+    some = truths.open_truths(f"folder:{folder},split=val,zero=region,images={pictures}")
+    assert some.names == ("b",) and some.read("b").image.shape == (20, 24, 3)
+    assert some.read("b").labels[0].min() == 0
+    for spec, words in (
+        (f"folder:{folder},split=more", "1 of the split have no map, the first is c"),
+        (f"folder:{folder},split=none", "has no split"),
+        (f"folder:{folder},pngs=x", "split=, zero=, images="),
+        (f"png:{folder / 'labels'},zero=x", "zero='x'"),
+        (f"levels:{folder}", "no truths"),
+    ):
+        with pytest.raises(InputError, match=words) as error:
+            truths.open_truths(spec)
+        assert "\n" not in str(error.value)
+    assert truths.open_truths(f"png:{folder / 'labels'}").names == ("a", "b")
+
+
+def test_coco_panoptic_as_released_and_elsewhere(tmp_path):
+    truth = coco.make(tmp_path)  # annotations/, panoptic_val2017/ and val2017/
+    file = tmp_path / "annotations/panoptic_val2017.json"
+    reader = truths.open_truths(f"coco_panoptic:{tmp_path},split=val")
+    expected = [reader.read(name).labels[0] for name in reader.names]
+
+    def same(opened):
+        assert [name.partition(".")[0] for name in opened.names] == [
+            name.partition(".")[0] for name in reader.names
+        ]
+        for name, ids in zip(opened.names, expected, strict=True):
+            found = opened.read(name)
+            assert forms.same_partition(found.labels[0], ids)
+            assert found.image.shape == (*ids.shape, 3)
+
+    assert len(truth) == 2
+    same(truths.open_truths(f"coco_panoptic:{file},images={tmp_path / 'val2017'}"))
+    same(truths.open_truths(str(file), images_folder=str(tmp_path / "val2017")))
+    (tmp_path / "panoptic_val2017").rename(tmp_path / "maps")
+    (tmp_path / "val2017").rename(tmp_path / "jpgs")
+    places = f"images={tmp_path / 'jpgs'},pngs={tmp_path / 'maps'}"
+    same(truths.open_truths(f"coco_panoptic:{file},{places}"))
+    same(truths.open_truths(f"coco_panoptic:{tmp_path},split=val,{places}"))
+    with pytest.raises(InputError, match="check pngs="):
+        truths.open_truths(f"coco_panoptic:{tmp_path},split=val,{places}x")
+    with pytest.raises(InputError, match="name the folder of its PNGs"):
+        truths.open_truths(f"coco_panoptic:{file}")
 
 
 def test_what_zero_means_must_be_said_where_it_covers_much(tmp_path):

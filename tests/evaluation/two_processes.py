@@ -3,6 +3,7 @@
 python -m tests.evaluation.two_processes OUT [PROCESS_ID PORT]
 """
 
+import contextlib
 import json
 import pathlib
 import sys
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import drawing, evaluate
+from bitdiff_jax.evaluation import Scoring, drawing, evaluate, figures, run, views
 from bitdiff_jax.parallel import hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
 from tests.evaluation.stubs import ListSource, StubModel, make_source, tiny_model
@@ -24,6 +25,40 @@ class Broken(ListSource):
         if index == 12:
             raise InputError("picture012 is torn")
         return super().__getitem__(index)
+
+
+def table_of(evaluation):
+    """Names and figures; NaN are not equal to themselves."""
+    table = evaluation.table
+    return [table.names, np.where(np.isnan(table.values), -7, table.values).tolist()]
+
+
+def resumed(out, source, options):
+    """A first start that ends after some pictures, and a second one; each has its own disk."""
+    path = pathlib.Path(f"{out}.jsonl")
+    run._ROUND = 2
+
+    def stop(done, total):
+        if done >= 4:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        evaluate(StubModel("noise"), {}, source, rows_file=path, progress=stop, **options)
+    told = []
+    evaluation = evaluate(
+        StubModel("noise"),
+        {},
+        source,
+        rows_file=path,
+        resumed=lambda *each: told.append(each),
+        **options,
+    )
+    return {
+        "resumed": table_of(evaluation),
+        "resumed_told": told,
+        "num_drawn": evaluation.num_drawn,
+        "has_file": path.exists(),
+    }
 
 
 def main(out, process_id=None, port=None):
@@ -39,21 +74,28 @@ def main(out, process_id=None, port=None):
 
     drawing._draw_batch = counted
     source = make_source(13)
-    options = dict(num_samples=3, num_steps=2, batch_size=8, score_size=0)
+    options = dict(num_samples=3, num_steps=2, batch_size=8)
+    options["scoring"] = Scoring((views.NATIVE,), figures.TABLE_MEASURES)
     told = []
     evaluation = evaluate(
-        StubModel("noise"), {}, source, num_shown=5, progress=told.append, **options
+        StubModel("noise"),
+        {},
+        source,
+        num_shown=5,
+        progress=lambda *each: told.append(each),
+        **options,
     )
-    result["rows"] = evaluation.rows
-    result["means"] = evaluation.means()
+    result["rows"] = table_of(evaluation)
+    result["means"] = {k: v for k, v in evaluation.means().items() if np.isfinite(v)}
     result["sheet"] = evaluation.sheet().tolist()
-    result["shown"] = [d.name for d in evaluation.shown]
+    result["shown"] = [evaluation.drawn[i].name for i in sorted(evaluation.drawn)]
     result["calls"], result["told"] = list(calls), told[-1]
 
     # One picture: the second process has none, and draws all the same.
     calls.clear()
-    result["single"] = evaluate(StubModel("noise"), {}, make_source(1), **options).rows
+    result["single"] = table_of(evaluate(StubModel("noise"), {}, make_source(1), **options))
     result["single_calls"] = list(calls)
+    result |= resumed(out, source, options)
 
     # A true network, with parameters split over the devices as a training leaves them.
     model, params = tiny_model()
@@ -67,10 +109,8 @@ def main(out, process_id=None, port=None):
 
     params = jax.tree.map(split, params)
     assert not all(x.is_fully_replicated for x in jax.tree.leaves(params))
-    drawn = evaluate(
-        model, params, source, mesh=mesh, num_steps=2, batch_size=8, score_size=0, num_shown=13
-    )
-    result["codes"] = [d.codes.ravel().tolist() for d in drawn.shown]
+    drawn = evaluate(model, params, source, mesh=mesh, num_steps=2, batch_size=8, num_shown=13)
+    result["codes"] = [drawn.drawn[i].codes.ravel().tolist() for i in range(13)]
 
     try:
         evaluate(StubModel("noise"), {}, Broken(source.items), **options)

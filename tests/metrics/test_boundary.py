@@ -6,6 +6,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from skimage.morphology import thin as by_skimage
 
+from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.metrics import BoundaryCounts, boundary_counts
 from bitdiff_jax.metrics.boundary_pixels import boundary_pixels, thin
@@ -114,6 +115,43 @@ def test_several_people():
     assert both.pred == each[0].pred == each[1].pred
     assert max(e.right_pred for e in each) <= both.right_pred <= sum(e.right_pred for e in each)
     assert boundary_counts(pred, [pred, second], tolerance=0.0).precision == 1.0
+
+
+def matched_by_the_benchmark(ours, theirs, reach):
+    """Least sum of distances where an unmatched pixel costs 100 tolerances: pixels matched."""
+    places = np.argwhere(ours), np.argwhere(theirs)
+    n, m = map(len, places)
+    distance = cdist(*places) if n and m else np.zeros((n, m))
+    cost = np.full((n + m, m + n), 1e7)
+    cost[:n, :m] = np.where(distance <= reach * (1 + 1e-9), distance, 1e7)
+    # Outliers cost the same among themselves, so that a pair saves the price of one pixel alone.
+    cost[:n, m:][np.diag_indices(n)] = cost[n:, :m][np.diag_indices(m)] = 100 * reach
+    cost[n:, m:] = 100 * reach
+    rows, columns = linear_sum_assignment(cost)
+    kept = (rows < n) & (columns < m)
+    matched = np.zeros_like(ours)
+    matched[tuple(places[0][rows[kept]].T)] = True
+    return matched
+
+
+def test_counts_are_those_of_the_least_cost_on_pictures(real_data):
+    names = sorted({p.stem.split("_")[0] for p in (real_data / "bsds500/labels").glob("*.png")})
+    off = []
+    for name in names[5::40]:
+        paths = sorted((real_data / "bsds500/labels").glob(f"{name}_*.png"))
+        maps = [images.read_labels(path)[80:220, 80:220] for path in paths]
+        pred, *people = maps
+        tolerance = 4.3 / np.hypot(*pred.shape)  # as of a whole picture
+        lines = [thin(boundary_pixels(ids, ids >= 0)) for ids in maps]
+        right = np.zeros(pred.shape, bool)
+        for person, line in zip(people, lines[1:], strict=True):
+            matched = matched_by_the_benchmark(lines[0], line, 4.3)
+            counts = boundary_counts(pred, person, tolerance=tolerance)
+            assert counts.right_pred == counts.right_target == matched.sum()
+            right |= matched
+        counts = boundary_counts(pred, people, tolerance=tolerance)
+        off.append((counts.right_pred - right.sum()) / max(1, counts.pred))
+    assert len(off) >= 5 and np.abs(off).max() < 0.015 and np.abs(np.mean(off)) < 0.005
 
 
 def test_ignored_pixels_have_no_boundary():

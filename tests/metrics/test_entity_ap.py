@@ -16,8 +16,11 @@ def rle(mask):
     return coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
 
 
-def by_pycocotools(pictures, max_regions=100):
-    """AP, AP50, AP75 of (pred, target, scores, ignored is a crowd) pictures."""
+def by_pycocotools(pictures, max_regions=100, holes=True):
+    """AP, AP50, AP75 of (pred, target, scores, ignored is a crowd) pictures.
+
+    Pixels of no region are one region more, but for holes=False.
+    """
     truths, drawn = [], []
     for image, (pred, target, scores, crowd) in enumerate(pictures):
         num_pred = max(pred.max() + 1, 1)
@@ -33,7 +36,7 @@ def by_pycocotools(pictures, max_regions=100):
                         "bbox": [0, 0, 1, 1], "iscrowd": int(j == -1),
                     }
                 )  # fmt: skip
-        for i in range(num_pred + 1):
+        for i in range(num_pred + holes):
             if (rows == i).any():
                 drawn.append(
                     {

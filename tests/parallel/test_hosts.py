@@ -109,6 +109,7 @@ from bitdiff_jax.parallel import hosts
 index = int(sys.argv[1])
 hosts.initialize(hosts.Settings("auto", "127.0.0.1:" + sys.argv[2], 2, index, 60, 10, 5))
 assert hosts.all_gather(("I am", index)) == [("I am", 0), ("I am", 1)]
+assert hosts.broadcast({"from": index}) == {"from": 0}
 print("met", flush=True)
 if index:
     os._exit(7)  # without a word, as a machine that is switched off
@@ -152,3 +153,4 @@ def test_a_missing_or_lost_process_ends_the_others(tmp_path):
 def test_alone_everything_works_without_a_word():
     hosts.initialize(Settings("none"))
     assert hosts.all_gather({"a": 1}) == [{"a": 1}]
+    assert hosts.broadcast({"a": 1}) == {"a": 1}

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import images
+from bitdiff_jax.data import images as images_lib
 from bitdiff_jax.data.labelmaps import IGNORE
 from bitdiff_jax.data.readers import coco_items, coco_json, listed
 from bitdiff_jax.errors import InputError
@@ -38,6 +38,8 @@ class CocoPanopticReader(coco_items.CocoReader):
         zero: Literal["ignore", "region"] = "ignore",
         crowd: Literal["ignore", "region"] = "ignore",
         year: str | int = "2017",
+        images: str | None = None,
+        pngs: str | None = None,
     ):
         """Reads the annotation files.
 
@@ -48,6 +50,8 @@ class CocoPanopticReader(coco_items.CocoReader):
           crowd: what a group of things is that were not told apart (`iscrowd`): 'ignore' or a
             'region' like others.
           year: what follows the split in names of files and folders.
+          images: the folder of the pictures, if it is elsewhere; for one split.
+          pngs: the folder of the maps, if it is elsewhere; for one split.
 
         Raises:
           InputError: files or folders are missing, an annotation file is not as it should be, an
@@ -61,8 +65,17 @@ class CocoPanopticReader(coco_items.CocoReader):
         indices = [coco_json.Index(path, "segments_info") for path in files.values()]
         options = {"zero": zero, "crowd": crowd, "year": year}
         super().__init__(split, indices, options)
-        self._images = [coco_items.image_folder(root, f"{part}{year}") for part in files]
-        self._maps = [_map_folder(root, f"panoptic_{part}{year}") for part in files]
+        if len(files) > 1 and (images or pngs):
+            raise InputError(
+                f"{root}: images= and pngs= are of one split; name it, as in split=val"
+            )
+        self._images = [
+            _named("images", images) or coco_items.image_folder(root, f"{part}{year}")
+            for part in files
+        ]
+        self._maps = [
+            _named("pngs", pngs) or _map_folder(root, f"panoptic_{part}{year}") for part in files
+        ]
 
     @classmethod
     def splits(cls, root: os.PathLike | str, year: str | int = "2017") -> tuple[str, ...]:
@@ -120,9 +133,10 @@ def read_segment_ids(path: os.PathLike | str) -> np.ndarray:
       int32 [h, w], in 0..2^24-1.
 
     Raises:
-      InputError: as `images.read_image`; also any other kind of file, in which ids may be altered.
+      InputError: as `images.read_image` of `data`; also any other kind of file, in which ids may
+        be altered.
     """
-    colours = images.read_image(path).astype(np.int32)
+    colours = images_lib.read_image(path).astype(np.int32)
     with epath.Path(path).open("rb") as file:
         begin = file.read(26)
     if not begin.startswith(_PNG_BEGIN) or begin[24:] != _RGB_8_BIT:
@@ -149,3 +163,10 @@ def _segments(annotation: dict[str, Any], where: str) -> tuple[str, dict[int, bo
 def _map_folder(root: epath.Path, name: str) -> str:
     places = [root / name, root / "annotations" / name]
     return os.fspath(coco_items.folder(places, f"unpack annotations/{name}.zip there"))
+
+
+def _named(option: str, path: str | None) -> str | None:
+    """The folder that an option names, if it does."""
+    if path is not None and not epath.Path(path).is_dir():
+        raise InputError(f"{path}: no such folder; check {option}=")
+    return path

@@ -8,6 +8,25 @@ extra `baselines`, from the first use of a method on.
 """
 
 from bitdiff_jax.evaluation.baselines.methods import METHODS, Method, segment
-from bitdiff_jax.evaluation.baselines.tuning import Picture, keep, kept, rows_of, tune
+from bitdiff_jax.evaluation.baselines.tuning import (
+    Picture,
+    Scores,
+    keep,
+    kept,
+    rows_of,
+    score,
+    tune,
+)
 
-__all__ = ["METHODS", "Method", "Picture", "keep", "kept", "rows_of", "segment", "tune"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Picture",
+    "Scores",
+    "keep",
+    "kept",
+    "rows_of",
+    "score",
+    "segment",
+    "tune",
+]

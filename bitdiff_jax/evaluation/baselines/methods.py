@@ -121,7 +121,11 @@ METHODS: dict[str, Method] = {
     ),
     "slic": Method(
         superpixels,
-        {"count": [3, 5, 8, 12, 20], "compactness": [3, 10, 30, 100], "sigma": [0.0, 1.0, 2.0]},
+        {
+            "count": [2, 3, 5, 8, 12, 20],
+            "compactness": [1, 3, 10, 30, 100],
+            "sigma": [0.0, 1.0, 2.0, 4.0],
+        },
     ),
     "slic, merged": Method(
         merged_superpixels,
@@ -132,11 +136,12 @@ METHODS: dict[str, Method] = {
         },
     ),
     "quickshift": Method(
-        modes, {"kernel_size": [2, 3], "max_dist": [6, 10, 20, 40], "ratio": [0.5, 1.0]}
+        modes,
+        {"kernel_size": [2, 3, 5], "max_dist": [6, 10, 20, 40, 80], "ratio": [0.25, 0.5, 1.0]},
     ),
     "k-means, colour": Method(clusters, {"count": [2, 3, 4, 5, 6, 8], "position": [0.0]}),
     "k-means, colour and place": Method(
-        clusters, {"count": [3, 4, 5, 6, 8, 10], "position": [0.25, 0.5, 1.0, 2.0]}
+        clusters, {"count": [2, 3, 4, 5, 6, 8, 10], "position": [0.1, 0.25, 0.5, 1.0, 2.0]}
     ),
 }
 

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bitdiff_jax import files
+from bitdiff_jax import files, metrics
 from bitdiff_jax.data import labelmaps
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import scoring
 from bitdiff_jax.evaluation.baselines.methods import METHODS, segment
+from bitdiff_jax.evaluation.counting import contingency
+from bitdiff_jax.evaluation.views import View
 
 KEPT = pathlib.Path(__file__).with_name("parameters.json")
 
@@ -29,15 +30,38 @@ class Picture(NamedTuple):
     labels: tuple[np.ndarray, ...]  # int32 [H, W] of each person
 
 
-def rows_of(name: str, pictures: Sequence[Picture], **settings: Any) -> list[scoring.Row]:
+class Scores(NamedTuple):
+    """Figures of one picture, means over its people; NaN where no one labelled a pixel."""
+
+    ari: float
+    iou: float  # after the best matching, mean over the truth's regions
+    regions: float  # that were found
+
+
+def score(ids: np.ndarray, labels: Sequence[np.ndarray], size: int) -> Scores:
+    """Scores one map, as `figures.score` does; these alone take a tenth of its time.
+
+    Args:
+      ids: int [h, w].
+      labels: each person's int [H, W], all of one shape; -1 = ignore.
+      size: longest side at which they are compared.
+    """
+    view = View("tuning", size)
+    pred = view.prediction(ids, labels[0].shape)
+    truths = [truth for each in labels if ((truth := view.truth(each)) >= 0).any()]
+    regions = float(pred.max() + 1)
+    if not truths:
+        return Scores(np.nan, np.nan, regions)
+    tables = [contingency(pred, truth) for truth in truths]
+    both = metrics.adjusted_rand_index_from_table, metrics.hungarian_iou_from_table
+    ari, iou = (float(np.mean([figure(table) for table in tables])) for figure in both)
+    return Scores(ari, iou, regions)
+
+
+def rows_of(name: str, pictures: Sequence[Picture], **settings: Any) -> list[Scores]:
     """The figures of a method on each picture, at the size of the picture."""
     return [
-        scoring.score(
-            each.name,
-            segment(each.image, name, **settings)[None],
-            each.labels,
-            score_size=max(each.image.shape[:2]),
-        )
+        score(segment(each.image, name, **settings), each.labels, max(each.image.shape[:2]))
         for each in pictures
     ]
 
@@ -45,7 +69,7 @@ def rows_of(name: str, pictures: Sequence[Picture], **settings: Any) -> list[sco
 def tune(
     name: str,
     pictures: Sequence[Picture],
-    figure: Callable[[Sequence[scoring.Row]], float] | None = None,
+    figure: Callable[[Sequence[Scores]], float] | None = None,
 ) -> dict[str, Any]:
     """The settings of a method's grid with the highest figure on pictures to tune on.
 
@@ -116,6 +140,6 @@ def _at_size(picture: Picture) -> tuple[np.ndarray, ...]:
     return tuple(labelmaps.at_centres(each, shape) for each in picture.labels)
 
 
-def _mean_ari(rows: Sequence[scoring.Row]) -> float:
+def _mean_ari(rows: Sequence[Scores]) -> float:
     values = np.array([row.ari for row in rows])
     return float(np.nanmean(values)) if np.isfinite(values).any() else -np.inf

@@ -13,6 +13,7 @@
 | coco_results | a COCO results file with RLE: detectron2, mmdetection; or a COCO annotation file |
 | coco_panoptic | a COCO panoptic JSON file with its PNGs |
 | sam | what Segment Anything's automatic mask generator wrote |
+| levels | a folder of folders `LEVEL/ID.png`, or npz with 'levels' [n, h, w]: not samples |
 """
 
 import os
@@ -25,6 +26,7 @@ from bitdiff_jax.evaluation.others.coco_panoptic import CocoPanoptic
 from bitdiff_jax.evaluation.others.coco_results import CocoResults
 from bitdiff_jax.evaluation.others.detect import detect
 from bitdiff_jax.evaluation.others.interface import Predictions
+from bitdiff_jax.evaluation.others.levels import Levels
 from bitdiff_jax.evaluation.others.pngs import IdPngs, RgbPngs, SegmentFolder
 from bitdiff_jax.evaluation.others.sam import Sam
 from bitdiff_jax.evaluation.partition import Rule
@@ -40,6 +42,7 @@ KINDS: dict[str, tuple[Callable[..., Predictions], tuple[str, ...]]] = {
     "coco_results": (CocoResults, ("images", "rule")),
     "coco_panoptic": (CocoPanoptic, ("pngs",)),
     "sam": (Sam, ("rule",)),
+    "levels": (Levels, ()),
 }
 
 

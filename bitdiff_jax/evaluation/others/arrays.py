@@ -29,6 +29,7 @@ class Arrays(Predictions):
     """
 
     kind = "npz"
+    score = "scores"
 
     def __init__(
         self, path: os.PathLike | str, *, like: Iterable[str] = (), rule: Rule | None = None
@@ -49,7 +50,7 @@ class Arrays(Predictions):
         keys: dict[str, Any] = {}
         if epath.Path(path).is_file():
             # Stays open: the table of a file of 33,000 arrays takes a while to read.
-            self._file = _load(path)
+            self._file = load(path)
             if not isinstance(self._file, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: one array without names; put it into a folder as ID.npy")
             keys = {key: key for key in self._file}
@@ -68,15 +69,19 @@ class Arrays(Predictions):
             raise self._missing(name)
         key = self._items[name]
         if self._file is not None:
-            return Drawn(_maps(_array(self._file, key, self.path), f"{self.path}: {key}"))
-        loaded = _load(key)
+            return Drawn(label_maps(array(self._file, key, self.path), f"{self.path}: {key}"))
+        loaded = load(key)
         if isinstance(loaded, np.ndarray):
-            return Drawn(_maps(loaded, os.fspath(key)))
+            return Drawn(label_maps(loaded, os.fspath(key)))
         with loaded as file:
-            return self._of_file({each: _array(file, each, key) for each in file}, os.fspath(key))
+            return self._of_file({each: array(file, each, key) for each in file}, os.fspath(key))
 
     def _of_file(self, arrays: dict[str, np.ndarray], where: str) -> Drawn:
-        scores = next((arrays.pop(key) for key in _SCORES if key in arrays), None)
+        if "levels" in arrays:
+            raise InputError(f"{where}: holds levels; open all such files with kind=levels")
+        scores = None
+        if key := next((key for key in _SCORES if key in arrays), None):
+            self.score, scores = key, arrays.pop(key)
         masks = next((arrays[key] for key in _MASKS if key in arrays), None)
         if masks is not None:
             if masks.ndim != 3 or masks.dtype.kind not in "bui" or (masks.size and masks.max() > 1):
@@ -95,7 +100,7 @@ class Arrays(Predictions):
                 f"{where}: holds {', '.join(sorted(arrays)) or 'nothing'}; name the map 'labels', "
                 "or masks 'masks'"
             )
-        maps = _maps(labels, where)
+        maps = label_maps(labels, where)
         if scores is not None and (len(maps) > 1 or scores.shape != (int(maps[0].max()) + 1,)):
             raise InputError(
                 f"{where}: scores are {scores.shape}; they must be one a region of a single map"
@@ -103,7 +108,8 @@ class Arrays(Predictions):
         return Drawn(maps, None if scores is None else scores.astype(np.float64))
 
 
-def _load(path: os.PathLike | str) -> Any:
+def load(path: os.PathLike | str) -> Any:
+    """What numpy reads; `InputError` for what it does not."""
     try:
         # By name, so that numpy closes the file with the archive.
         return np.load(os.fspath(path), allow_pickle=False)
@@ -113,7 +119,8 @@ def _load(path: os.PathLike | str) -> Any:
         raise InputError(f"{path}: {_reason(error)}; write it with numpy.savez") from None
 
 
-def _array(file: Mapping[str, np.ndarray], key: str, path: os.PathLike | str) -> np.ndarray:
+def array(file: Mapping[str, np.ndarray], key: str, path: os.PathLike | str) -> np.ndarray:
+    """One array of an npz file; `InputError` if it is damaged."""
     try:
         return file[key]
     except Exception as error:  # zipfile, zlib and numpy raise various things on damaged bytes
@@ -126,7 +133,8 @@ def _reason(error: Exception) -> str:
     return f"damaged ({' '.join(str(error).split())[:120] or type(error).__name__})"
 
 
-def _maps(labels: np.ndarray, where: str) -> tuple[np.ndarray, ...]:
+def label_maps(labels: np.ndarray, where: str) -> tuple[np.ndarray, ...]:
+    """[h, w] or [n, h, w] as int32 maps; `InputError` if they are none."""
     if labels.ndim not in (2, 3) or labels.dtype.kind not in "iub" or not labels.size:
         raise InputError(
             f"{where}: a map must be integers [h, w] or [samples, h, w], this is {labels.dtype} "

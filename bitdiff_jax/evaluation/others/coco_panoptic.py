@@ -50,7 +50,8 @@ class CocoPanoptic(Predictions):
         Args:
           path: the JSON file.
           pngs: the folder of PNGs. None looks for the first one in a folder named as the file
-            without '.json', as panopticapi does, and then beside the file.
+            without '.json' beside it, as panopticapi does, or beside its folder, as COCO's own
+            annotations/ and panoptic_val2017/ are, and then beside the file.
           like: names of the ground truth, see `Names`.
 
         Raises:
@@ -111,7 +112,8 @@ def _segments(record: dict[str, Any], where: str) -> dict[int, dict[str, Any]]:
 
 def _folder(path: str, file: str, pngs: os.PathLike | str | None) -> epath.Path:
     beside = epath.Path(path)
-    places = [beside.parent / beside.stem, beside.parent] if pngs is None else [epath.Path(pngs)]
+    folder, name = beside.parent, beside.stem
+    places = [folder / name, folder / ".." / name, folder] if pngs is None else [epath.Path(pngs)]
     for place in places:
         if (place / file).exists():
             return place

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from etils import epath
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation.others import arrays, pngs, records, sam
+from bitdiff_jax.evaluation.others import arrays, levels, pngs, records, sam
 
 # What detectron2's evaluator leaves in its folder, beside files that are not for us.
 _RESULTS = ("coco_instances_results.json", "inference/coco_instances_results.json")
@@ -62,13 +62,34 @@ def _kinds(files: list[epath.Path], folder: str) -> Iterator[Found]:
         if kind is not None:
             found.append(Found(kind, os.fspath(each)))
     yield from found
-    if any(each.suffix in arrays.SUFFIXES for each in files):
-        yield Found("npz", folder)
+    numpys = [each for each in files if each.suffix in arrays.SUFFIXES]
+    if numpys:
+        yield Found("levels" if _has_levels(numpys[0]) else "npz", folder)
     if any(each.suffix.lower() in pngs.SUFFIXES for each in files):
         if not any(each.kind == "coco_panoptic" for each in found):
             yield Found("png", folder)
     elif not found and any((each / "metadata.csv").exists() for each in files):
         yield Found("sam", folder)
+    elif not found and not numpys and _is_sweep(epath.Path(folder)):
+        yield Found("levels", folder)
+
+
+def _is_sweep(folder: epath.Path) -> bool:
+    """Folders named by numbers, and pictures that are in more than one of them."""
+    found = levels.level_folders(folder)
+    if len(found) < 2 or not all(levels.is_number(each.name) for each in found):
+        return False
+    first, second = ({file.name for file in each.iterdir()} for each in found[:2])
+    return bool(first & second)
+
+
+def _has_levels(path: epath.Path) -> bool:
+    """Whether it is one picture's levels; a damaged file is for its reader to tell."""
+    try:
+        with arrays.load(path) as file:
+            return set(file) <= {levels.ARRAY, "thresholds"} and levels.ARRAY in file
+    except (InputError, AttributeError, TypeError):
+        return False
 
 
 def _of_file(path: epath.Path) -> str:
@@ -81,7 +102,7 @@ def _of_file(path: epath.Path) -> str:
             )
         return kind
     if path.suffix == ".npz":
-        return "npz"
+        return "levels" if _has_levels(path) else "npz"
     raise InputError(f"{path}: name a JSON file, an npz file, or the folder that this file lies in")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.partition import UNASSIGNED
 
+_LOOKED_AT = 8
+
 
 class Drawn(NamedTuple):
     """What was predicted for one picture.
@@ -32,9 +34,14 @@ class Predictions(abc.ABC):
       names: the pictures that have a prediction, sorted. Those that are missing are for the caller
         to tell: nothing is made up for them.
       rule: how masks are made a partition, in words; None for kinds that hold none.
+      levels: names of the values of a parameter, where a picture's maps are one for each of them
+        and not samples; None elsewhere.
+      score: what scores of regions are called in the files.
     """
 
     kind: str
+    levels: tuple[str, ...] | None = None
+    score: str = "score"
 
     def __init__(self, path: os.PathLike | str, names: list[str], rule: str | None = None):
         """Sorts the names.
@@ -92,6 +99,22 @@ class Predictions(abc.ABC):
     def scores(self, name: str) -> np.ndarray | None:
         """float64 [n], the score of region k of the picture's one map; None if there are none."""
         return self._drawn(name).scores
+
+    def score_per_region(self) -> str:
+        """Which score ranks regions, for people to read: 'constant' if there are none.
+
+        It looks at the first pictures that can be read and have a region.
+        """
+        for name in self.names[:_LOOKED_AT]:
+            try:
+                found = self.scores(name)
+            except InputError:
+                continue
+            if found is None:
+                return "constant"
+            if len(found):
+                return f"{self.score} of the file"
+        return "constant"
 
     def _drawn(self, name: str) -> Drawn:
         # Maps and scores are asked for by turns, and large masks take long to decode.

@@ -83,6 +83,7 @@ class SegmentFolder(Predictions):
     """
 
     kind = "segment"
+    score = "agreement"
 
     def __init__(self, path: os.PathLike | str, *, like: Iterable[str] = ()):
         """Lists the folder and reads the table of regions; errors as `IdPngs`."""

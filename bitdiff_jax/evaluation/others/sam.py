@@ -38,6 +38,7 @@ class Sam(Predictions):
     """
 
     kind = "sam"
+    score = SCORE
 
     def __init__(
         self, path: os.PathLike | str, *, like: Iterable[str] = (), rule: Rule | None = None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import baselines
+from bitdiff_jax.evaluation import baselines, figures, views
 from bitdiff_jax.evaluation.baselines import tuning
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -27,7 +27,15 @@ def picture(count, people=1):
 def test_the_best_settings_are_chosen(count):
     assert baselines.tune("bands", [picture(count)] * 2) == {"count": count}
     (row,) = baselines.rows_of("bands", [picture(count)], count=count)
-    assert row.ari == row.iou == 1
+    assert row == (1, 1, count)
+
+
+def test_scores_are_the_figures_of_an_evaluation():
+    ids, labels = picture(6).labels[0], picture(5, 3).labels
+    view = views.at_sizes([12])[0]
+    want = figures.score([ids], labels, view, figures.TABLE_MEASURES)
+    got = baselines.score(ids, labels, 12)
+    assert got._asdict() == pytest.approx({name: want[name] for name in got._fields}, abs=1e-12)
 
 
 def test_another_figure_and_pictures_without_labels():
@@ -36,7 +44,7 @@ def test_another_figure_and_pictures_without_labels():
     assert baselines.tune("bands", [unlabelled]) == {"count": 2}
 
     def fewest(rows):
-        return -rows[0].regions_pred
+        return -rows[0].regions
 
     assert tuning.tune("grid", [picture(3)], fewest) == {"count": 2}
     assert baselines.tune("one region", []) == {}

@@ -73,6 +73,26 @@ def test_the_form_of_detectron2_with_the_pictures_listed(tmp_path):
     assert predictions.names == tuple(sorted(truth))
 
 
+@pytest.mark.parametrize("tool", ["detr", "oneformer"])
+def test_the_forms_of_detr_and_oneformer(tmp_path, tool):
+    """In COCO's places: annotations/NAME.json, and the PNGs in NAME/ beside that folder."""
+    (tmp_path / "annotations").mkdir()
+    path, truth = write(tmp_path, "annotations/panoptic_val2017.json", "panoptic_val2017")
+    value = json.loads(path.read_text())
+    for annotation in value["annotations"]:
+        for each in annotation["segments_info"]:
+            each.pop("iscrowd")  # predictions have no crowds
+            each["isthing"] = tool == "detr" or each["id"] % 2 == 0
+            each |= {"area": 7} if tool == "detr" else {"score": None}
+    path.write_text(json.dumps(value if tool == "oneformer" else {**value, "predictions": []}))
+    predictions = open_predictions(path)
+    for name, ids in truth.items():
+        (labels,) = predictions.maps(name, ids.shape)
+        assert forms.same_partition(labels, np.where(ids == 0, -1, ids))
+        assert predictions.scores(name) is None
+    assert predictions.score_per_region() == "constant"
+
+
 def test_void_alone(tmp_path):
     path, _ = write(tmp_path)
     value = json.loads(path.read_text())

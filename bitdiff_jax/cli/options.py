@@ -1,0 +1,92 @@
+"""The options that `bitdiff evaluate`, in both forms, and `bitdiff compare` share."""
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bitdiff_jax import files
+from bitdiff_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from bitdiff_jax.evaluation import figures, views
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong in one line, without all the options before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def add_scoring(add: Callable[..., Any]) -> None:
+    """The options that say what is computed, and by whom."""
+    add(
+        "--score_size",
+        default="128,0",
+        metavar="N[,N]",
+        help="longest sides at which maps are compared; 0 is the truth's own (128,0)",
+    )
+    add(
+        "--protocol",
+        choices=("honest", "paper"),
+        default="honest",
+        help="paper: 128 px, truth merged to 64 regions, background a class, as in arXiv "
+        "2601.02881; the honest figures at 128 px stand beside it, with the difference",
+    )
+    add("--num_images", type=positive, metavar="N", help="the first N pictures only")
+    add(
+        "--fast",
+        action="store_true",
+        help="leave out the figures of boundaries, which take most of the time",
+    )
+    add("--workers", type=natural, default=0, metavar="N", help="processes that score (0: this)")
+    add("--sheet", type=natural, default=8, metavar="N", help="pictures to show (8)")
+
+
+def add_output(add: Callable[..., Any]) -> None:
+    """The options of `bitdiff evaluate` that say what is written."""
+    add("--out", metavar="DIR", help="folder for the results; made if need be")
+    add("--html", action="store_true", help="also report.html: plots, best and worst pictures")
+
+
+def natural(text: str, low: int = 0) -> int:
+    """A whole number, for argparse."""
+    if not text.isdecimal() or int(text) < low:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {low} or more")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    return natural(text, low=1)
+
+
+def output_folder(args: argparse.Namespace) -> Any:
+    """The folder of --out, made, or None; before the work, so that a bad path costs no time.
+
+    Raises:
+        InputError: it cannot be made, or --html has nowhere to go.
+    """
+    if args.html and not args.out:
+        raise InputError("--html writes report.html into a folder: name it with --out DIR")
+    return files.make_folder(args.out, "--out") if args.out else None
+
+
+def views_of(protocol: str, sizes: str) -> "tuple[views.View, ...]":
+    """The views that the options ask for."""
+    from bitdiff_jax.evaluation import views
+
+    if protocol == "paper":
+        return views.PAPER, views.HONEST
+    parts = [part.strip() for part in sizes.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"--score_size={sizes}: say whole numbers joined by commas, as in 128,0")
+    return views.at_sizes([int(part) for part in parts])
+
+
+def measures_of(args: argparse.Namespace) -> "tuple[figures.Measure, ...]":
+    """The measures that the options ask for."""
+    from bitdiff_jax.evaluation import figures
+
+    return figures.TABLE_MEASURES if args.fast else figures.MEASURES

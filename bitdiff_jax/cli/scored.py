@@ -1,0 +1,221 @@
+"""What both forms of `bitdiff evaluate` share: what identifies them, tables and files."""
+
+import contextlib
+import os
+import pathlib
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import bitdiff_jax
+from bitdiff_jax import files
+from bitdiff_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from bitdiff_jax.evaluation import figures, on_files, presentation, rows, truths, views
+
+ROWS = "rows.jsonl"
+SHEET = "samples.png"
+_CELL = 128  # longest side of a picture on the sheet
+_SECONDS_BETWEEN_LINES = 60.0
+
+
+def about_scoring(
+    predictions: str,
+    kind: str,
+    ground_truth: str,
+    unlabelled: str,
+    protocol: str,
+    chosen: "Sequence[views.View]",
+    measures: "Sequence[figures.Measure]",
+) -> dict[str, Any]:
+    """What identifies an evaluation of either form: rows of another are not continued."""
+    return {
+        "version": bitdiff_jax.__version__,
+        "predictions": str(predictions),
+        "kind": kind,
+        "rule": None,
+        "levels": None,
+        "score_per_region": "constant",
+        "ground_truth": str(ground_truth),
+        "unlabelled": unlabelled,
+        "protocol": protocol,
+        "views": [vars(view) for view in chosen],
+        "measured": [name for measure in measures for name in measure.figures],
+    }
+
+
+def keeps_rows(out: Any) -> bool:
+    """Whether a later start can continue: rows are appended, which buckets cannot."""
+    return out is not None and "://" not in os.fspath(out)
+
+
+@contextlib.contextmanager
+def row_folder(out: Any) -> Iterator[pathlib.Path]:
+    """Where rows are kept: the results' folder, or one that is gone afterwards."""
+    with contextlib.ExitStack() as stack:
+        if keeps_rows(out):
+            yield pathlib.Path(out)
+        else:
+            yield pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+
+def tell_resumed(path: os.PathLike | str, done: int, total: int) -> None:
+    """One line for a second start."""
+    print(f"{path}: {done} of {total} pictures have their row already", file=sys.stderr, flush=True)
+
+
+def check(table: "rows.Table", asked: int) -> None:
+    """Refuses a table that says nothing.
+
+    Raises:
+        InputError: no picture has a row, or none has a truth.
+    """
+    if not table.names:
+        raise InputError(
+            f"not one of {asked} pictures could be scored; the first: "
+            f"{next(iter(table.errors.values()), 'there is none')}"
+        )
+    columns = [name for name in table.columns if name.startswith("regions_true@")]
+    if not table.about.get("levels") and not any((table.column(c) > 0).any() for c in columns):
+        raise InputError(
+            "not one pixel of the ground truth is labelled, so there is nothing to compare with "
+            f"({table.about.get('unlabelled')}); look at what its numbers mean"
+        )
+
+
+def missing_text(matching: "truths.Matching", table: "rows.Table", shown: int = 10) -> str:
+    """All that is not in the figures, and why."""
+    lines = [text] if (text := matching.text(shown)) else []
+    if table.errors:
+        lines.append(f"{len(table.errors)} could not be scored:")
+        for name, error in list(table.errors.items())[:shown]:
+            lines.append(f"  {name}: {error}")
+        if len(table.errors) > shown:
+            lines.append(f"  and {len(table.errors) - shown} more")
+    return "\n".join(lines)
+
+
+def print_tables(
+    task: "on_files.Task",
+    table: "rows.Table",
+    summary: "presentation.Summary",
+    asked: int,
+    protocol: str,
+    unlabelled: str,
+) -> None:
+    """The tables of all views, and with the paper's protocol what its rules are worth."""
+    from bitdiff_jax.evaluation import presentation
+
+    samples, people = (_span(table.column(name)) for name in ("num_samples", "num_people"))
+    levels = task.predictions.levels
+    drawn = f"{samples} sample(s)" if levels is None else f"{len(levels)} levels"
+    print(
+        f"{task.predictions.path} ({task.predictions.kind}): {len(table.names)} of {asked} "
+        f"pictures scored; of each {drawn}, {people} person(s)"
+    )
+    if task.predictions.rule:
+        print(f"masks made one map by: {task.predictions.rule}")
+    if levels is None:
+        print(f"score per region: {table.about['score_per_region']}")
+    print(f"without a region in the truth: {unlabelled}")
+    for view in task.views:
+        size = "the truth's own size" if not view.size else f"{view.size} px"
+        print(f"\n{view.name} ({size})\n{presentation.as_text(table, summary, view)}")
+    if protocol == "paper":
+        print(f"\n{presentation.differences_text(table, summary, *task.views)}")
+
+
+def _span(values: Any) -> str:
+    low, high = int(values.min()), int(values.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def write_all(
+    out: Any,
+    task: "on_files.Task",
+    table: "rows.Table",
+    summary: "presentation.Summary",
+    names: Sequence[str],
+    about: Mapping[str, Any],
+    *,
+    sheet: Sequence[str],
+    page: int | None,
+) -> None:
+    """Writes the results' files and says so.
+
+    Args:
+        out: the folder.
+        task: reads pictures and maps to be shown.
+        table: the rows.
+        summary: of the table.
+        names: of all pictures asked for.
+        about: what goes into metrics.json beside the figures; 'missing' and 'errors' among it.
+        sheet: pictures of samples.png; none leaves the file as it is.
+        page: pictures in each part of report.html; None for no page.
+    """
+    from bitdiff_jax.data.contact_sheet import contact_sheet, to_png
+    from bitdiff_jax.evaluation import presentation
+
+    written = {
+        "metrics.json": presentation.as_json(summary, about),
+        "per_image.csv": "".join(presentation.csv_lines(table, names)).encode(),
+    }
+    missing = [f"{name}\tno prediction" for name in about["missing"]["without_prediction"]]
+    missing += [f"{name}\tno truth" for name in about["missing"]["without_truth"]]
+    missing += [f"{name}\t{error}" for name, error in about["errors"].items()]
+    if missing:
+        written["missing.txt"] = ("\n".join(missing) + "\n").encode()
+    if sheet:
+        written[SHEET] = to_png(
+            contact_sheet([_sheet_row(task, name) for name in sheet], cell=_CELL)
+        )
+    if page is not None:
+        from bitdiff_jax.evaluation import report
+
+        written["report.html"] = report.page(task, table, summary, about, shown=page)
+    for name, data in written.items():
+        files.write(out / name, data)
+    kept = (ROWS,) if keeps_rows(out) else ()
+    print(f"\nwritten: {', '.join(str(out / name) for name in (*kept, *written))}")
+
+
+def _sheet_row(task: "on_files.Task", name: str) -> list[Any]:
+    """A picture, if there is one, the first person's map, and all samples in its colours."""
+    from bitdiff_jax.evaluation import showing
+
+    truth = task.truths.read(name)
+    image = [] if truth.image is None else [truth.image]
+    maps = truth.labels[0], *task.samples(name, truth.labels[0].shape)
+    return [*image, *showing.painted(maps, _CELL)]
+
+
+class Progress:
+    """Tells how far it is and how long it will take: on a terminal always, in a log by minutes."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stderr.isatty()
+        self._started = self._told = time.monotonic()
+        self._first: int | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Takes the pictures done and all there are."""
+        now = time.monotonic()
+        self._first = done if self._first is None else self._first
+        rate = (done - self._first + 1) / max(now - self._started, 1e-9)
+        line = f"{done} of {total} pictures, {_duration((total - done) / rate)} left"
+        if self._on_terminal and (now - self._told > 0.2 or done == total):
+            self._told = now
+            end = "\n" if done == total else "\x1b[K"
+            print(f"\r{line}", end=end, file=sys.stderr, flush=True)
+        elif not self._on_terminal and now - self._told > _SECONDS_BETWEEN_LINES:
+            self._told = now
+            print(line, file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
