@@ -20,6 +20,7 @@ has the table of BSDS500 and how long it takes.
 import argparse
 import json
 import pathlib
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -135,7 +136,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in args.methods:
         show(evaluate(name, tuning, unseen, known.get(name)))
         if args.keep is not None:
-            about = {"tuned_on": args.tune_data, "size": args.size}
+            # The folder's name alone: where it lies is of this machine.
+            tuned_on = re.sub(r":[^,]*/", ":", args.tune_data)
+            about = {"tuned_on": tuned_on, "size": args.size}
             baselines.keep(args.keep, {name: rows[-1]["settings"]}, len(tuning), about)
     if any(len(item.labels) > 1 for item in unseen):
         for row in evaluate_people(unseen):
