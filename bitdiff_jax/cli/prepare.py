@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 
+from bitdiff_jax.cli.options import natural
 from bitdiff_jax.errors import InputError
 
 # Seconds between lines of progress where they cannot overwrite each other.
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, metavar="DIR", help="the folder to make; may be gs://...")
     add(
         "--size",
-        type=_natural,
+        type=natural,
         default=128,
         metavar="N",
         help="longest side that is kept (128); 0 keeps every size",
@@ -76,19 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         default="jpeg",
         help="how pictures are kept: jpeg of quality 95 (default), or png without loss",
     )
-    add("--workers", type=_natural, metavar="N", help="processes (one a core); 0: this one alone")
+    add("--workers", type=natural, metavar="N", help="processes (one a core); 0: this one alone")
     add(
         "--strict",
         action="store_true",
         help="stop at a picture that cannot be read instead of leaving it out",
     )
     return parser
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
 
 
 def _options(pairs: list[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.parallel import partition
 from bitdiff_jax.training.optimizer import make_optimizer
 from bitdiff_jax.training.state import init_state
-from bitdiff_jax.training.step import make_train_step
+from bitdiff_jax.training.step import step_from_config
 
 PROGRAMS = ("train", "sample")
 
@@ -42,15 +42,7 @@ def lower_train_step(
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(functools.partial(init_state, model, tx), key)
     rules = partition.rules_from_config(config.mesh)
-    step = make_train_step(
-        model,
-        tx,
-        ema_decay=config.optimizer.ema_decay,
-        ema_warmup=config.optimizer.ema_warmup,
-        mesh=mesh,
-        state_shardings=partition.shardings(state, rules, mesh),
-        accumulate=config.train.accumulate,
-    )
+    step = step_from_config(config, model, tx, mesh, partition.shardings(state, rules, mesh))
     side = model.image_size
     batch = {
         "image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8),

@@ -15,14 +15,7 @@ def agreed(act: Callable[[], _T], alone: bool) -> _T:
     Raises:
         InputError: on the others too, what one of them could not deal with.
     """
-    failure: Exception | None = None
-    value: Any = None
-    try:
-        value = act()
-    except Exception as error:
-        if alone:
-            raise
-        failure = error
+    value, failure = _attempt(act, alone)
     if not alone:
         _stop_if_any(hosts.all_gather(_told(failure)), failure)
     return value
@@ -30,19 +23,24 @@ def agreed(act: Callable[[], _T], alone: bool) -> _T:
 
 def of_all(act: Callable[[], list[_T]], alone: bool) -> list[_T]:
     """What `act` gives all processes, one after the other; fails as `agreed`."""
-    failure: Exception | None = None
-    value: list[_T] = []
-    try:
-        value = act()
-    except Exception as error:
-        if alone:
-            raise
-        failure = error
+    value, failure = _attempt(act, alone)
     if alone:
         return value
     shares = hosts.all_gather((value, _told(failure)))
     _stop_if_any([told for _, told in shares], failure)
     return [each for share_of_one, _ in shares for each in share_of_one]
+
+
+def _attempt(act: Callable[[], _T], alone: bool) -> tuple[_T, Exception | None]:
+    """The value, or why there is none; a process alone need not wait to fail."""
+    value: Any = None
+    try:
+        value = act()
+    except Exception as error:
+        if alone:
+            raise
+        return value, error
+    return value, None
 
 
 def _told(failure: Exception | None) -> str | None:

@@ -19,7 +19,7 @@ from bitdiff_jax.training.batches import Batch
 from bitdiff_jax.training.evaluator import Evaluator
 from bitdiff_jax.training.optimizer import make_optimizer
 from bitdiff_jax.training.state import TrainState, init_state
-from bitdiff_jax.training.step import TrainStep, make_train_step
+from bitdiff_jax.training.step import TrainStep, step_from_config
 
 _AUGMENTS: dict[str, pipeline.Augment | None] = {
     "default": augment.Augmentation(),
@@ -39,7 +39,7 @@ class Setup:
         model: the model.
         abstract_state: the state as shapes with shardings.
         init: makes the state before the first step, on the devices.
-        train_step: see `make_train_step`.
+        train_step: see `step.make_train_step`.
         key: what `train_step` draws from.
         open_batches: n -> this process's rows of the batches from number n on, counted from 1.
         about: what is saved beside the state.
@@ -119,15 +119,7 @@ def prepare(config: ml_collections.ConfigDict) -> Setup:
         model=model,
         abstract_state=jax.tree.map(_with_sharding, shapes, shardings),
         init=lambda: jax.jit(init, out_shardings=shardings)(key_init),
-        train_step=make_train_step(
-            model,
-            tx,
-            ema_decay=config.optimizer.ema_decay,
-            ema_warmup=config.optimizer.ema_warmup,
-            mesh=mesh,
-            state_shardings=shardings,
-            accumulate=config.train.accumulate,
-        ),
+        train_step=step_from_config(config, model, tx, mesh, shardings),
         key=key_train,
         open_batches=open_batches,
         about=describe(config, fingerprint, config.data.trained_on or config.data.train),

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -72,6 +73,25 @@ def make_train_step(
         in_shardings=(state_shardings, batch_sharding(mesh), replicated(mesh)),
         out_shardings=(state_shardings, replicated(mesh)),
         donate_argnums=0,
+    )
+
+
+def step_from_config(
+    config: ml_collections.ConfigDict,
+    model: Model,
+    tx: optax.GradientTransformation,
+    mesh: Mesh,
+    state_shardings: Any,
+) -> TrainStep:
+    """`make_train_step` by a config's settings."""
+    return make_train_step(
+        model,
+        tx,
+        ema_decay=config.optimizer.ema_decay,
+        ema_warmup=config.optimizer.ema_warmup,
+        mesh=mesh,
+        state_shardings=state_shardings,
+        accumulate=config.train.accumulate,
     )
 
 
