@@ -1,0 +1,129 @@
+"""The PyTorch twin computes what ours does: networks, loss, gradients, optimizer, sampler."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from benchmarks import problem
+from bitdiff_jax import config as config_lib
+from bitdiff_jax import model as model_lib
+from bitdiff_jax.diffusion import sampling
+from bitdiff_jax.training.optimizer import make_optimizer
+
+torch = pytest.importorskip("torch")
+
+from benchmarks import torch_programs, torch_twin, twin_check  # noqa: E402
+
+
+def small(name):
+    """The config's network, narrower and shallower: all of its levels, kinds and switches."""
+    config = problem.config(name)
+    config.model.net.base_channels = 32
+    config.model.net.blocks_per_level = 1
+    config.model.image_size = 32
+    return config
+
+
+@pytest.mark.parametrize("name", config_lib.names())
+def test_output_loss_and_gradients(name):
+    ours = twin_check.reference(small(name), batch_size=2)
+    for attention, channels_last in twin_check.VARIANTS:
+        found = twin_check.errors(ours, attention=attention, channels_last=channels_last)
+        assert max(found) < twin_check.TOLERANCE, found
+
+
+def test_a_wrong_network_is_seen():
+    ours = twin_check.reference(small("quickstart"), batch_size=1)
+    ours.params["middle_res_0"]["conv_1"]["bias"][0] += 0.01
+    assert twin_check.errors(ours, attention="fused", channels_last=True).output > 1e-4
+
+
+def test_the_paper_has_as_many_parameters():
+    net = torch_programs.make_net(problem.config("paper"))
+    assert sum(p.numel() for p in net.parameters()) == 38_496_262
+
+
+def test_clip_adamw_and_average():
+    config = small("quickstart")
+    config.optimizer.weight_decay = 0.01
+    config.optimizer.warmup_steps = config.optimizer.decay_steps = 0
+    model = model_lib.from_config(config)
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    params, tx = problem.params(shapes), make_optimizer(config)
+    net = torch_programs.make_net(config)
+    torch_twin.load(net, params)
+    step = torch_programs.TrainStep(config, net)
+    opt_state, ema = tx.init(params), params
+    for seed in range(3):
+        grads = problem.params(shapes, seed + 1)
+        for name, value in torch_twin.flat(grads).items():
+            net.get_parameter(name).grad = torch.from_numpy(np.array(value))
+        step.update()
+        updates, opt_state = tx.update(grads, opt_state, params)
+        params = optax.apply_updates(params, updates)
+        # torch's average starts at the parameters after the first step.
+        decay = config.optimizer.ema_decay if seed else 0.0
+        ema = optax.incremental_update(params, ema, 1 - decay)
+    for tree, module in ((params, net), (ema, step.ema.module)):
+        theirs = dict(module.named_parameters())
+        for name, value in torch_twin.flat(tree).items():
+            np.testing.assert_allclose(theirs[name].detach().numpy(), value, atol=2e-6)
+
+
+def test_a_step_lowers_the_loss():
+    config = small("quickstart")
+    torch.manual_seed(0)
+    step = torch_programs.TrainStep(config, torch_programs.make_net(config))
+    image = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
+    x0 = torch.ones(2, 32, 32, config.model.num_bits)
+    losses = [step(image, x0, torch.ones(2, 32, 32)) for _ in range(8)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_sampler(together):
+    config = small("posterior")
+    model = model_lib.from_config(config)
+    params = problem.params(jax.eval_shape(model.init, jax.random.key(0)))
+    data = problem.batch(2, 32)
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((4, 2, 32, 32, config.model.num_bits)).astype(np.float32)
+    cond = model.encode_image(params, jnp.asarray(data.image), jnp.ones((2, 32, 32), bool))
+    ours = sampling.sample(
+        lambda x, t, c: model.apply(params, x, t, c),
+        jnp.asarray(noise[3]),
+        cond,
+        schedule=model.schedule,
+        num_steps=4,
+        guidance_weight=1.0,
+        noise=jnp.asarray(noise[:3]),
+    )
+    net = torch_programs.make_net(config).eval()
+    torch_twin.load(net, params)
+    theirs = torch_programs.sample(
+        net,
+        config,
+        torch.from_numpy(data.image),
+        torch.from_numpy(noise[3]),
+        torch.from_numpy(noise[:3]),
+        num_steps=4,
+        guidance_weight=1.0,
+        together=together,
+    )
+    np.testing.assert_allclose(theirs.numpy(), ours, atol=1e-3)
+    codes, certainty = torch_programs.decode(theirs)
+    np.testing.assert_array_equal(codes, model.encoding.decode(jnp.asarray(theirs.numpy())))
+    wanted = model.encoding.certainty(jnp.asarray(theirs.numpy()))
+    np.testing.assert_allclose(certainty, wanted, atol=1e-5)
+
+
+def test_what_the_twin_does_not_know_is_an_error():
+    config = problem.config("paper")
+    config.model.encoding = "rgb"
+    with pytest.raises(ValueError, match="config.model.encoding is 'rgb'"):
+        torch_programs.make_net(config)
+    net = torch_programs.make_net(small("quickstart"))
+    with pytest.raises(ValueError, match="build both from one config"):
+        torch_twin.load(net, {"stem": {"kernel": np.zeros((3, 3, 9, 32))}})
