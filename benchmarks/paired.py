@@ -282,7 +282,8 @@ def table(result: Mapping[str, Any]) -> Iterator[str]:
         f"allocator: {result['allocator']}"
     )
     width = max(len(peer["name"]) for peer in result["peers"])
-    yield f"{'':{width}} {result['unit']:>12} {'least':>9} {'most':>9} {'peak MiB':>9} {'others':>7}"
+    heads = f"{result['unit']:>12} {'least':>9} {'most':>9} {'peak MiB':>9} {'others':>7}"
+    yield f"{'':{width}} {heads}"
     for peer in result["peers"]:
         peak = "" if peer["peak_bytes"] is None else f"{peer['peak_bytes'] / 2**20:.0f}"
         others = f"{max(peer['others']):.2f}" if peer["others"] else ""

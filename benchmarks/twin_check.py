@@ -61,21 +61,17 @@ def reference(config: ml_collections.ConfigDict, batch_size: int) -> Reference:
         keep=jnp.arange(batch_size) % 2 == 0,
     )
 
-    @jax.jit
-    def run(params: Any) -> Any:
+    def loss(params: Any) -> Any:
         target = model.target(rows["labels"], rows["size"])
         valid = valid_mask(rows["size"], data.labels.shape[1:])
         cond = model.encode_image(params, rows["image"], valid)
         cond = jnp.where(draws.keep[:, None, None, None], cond, 0)
         output = model.apply(params, draws.eps, draws.t, cond)
-        return target.x0, target.loss_mask, cond, draws.t, draws.eps, output
+        shown = (target.x0, target.loss_mask, cond, draws.t, draws.eps, output)
+        return jnp.mean(model.row_losses(params, rows, draws).loss), shown
 
-    @jax.jit
-    def loss(params: Any) -> jax.Array:
-        return jnp.mean(model.row_losses(params, rows, draws).loss)
-
-    value, grads = jax.jit(jax.value_and_grad(loss))(params)
-    arrays = jax.tree.map(np.array, (*run(params), value))
+    (value, shown), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    arrays = jax.tree.map(np.array, (*shown, value))
     return Reference(config, params, *arrays, grads=jax.tree.map(np.asarray, grads))
 
 

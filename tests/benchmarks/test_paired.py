@@ -89,7 +89,7 @@ def test_what_a_peer_prints_does_not_disturb():
 
 
 def test_a_peer_that_cannot_be_built_is_named():
-    with pytest.raises(InputError, match="'it'.*ValueError: seconds is missing; give one"):
+    with pytest.raises(InputError, match=r"'it'.*ValueError: seconds is missing; give one"):
         paired.measure([paired.Peer("it", f"{HERE}:broken")], rounds=1, settle=0.0)
 
 
@@ -112,7 +112,7 @@ def test_a_busy_machine_is_refused_unless_told_otherwise():
 def test_idle_is_what_others_leave(monkeypatch, found, refused):
     monkeypatch.setattr(machine, "others", lambda seconds: found)
     if refused:
-        with pytest.raises(InputError, match="0.40 cores"):
+        with pytest.raises(InputError, match=r"0\.40 cores"):
             paired.check_idle(anyway=False)
     else:
         assert paired.check_idle(anyway=False)["idle"]
