@@ -135,8 +135,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # From the root of this checkout, so that it is this code that is measured.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *_python_path()])},
+            env={**os.environ, "PYTHONPATH": python_path()},
         )
 
     def wait_until_ready(self) -> Timing:
@@ -207,8 +206,10 @@ def measure(
     return timings
 
 
-def _python_path() -> list[str]:
-    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+def python_path() -> str:
+    """PYTHONPATH of a peer: this checkout first, so that it is this code that is measured."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join([str(ROOT), *filter(None, given)])
 
 
 def add_options(parser: argparse.ArgumentParser, *, rounds: int) -> None:

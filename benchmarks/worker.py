@@ -32,7 +32,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     request = json.loads(sys.argv[1])
-    tuned = allocator.keep_memory() if request["allocator"] else False
+    tuned = request["allocator"] and allocator.only_cpu() and allocator.keep_memory()
 
     def answer(**values: Any) -> None:
         print(json.dumps(values), file=answers, flush=True)

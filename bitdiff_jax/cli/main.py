@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 
+from bitdiff_jax.cli import allocator
 from bitdiff_jax.errors import InputError, Interrupted
 
 _COMMANDS = {
@@ -70,4 +71,6 @@ def main(argv: list[str]) -> int:
 
 def run() -> None:
     """Entry point of the console script."""
+    if allocator.only_cpu():
+        allocator.keep_memory()
     sys.exit(main(sys.argv[1:]))

@@ -61,3 +61,20 @@ def test_another_c_library_is_left_alone(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     assert allocator.keep_memory() is False
+
+
+@pytest.mark.parametrize(("platforms", "found"), [("cpu", True), ("tpu,cpu", False)])
+def test_the_platform_that_was_asked_for(monkeypatch, platforms, found):
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    assert allocator.only_cpu() is found
+
+
+def test_a_plugin_may_bring_an_accelerator(monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setattr(allocator.metadata, "entry_points", lambda group: [])
+    monkeypatch.setattr(allocator.importlib.util, "find_spec", lambda name: None)
+    assert allocator.only_cpu()
+    monkeypatch.setattr(allocator.importlib.util, "find_spec", lambda name: name == "libtpu")
+    assert not allocator.only_cpu()
+    monkeypatch.setattr(allocator.metadata, "entry_points", lambda group: ["xla_cuda12"])
+    assert not allocator.only_cpu()
