@@ -86,11 +86,10 @@ def main() -> None:
                 f"ours, {way}",
                 "benchmarks.input:build_ours",
                 shared | {"way": way, "records": records},
-                iterations=2,
             )
             for way in WAYS
         ]
-        torch = paired.Peer("PyTorch", "benchmarks.input:build_torch", shared, iterations=2)
+        torch = paired.Peer("PyTorch", "benchmarks.input:build_torch", shared)
         peers = [ours[0], torch, *ours[1:]]
         title = f"training input, {args.data or 'scenes'}, {args.size} px, one process"
         result = paired.compare(title, peers, args, scale=1e3 / BATCH, unit="ms a picture")

@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -41,7 +42,7 @@ def build_train_step(config: str, batch_size: int) -> Ready:
     tx = make_optimizer(settings)
     params = random_params(model)
     state = TrainState(
-        step=np.zeros((), np.int32),
+        step=jnp.zeros((), jnp.int32),
         params=params,
         ema_params=jax.tree.map(np.copy, params),
         opt_state=jax.tree.map(

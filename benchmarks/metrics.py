@@ -103,8 +103,7 @@ def main() -> None:
     args = parser.parse_args()
     shared = {"batch_size": args.batch_size, "side": args.side}
     peers = [
-        paired.Peer(name, "benchmarks.metrics:build", shared | {"peer": name}, iterations=3)
-        for name in PEERS
+        paired.Peer(name, "benchmarks.metrics:build", shared | {"peer": name}) for name in PEERS
     ]
     title = f"ARI and IoU, {args.batch_size} maps; ours wanted: {TARGET_MS} ms an image"
     scale = 1e3 / args.batch_size

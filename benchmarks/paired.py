@@ -39,7 +39,7 @@ class Peer:
         name: in the table.
         build: 'module:function'; called in the peer's process, it returns a `worker.Ready`.
         arguments: of the function; what JSON can hold.
-        iterations: a run.
+        iterations: a run, at least.
     """
 
     name: str
@@ -143,11 +143,11 @@ class Process:
         said = self._answer()
         return Timing(self.peer.name, said["start_peak"], said["start_seconds"], said["notes"])
 
-    def run(self, timing: Timing) -> None:
-        """One run, added to `timing`."""
+    def run(self, timing: Timing, least_seconds: float) -> None:
+        """One run of at least so many seconds, added to `timing`."""
         assert self._process.stdin is not None
         own, busy, start = self._cpu(), machine.busy_seconds(), time.monotonic()
-        print(self.peer.iterations, file=self._process.stdin, flush=True)
+        print(self.peer.iterations, least_seconds, file=self._process.stdin, flush=True)
         said = self._answer()
         passed, after = time.monotonic() - start, machine.busy_seconds()
         timing.seconds.append(said["seconds"])
@@ -178,16 +178,23 @@ class Process:
 
 
 def measure(
-    peers: Sequence[Peer], *, rounds: int, warmup: int = 1, allocator: bool = True, settle: float
+    peers: Sequence[Peer],
+    *,
+    rounds: int,
+    settle: float,
+    least_seconds: float,
+    warmup: int = 1,
+    allocator: bool = True,
 ) -> list[Timing]:
     """Runs the peers in turn.
 
     Args:
         peers: ours first.
         rounds: runs of each.
+        settle: seconds between two runs, in which threads that wait for work give up waiting.
+        least_seconds: of a run: short iterations are repeated.
         warmup: iterations of each before the first round.
         allocator: let the peers' allocators keep memory, as `bitdiff` does.
-        settle: seconds between two runs, in which threads that wait for work give up waiting.
 
     Raises:
         InputError: a peer cannot be built, or ended.
@@ -202,7 +209,7 @@ def measure(
         for number in range(rounds):
             for place in range(len(peers))[:: -1 if number % 2 else 1]:
                 time.sleep(settle)
-                processes[place].run(timings[place])
+                processes[place].run(timings[place], least_seconds)
     return timings
 
 
@@ -235,6 +242,7 @@ def compare(
     target: float | None = None,
     warmup: int = 1,
     settle: float = 0.3,
+    least_seconds: float = 0.5,
 ) -> dict[str, Any]:
     """Measures, prints the table, and returns what `write` writes.
 
@@ -247,6 +255,7 @@ def compare(
         target: the ratio of ours to the first peer after it that we want at most.
         warmup: see `measure`.
         settle: see `measure`.
+        least_seconds: see `measure`.
     """
     if args.rounds < 1:
         raise InputError(f"--rounds={args.rounds}: give 1 or more")
@@ -257,6 +266,7 @@ def compare(
         warmup=warmup,
         allocator=not args.default_allocator,
         settle=settle,
+        least_seconds=least_seconds,
     )
     result = {
         "title": title,

@@ -109,7 +109,7 @@ def main() -> None:
     results: list[Any] = []
 
     shared = {"config": args.config, "batch_size": args.batch_size}
-    peers = [paired.Peer("ours", "benchmarks.palette:build_ours", shared, iterations=10)]
+    peers = [paired.Peer("ours", "benchmarks.palette:build_ours", shared)]
     if args.config == "paper":
         peers.append(paired.Peer("numpy", "benchmarks.palette:build_numpy", shared))
     title = f"palette, {args.config}, {args.batch_size} maps; ours wanted: {TARGET_MS} ms an image"
@@ -120,7 +120,7 @@ def main() -> None:
     for batch_size in args.step_batch_size:
         shared = {"config": args.config, "batch_size": batch_size}
         peers = [
-            paired.Peer("palette, bits", "benchmarks.palette:build_target", shared, iterations=20),
+            paired.Peer("palette, bits", "benchmarks.palette:build_target", shared),
             paired.Peer("whole step", "benchmarks.jax_programs:build_train_step", shared),
         ]
         title = f"share of a training step, {args.config}, batch {batch_size}"

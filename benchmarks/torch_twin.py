@@ -7,7 +7,7 @@ gradients of the two against each other.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,9 @@ class UNet(nn.Module):
                 self.up.append(tuple(names))
         self.out_norm = _norm(channels)
         self.out_conv = nn.Conv2d(channels, out_channels * self.patch**2, 3, padding=1)
-        self.to(memory_format=self._format)
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=self._format)
 
     @property
     def _format(self) -> torch.memory_format:
@@ -180,9 +182,14 @@ class UNet(nn.Module):
             h = self._run(names, torch.cat([h, skips.pop()], dim=1), embedding)
         h = self.out_conv(F.silu(self.out_norm(h))).permute(0, 2, 3, 1)
         h = _depth_to_space(h, self.patch)
-        return {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "none": nn.Identity()}[
-            self.final_activation
-        ](h)
+        return _ACTIVATIONS[self.final_activation](h)
+
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "none": nn.Identity(),
+}
 
 
 def load(net: UNet, params: Mapping[str, Any]) -> None:

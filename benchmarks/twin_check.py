@@ -71,8 +71,8 @@ def reference(config: ml_collections.ConfigDict, batch_size: int) -> Reference:
         return jnp.mean(model.row_losses(params, rows, draws).loss), shown
 
     (value, shown), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
-    arrays = jax.tree.map(np.array, (*shown, value))
-    return Reference(config, params, *arrays, grads=jax.tree.map(np.asarray, grads))
+    arrays = jax.tree.map(np.array, (*shown, value, grads))
+    return Reference(config, params, *arrays)
 
 
 def errors(ours: Reference, **variant: Any) -> Errors:

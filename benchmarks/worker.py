@@ -3,9 +3,9 @@
     python -m benchmarks.worker '{"build": "module:function", "arguments": {...}, "warmup": 1}'
 
 It sets the allocator as `bitdiff` does, calls the function, runs what that returned until it is
-warm, and says so on its standard output in one line of JSON. For each number that it is then sent,
-it runs so many iterations and answers with the seconds of each. Whatever else writes to standard
-output goes to standard error.
+warm, and says so on its standard output in one line of JSON. For each line `COUNT SECONDS` that it
+is then sent, it runs so many iterations, or more until so many seconds have passed, and answers
+with the seconds of each. Whatever else writes to standard output goes to standard error.
 """
 
 import importlib
@@ -50,8 +50,9 @@ def main() -> None:
     machine.forget_peak()
     answer(notes=notes, start_seconds=time.perf_counter() - began, start_peak=start, tuned=tuned)
     for line in sys.stdin:
-        seconds = []
-        for _ in range(int(line)):
+        count, least = line.split()
+        seconds: list[float] = []
+        while len(seconds) < int(count) or sum(seconds) < float(least):
             began = time.perf_counter()
             run()
             seconds.append(time.perf_counter() - began)

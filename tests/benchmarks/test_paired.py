@@ -12,6 +12,7 @@ from benchmarks import machine, paired
 from bitdiff_jax.errors import InputError
 
 HERE = "tests.benchmarks.peers"
+AT_ONCE = {"settle": 0.0, "least_seconds": 0.0}
 
 
 def options(*argv):
@@ -29,7 +30,7 @@ def slept(tmp_path_factory):
         paired.Peer("long", f"{HERE}:sleeper", {"seconds": 0.2}),
     ]
     args = options("--anyway", "--rounds=3", f"--json={path}")
-    result = paired.compare("naps", peers, args, scale=1e3, target=0.5, settle=0.0)
+    result = paired.compare("naps", peers, args, scale=1e3, target=0.5, **AT_ONCE)
     paired.write(args.json, [result])
     return result, list(paired.table(result)), json.loads(path.read_text())
 
@@ -65,10 +66,10 @@ def test_peers_take_turns_and_the_order_turns_around(monkeypatch):
     turns = []
     run = paired.Process.run
     monkeypatch.setattr(
-        paired.Process, "run", lambda self, t: (turns.append(self.peer.name), run(self, t))
+        paired.Process, "run", lambda self, *a: (turns.append(self.peer.name), run(self, *a))
     )
     peers = [paired.Peer(name, f"{HERE}:sleeper", {"seconds": 0.0}) for name in "ab"]
-    paired.measure(peers, rounds=3, settle=0.0)
+    paired.measure(peers, rounds=3, **AT_ONCE)
     assert "".join(turns) == "abbaab"
 
 
@@ -79,18 +80,24 @@ def test_the_peak_is_that_of_the_rounds():
         paired.Peer("small", f"{HERE}:eater", {"megabytes": 1}),
         paired.Peer("large", f"{HERE}:eater", {"megabytes": 200}),
     ]
-    small, large = paired.measure(peers, rounds=1, settle=0.0)
+    small, large = paired.measure(peers, rounds=1, **AT_ONCE)
     assert 190 < (large.peak - small.peak) / 2**20 < 230
 
 
+def test_short_iterations_fill_a_run():
+    peer = paired.Peer("short", f"{HERE}:sleeper", {"seconds": 0.01})
+    (timing,) = paired.measure([peer], rounds=1, settle=0.0, least_seconds=0.1)
+    assert 5 <= len(timing.seconds[0]) <= 10
+
+
 def test_what_a_peer_prints_does_not_disturb():
-    (timing,) = paired.measure([paired.Peer("noisy", f"{HERE}:noisy")], rounds=1, settle=0.0)
+    (timing,) = paired.measure([paired.Peer("noisy", f"{HERE}:noisy")], rounds=1, **AT_ONCE)
     assert len(timing.seconds) == 1
 
 
 def test_a_peer_that_cannot_be_built_is_named():
     with pytest.raises(InputError, match=r"'it'.*ValueError: seconds is missing; give one"):
-        paired.measure([paired.Peer("it", f"{HERE}:broken")], rounds=1, settle=0.0)
+        paired.measure([paired.Peer("it", f"{HERE}:broken")], rounds=1, **AT_ONCE)
 
 
 def test_a_busy_machine_is_refused_unless_told_otherwise():
