@@ -195,6 +195,7 @@ is touched: each compilation is a process of its own, on the CPU.
 | `--program train sample` | one of the two, or both |
 | `--per_device_batch N` | images a device; without it, the config's batch is shared out |
 | `--no_fit` | does not look for the largest batch: up to three compilations less |
+| `--breakdown [N]` | where cycles and bytes go, by part of the net and by kind of work, and the N dearest operations |
 | `--json FILE` | all figures |
 | `--config.KEY=VALUE` | as for `bitdiff train`; `mesh.fsdp`, `model.net.remat`, `train.accumulate` tell here what they save |
 

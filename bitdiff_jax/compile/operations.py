@@ -17,6 +17,8 @@ COLLECTIVES = (
     "all-reduce", "all-gather", "reduce-scatter", "all-to-all", "ragged-all-to-all",
     "collective-permute", "collective-broadcast",
 )  # fmt: skip
+# What `flops` may be of.
+PRODUCTS = ("convolution", "dot", "custom-call")
 # Names of values rather than work.
 _FREE = frozenset(
     ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id",
@@ -158,7 +160,7 @@ def _flops(module: hlo.Module, computation: hlo.Computation, instruction: hlo.In
     if opcode == "fusion":
         inner = module.computations[instruction.called("calls")[0]]
         return sum(_flops(module, inner, i) for i in inner.instructions)
-    if opcode not in ("dot", "convolution", "custom-call"):
+    if opcode not in PRODUCTS:
         return 0
     operands = [shapes[0] for n in instruction.operands if (shapes := _shapes(computation, n))]
     if opcode == "dot":
