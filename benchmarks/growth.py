@@ -4,8 +4,8 @@
     python -m benchmarks.growth --config paper --page_only    # writes the page from what is known
 
 Each finished program goes to benchmarks/growth.json with its hash and is not compiled again; a
-smaller net (`--config quickstart`) shows the same in minutes. Writes docs/growth_*.svg and a section
-of docs/performance.md. Needs the extra `compile`.
+smaller net (`--config quickstart`) shows the same in minutes. Writes docs/growth_*.svg and a
+section of docs/performance.md. Needs the extra `compile`.
 """
 
 import argparse
