@@ -7,8 +7,8 @@
 The last takes up figures of the first version, as its `bitdiff compile --config paper --json FILE`
 wrote them, into benchmarks/first_version.json; what is compiled now goes to
 benchmarks/speed_table.json. Another network is `--config.KEY=VALUE`, here as there, and all is
-bfloat16. Writes a section of docs/performance.md. Needs the extra `compile`; a compiler that is not installed
-is told and left out.
+bfloat16. Writes a section of docs/performance.md. Needs the extra `compile`; a compiler that is not
+installed is told and left out.
 """
 
 import argparse
