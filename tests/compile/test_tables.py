@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from benchmarks import compiled, curves, growth, page, speed_table
+from benchmarks import compiled, curves, growth, growth_page, page, speed_table
 from bitdiff_jax import config as config_lib
 from bitdiff_jax.cli.train import override
 from bitdiff_jax.compile import remote, report
@@ -83,19 +83,20 @@ def test_the_page_of_growth(table, tmp_path, monkeypatch):
 
 def test_attentions_shares(table):
     series = growth.all_series(CONFIG, "v5e")["resolution"]
-    shares = growth.attention_shares(series, table)
+    shares = growth_page.attention_shares(series, table)
     kinds = compiled.kinds(stored.load("v5e-1"), compiled.accelerators.V5E)
     time = kinds["attention"]["cycles"] / sum(each["cycles"] for each in kinds.values())
     assert shares[64][0] == pytest.approx(time) and 0.01 < time < 0.2
     assert shares[512] == (None, None)
     many = {64: (0.2, 0.1), 128: (0.4, 0.2), 256: (0.6, 0.5), 512: (None, None)}
-    said = growth._attention_reading(many)
+    said = growth_page._attention_reading(many)
     assert "third of the time from 128 pixels" in said and "memory from 256 pixels" in said
 
 
 def test_a_series_of_which_nothing_is_known_is_left_out(tmp_path):
     empty = compiled.Table(tmp_path / "none.json", str(tmp_path))
-    assert "growth_" not in growth.section(CONFIG, "v5e", empty, tmp_path)
+    series = growth.all_series(CONFIG, "v5e")
+    assert "growth_" not in growth_page.section(CONFIG, "v5e", series, empty, tmp_path)
 
 
 def test_curves_hold_all_points():
