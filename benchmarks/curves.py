@@ -19,12 +19,14 @@ class Panel:
         curves: name -> points (x, y), y None for what does not fit.
         written: a value of y as text.
         logarithmic: vertically; if not, the axis starts at 0. Horizontally it always is.
+        binary: whether round numbers are those of KiB, MiB, ...
     """
 
     label: str
     curves: Mapping[str, Sequence[tuple[float, float | None]]]
     written: Callable[[float], str]
     logarithmic: bool = False
+    binary: bool = False
 
 
 def draw(title: str, x_label: str, panels: Sequence[Panel]) -> str:
@@ -46,7 +48,7 @@ def _panel(panel: Panel, x_label: str, offset: int) -> list[str]:
     spread = math.log2(marks[-1] / marks[0]) or 1
     across = lambda x: left + 8 + math.log2(x / marks[0]) / spread * (right - left - 16)  # noqa: E731
     values = [y for _, y in points if y is not None] or [1.0]
-    ticks, up = _axis(values, floor, top, panel.logarithmic)
+    ticks, up = _axis(values, floor, top, panel)
 
     body = [svg.text(offset + 12, 36, panel.label, "start")]
     for value in ticks:
@@ -69,16 +71,18 @@ def _panel(panel: Panel, x_label: str, offset: int) -> list[str]:
 
 
 def _axis(
-    values: Sequence[float], floor: float, top: float, logarithmic: bool
+    values: Sequence[float], floor: float, top: float, panel: Panel
 ) -> tuple[list[float], Callable[[float], float]]:
     """Marks, and the height of a value in pixels."""
     most, least = max(values), min(values)
-    if logarithmic and least > 0:
-        low, high = math.floor(math.log10(least)), math.ceil(math.log10(most) + 1e-9)
-        high = max(high, low + 1)
-        ticks = [10.0**power for power in range(low, high + 1)]
-        return ticks, lambda v: floor - (math.log10(v) - low) / (high - low) * (floor - top)
-    ticks = svg.ticks(0, most or 1, 4)
+    if panel.logarithmic and least > 0:
+        base = 16.0 if panel.binary else 10.0
+        low = math.floor(math.log(least, base) + 1e-9)
+        high = max(math.ceil(math.log(most, base) - 1e-9), low + 1)
+        ticks = [base**power for power in range(low, high + 1)]
+        return ticks, lambda v: floor - (math.log(v, base) - low) / (high - low) * (floor - top)
+    unit = 1024.0 ** math.floor(math.log(most, 1024)) if panel.binary and most else 1.0
+    ticks = [unit * tick for tick in svg.ticks(0, (most or 1) / unit, 4)]
     return ticks, lambda v: floor - v / ticks[-1] * (floor - top)
 
 

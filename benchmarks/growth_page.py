@@ -60,10 +60,10 @@ def plot(name: str, series: Series, table: Table) -> str:
         ]
     else:
         wide = name in ("resolution", "steps")
-        of = "map" if next(iter(series.rows.values())).program == "sample" else "image"
+        of = "a map" if next(iter(series.rows.values())).program == "sample" else "an image"
         panels = [
-            panel(f"time of a {of}", found, seconds_an_image, text.duration, wide),
-            panel(f"bytes of main memory of a {of}", found, bytes_an_image, in_bytes, wide),
+            panel(f"time of {of}", found, seconds_an_image, text.duration, wide),
+            panel(f"bytes of main memory of {of}", found, bytes_an_image, in_bytes, wide),
         ]
     return curves.draw(series.title, series.grows, panels)
 
@@ -72,7 +72,7 @@ def panel(
     label: str, found: Found, value: Value, written: Callable[[float], str], wide: bool = False
 ) -> curves.Panel:
     points = [(float(n), value(each) if each.fits else None) for n, each in found.items()]
-    return curves.Panel(label, {"": points}, written, wide)
+    return curves.Panel(label, {"": points}, written, wide, binary=written is in_bytes)
 
 
 def known(series: Series, table: Table) -> Found:
@@ -91,11 +91,18 @@ def attention_shares(series: Series, table: Table) -> dict[int, tuple[float | No
         # Cycles where the compiler estimates them, or seconds at the peaks.
         time = "cycles" if any(each["cycles"] for each in kinds.values()) else "seconds"
         attended = kinds.get(naming.ATTENTION, {})
-        totals = [sum(each[key] for each in kinds.values()) for key in (time, "hbm_bytes")]
-        of = [attended.get(key, 0) / all_ if all_ else None for key, all_ in zip(
-            (time, "hbm_bytes"), totals, strict=True)]  # fmt: skip
-        shares[number] = (of[0], of[1])
+        shares[number] = (
+            _share(attended, kinds, time),
+            _share(attended, kinds, "hbm_bytes"),
+        )
     return shares
+
+
+def _share(
+    part: Mapping[str, float], kinds: Mapping[str, Mapping[str, float]], figure: str
+) -> float | None:
+    whole = sum(each[figure] for each in kinds.values())
+    return part.get(figure, 0) / whole if whole else None
 
 
 def attention_plot(series: Series, table: Table) -> str:
@@ -143,9 +150,9 @@ def _pictured(docs: pathlib.Path, file: str, title: str, drawn: str) -> str:
 
 def _numbers(name: str, series: Series, table: Table) -> str:
     found = known(series, table)
-    of = "map" if next(iter(series.rows.values())).program == "sample" else "image"
+    of = "a map" if next(iter(series.rows.values())).program == "sample" else "an image"
     lines = [
-        f"| {series.grows} | time of a {of} | main memory of a {of} | memory a device needs | "
+        f"| {series.grows} | time of {of} | main memory of {of} | memory a device needs | "
         "handed to collectives |",
         "|---|---|---|---|---|",
     ]

@@ -102,7 +102,8 @@ def test_a_series_of_which_nothing_is_known_is_left_out(tmp_path):
 def test_curves_hold_all_points():
     points = [(1.0, 4.0), (2.0, 3.0), (64.0, None)]
     panel = curves.Panel("y", {"a": points, "b": [(1.0, 40.0), (4.0, 0.5)]}, "{:g}".format)
-    for each in (panel, dataclasses.replace(panel, logarithmic=True)):
+    for logarithmic, binary in ((False, False), (True, False), (False, True), (True, True)):
+        each = dataclasses.replace(panel, logarithmic=logarithmic, binary=binary)
         drawn = curves.draw("t", "x", [each, each])
         root = ElementTree.fromstring(drawn)
         circles = [each for each in root if each.tag.endswith("circle")]
