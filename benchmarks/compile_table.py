@@ -8,44 +8,17 @@ the compiler's versions; a row of the same hash is not compiled again. Needs the
 """
 
 import argparse
-import dataclasses
 import datetime
-import json
 import pathlib
-import time
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 
-from bitdiff_jax import config as config_lib
-from bitdiff_jax.cli.train import override
+from benchmarks.compiled import Row, Table, attempt
 from bitdiff_jax.compile import accelerators, fit, remote, report, text
-from bitdiff_jax.compile.costs import Costs
-from bitdiff_jax.errors import InputError
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROWS_FILE = HERE / "compile_table.json"
 PAGE = HERE.parent / "docs" / "accelerators.md"
-DTYPE = "--config.model.net.dtype=bfloat16"
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A program to compile."""
-
-    config: str
-    accelerator: str
-    per_device: int
-    program: str = "train"
-    overrides: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Key of the row in the file."""
-        parts = (self.config, self.accelerator, self.program, str(self.per_device))
-        return " ".join((*parts, *self.overrides))
-
 
 # In the order in which they are compiled: about seven minutes each on two idle cores.
 ROWS = (
@@ -66,64 +39,6 @@ FITS = (
 )
 
 
-class Table:
-    """The rows that are known, and the way to more."""
-
-    def __init__(self, folder: pathlib.Path):
-        self.folder = folder
-        self.rows: dict[str, dict[str, Any]] = {}
-        if ROWS_FILE.is_file():
-            self.rows = json.loads(ROWS_FILE.read_text())
-        folder.mkdir(parents=True, exist_ok=True)
-        for known in self.rows.values():
-            path = folder / f"{known['measured']['key']}.json"
-            if not path.is_file():
-                path.write_text(json.dumps({**known["measured"], "cached": False}))
-
-    def compile(self, row: Row) -> report.Report:
-        """The row's figures, compiled unless its program is known."""
-        config = override(config_lib.load(row.config), [DTYPE, *row.overrides])
-        batch = row.per_device * accelerators.find(row.accelerator).devices
-        values = json.loads(config.to_json_best_effort())
-        request = remote.Request(values, row.accelerator, row.program, batch, str(self.folder))
-        start = time.monotonic()
-        measured = remote.compile_remotely(request)
-        program = remote.program_text(measured, str(self.folder))
-        if program or measured.out_of_memory:
-            found = report.make(measured, program, config)
-            self.rows[row.name] = found.to_json()
-            ROWS_FILE.write_text(json.dumps(self.rows, indent=1, sort_keys=True) + "\n")
-        state = "known" if measured.cached else "compiled"
-        print(f"{row.name}: {state} in {time.monotonic() - start:.0f} s", flush=True)
-        return from_json(self.rows[row.name])
-
-    def get(self, row: Row) -> report.Report | None:
-        """The row's figures as they were last compiled; None if never."""
-        known = self.rows.get(row.name)
-        return from_json(known) if known else None
-
-    def batches(
-        self, config: str, accelerator: str, overrides: tuple[str, ...]
-    ) -> dict[int, report.Report]:
-        """Training steps that were compiled, by images a device."""
-        found = {}
-        for known in self.rows.values():
-            each = from_json(known)
-            row = Row(config, accelerator, each.measured.per_device, "train", overrides)
-            if row.name in self.rows and self.rows[row.name] == known:
-                found[each.measured.per_device] = each
-        return dict(sorted(found.items()))
-
-
-def from_json(values: Mapping[str, Any]) -> report.Report:
-    """What `Report.to_json` wrote."""
-    names = {field.name for field in dataclasses.fields(report.Report)}
-    plain = {name: value for name, value in values.items() if name in names}
-    plain["measured"] = remote.Measured(**plain["measured"])
-    plain["costs"] = Costs(**plain["costs"]) if plain["costs"] else None
-    return report.Report(**plain)
-
-
 def main() -> None:
     """Compiles the rows one after the other, and writes the page after each."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -131,7 +46,7 @@ def main() -> None:
     parser.add_argument("--folder", help="where compiled programs are kept")
     args = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")
-    table = Table(pathlib.Path(args.folder or remote.folder() or "compiled"))
+    table = Table(ROWS_FILE, args.folder)
     if not args.page_only:
         for row in ROWS:
             attempt(lambda row=row: table.compile(row), row.name)
@@ -149,14 +64,6 @@ def main() -> None:
             usable = accelerators.find(accelerator).chip.usable
             attempt(lambda f=compile_batch, u=usable: fit.find(f, u, 8), f"fit {accelerator}")
     PAGE.write_text(page(table))
-
-
-def attempt(action: Any, name: str) -> None:
-    """A row that fails is told, and the next one is compiled."""
-    try:
-        action()
-    except InputError as error:
-        print(f"{name}: {error}", flush=True)
 
 
 def page(table: Table) -> str:
@@ -195,6 +102,7 @@ is touched: each compilation is a process of its own, on the CPU.
 | `--program train sample` | one of the two, or both |
 | `--per_device_batch N` | images a device; without it, the config's batch is shared out |
 | `--no_fit` | does not look for the largest batch: up to three compilations less |
+| `--breakdown [N]` | where cycles and bytes go, by part of the net and by kind of work, and the N dearest operations |
 | `--json FILE` | all figures |
 | `--config.KEY=VALUE` | as for `bitdiff train`; `mesh.fsdp`, `model.net.remat`, `train.accumulate` tell here what they save |
 

@@ -12,6 +12,7 @@ from bitdiff_jax.errors import InputError
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+    from bitdiff_jax.compile.breakdown import Breakdown
     from bitdiff_jax.compile.remote import Measured
     from bitdiff_jax.compile.report import Report
 
@@ -48,17 +49,21 @@ def main(argv: list[str]) -> int:
     accelerator = accelerators.find(args.accelerator)
     accelerators.require_compiler(accelerator)
     batch = per_device_batch(config, accelerator.devices, args.per_device_batch)
+    if args.breakdown is not None and args.breakdown < 0:
+        raise InputError(f"--breakdown is {args.breakdown}; use 0 or more operations")
     with tempfile.TemporaryDirectory() as temporary:
         compiler = _Compiler(config, args.accelerator, remote.folder() or temporary)
-        reports, fit = [], None
+        rows, fit = [], None
         for program in args.program:
             report = compiler.report(program, batch)
-            reports.append(report)
+            rows.append(report.to_json())
             _show(report)
+            if args.breakdown is not None and report.costs:
+                rows[-1]["breakdown"] = _break_down(compiler, program, batch, args.breakdown)
             if program == "train" and not args.no_fit:
                 fit = _largest(compiler, accelerator.chip.usable, batch)
     if args.json:
-        found = {"programs": [report.to_json() for report in reports], "fit": fit}
+        found = {"programs": rows, "fit": fit}
         files.write(args.json, (json.dumps(found, indent=2) + "\n").encode())
     return 0
 
@@ -104,12 +109,22 @@ class _Compiler:
             self._measured[program, batch] = remote.compile_remotely(request)
         return self._measured[program, batch]
 
+    def text(self, program: str, batch: int) -> str:
+        from bitdiff_jax.compile import remote
+
+        return remote.program_text(self.measure(program, batch), self._folder)
+
     def report(self, program: str, batch: int) -> "Report":
-        from bitdiff_jax.compile import remote, report
+        from bitdiff_jax.compile import report
 
         measured = self.measure(program, batch)
-        text = remote.program_text(measured, self._folder)
-        return report.make(measured, text, self._config)
+        return report.make(measured, self.text(program, batch), self._config)
+
+    def breakdown(self, program: str, batch: int, dearest: int) -> "Breakdown":
+        from bitdiff_jax.compile import breakdown
+
+        text = self.text(program, batch)
+        return breakdown.breakdown(text, self._accelerator.chip, dearest)
 
 
 def _show(report: "Report") -> None:
@@ -118,6 +133,14 @@ def _show(report: "Report") -> None:
     print(f"\n{text.render(report)}\n")
     if note := text.batch_note(report):
         print(f"{note}\n")
+
+
+def _break_down(compiler: _Compiler, program: str, batch: int, dearest: int) -> dict[str, Any]:
+    from bitdiff_jax.compile import text
+
+    found = compiler.breakdown(program, batch, dearest)
+    print(f"{text.render_breakdown(found)}\n")
+    return found.to_json()
 
 
 def _largest(compiler: _Compiler, usable: int, batch: int) -> dict[str, Any]:
@@ -166,5 +189,13 @@ def _parser() -> argparse.ArgumentParser:
         help="images a device (the config's batch shared out)",
     )
     add("--no_fit", "--no-fit", action="store_true", help="do not look for the largest batch")
+    add(
+        "--breakdown",
+        type=int,
+        nargs="?",
+        const=20,
+        metavar="N",
+        help="show where cycles and bytes go, and the N dearest operations (20)",
+    )
     add("--json", metavar="FILE", help="write all figures there")
     return parser

@@ -1,6 +1,7 @@
 """Reports as text for people."""
 
 from bitdiff_jax.compile.accelerators import find
+from bitdiff_jax.compile.breakdown import Breakdown, Figures
 from bitdiff_jax.compile.fit import Fit
 from bitdiff_jax.compile.report import Report
 
@@ -96,6 +97,40 @@ def render_fit(fit: Fit, reports: dict[int, Report]) -> str:
             f"   {batch / (r.predicted_seconds or 1):.1f}"
             for batch, r in timed.items()
         ]
+    return "\n".join(lines)
+
+
+def render_breakdown(found: Breakdown) -> str:
+    """Tables by place, phase and kind, and the dearest operations."""
+    total = found.grouped(lambda part: "all").get("all", Figures())
+    whole = found.time(total) or 1
+    time = "cycles" if found.by_cycles else "at the peaks"
+
+    def cells(figures: Figures) -> str:
+        spent = f"{figures.cycles:,}" if found.by_cycles else duration(figures.seconds)
+        moved = figures.hbm_bytes / (total.hbm_bytes or 1)
+        row = f"{spent:>15s} {found.time(figures) / whole:6.1%}"
+        row += f" {amount(figures.hbm_bytes, 'B'):>9s} {moved:6.1%}"
+        row += f" {amount(figures.flops, 'FLOP'):>11s} {figures.operations:>10,}"
+        return row + (f" {duration(figures.seconds):>12s}" if found.by_cycles else "")
+
+    heading = f"{time:>15s}  share main mem.  share       FLOPs operations"
+    heading += "  at the peaks" if found.by_cycles else ""
+    lines = []
+    for title, key in (
+        ("by place", lambda part: part.place),
+        ("by phase", lambda part: part.phase),
+        ("by kind", lambda part: part.kind),
+    ):
+        lines.append(f"{title:28s}{heading}")
+        rows = {**found.grouped(key), "all": total}
+        lines += [f"  {name:26s}{cells(figures)}" for name, figures in rows.items()]
+    if found.dearest:
+        lines.append("the dearest operations")
+    for number, each in enumerate(found.dearest, 1):
+        lines.append(f"  {number:3d} {each.name}: {each.kind}, {each.place}")
+        lines.append(f"{'':28s}{cells(each.figures)}")
+        lines += [f"      {line}" for line in (each.op_name, each.shapes) if line]
     return "\n".join(lines)
 
 

@@ -125,7 +125,8 @@ def test_the_page_of_the_table_can_be_written_again():
     path = pathlib.Path(__file__).parents[2] / "benchmarks" / "compile_table.json"
     if not path.is_file():
         pytest.skip(f"{path.name} is not there: nothing was compiled yet")
-    from benchmarks import compile_table
+    from benchmarks import compiled
 
     for name, values in json.loads(path.read_text()).items():
-        assert json.loads(json.dumps(compile_table.from_json(values).to_json())) == values, name
+        values.pop("kinds", None)
+        assert json.loads(json.dumps(compiled.from_json(values).to_json())) == values, name

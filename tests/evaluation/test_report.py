@@ -12,7 +12,7 @@ from PIL import Image
 
 from bitdiff_jax.data import images
 from bitdiff_jax.data.contact_sheet import region_colours
-from bitdiff_jax.evaluation import on_files, plots, presentation, report, rows, showing, truths
+from bitdiff_jax.evaluation import on_files, plots, presentation, report, rows, showing, svg, truths
 from bitdiff_jax.evaluation.others import open_predictions
 from bitdiff_jax.evaluation.report_pictures import shown_names
 from bitdiff_jax.evaluation.tables import Estimate
@@ -22,15 +22,17 @@ from tests.evaluation.stubs import make_source
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 
 
-def texts(svg):
-    return [each.text for each in ElementTree.fromstring(svg).iter() if each.tag.endswith("}text")]
+def texts(drawn):
+    return [
+        each.text for each in ElementTree.fromstring(drawn).iter() if each.tag.endswith("}text")
+    ]
 
 
 @pytest.mark.parametrize(
     ("low", "high", "count"), [(0, 1, 5), (-0.011, 1, 7), (0, 0.004, 4), (-3, 37, 5), (0, 2e6, 5)]
 )
 def test_ticks_are_round_and_hold_all(low, high, count):
-    found = plots.ticks(low, high, count)
+    found = svg.ticks(low, high, count)
     assert found[0] <= low and found[-1] >= high and 2 <= len(found) <= count + 2
     steps = np.diff(found)
     np.testing.assert_allclose(steps, steps[0])
@@ -45,17 +47,17 @@ def test_plots_of_nothing_are_left_out():
 
 
 def test_a_histogram_holds_all_values_and_names_its_axes():
-    svg = plots.histogram("t", "ari", {"here": np.array([-0.2, 0.5, 1.0, math.nan])})
-    assert {"ari", "share of the pictures", "here, mean 0.433"} <= set(texts(svg))
-    points = re.search(r'points="([^"]*)"', svg)[1].split()
+    drawn = plots.histogram("t", "ari", {"here": np.array([-0.2, 0.5, 1.0, math.nan])})
+    assert {"ari", "share of the pictures", "here, mean 0.433"} <= set(texts(drawn))
+    points = re.search(r'points="([^"]*)"', drawn)[1].split()
     x = [float(point.split(",")[0]) for point in points]
     assert min(x) >= 0 and max(x) <= 470
 
 
 def test_many_points_are_thinned_and_the_title_says_so():
     values = np.arange(1.0, 9001.0)
-    svg = plots.scatter("regions", "x", "y", values, values)
-    assert svg.count("<circle") == 3000 and "regions (3,000 of 9,000 pictures)" in texts(svg)
+    drawn = plots.scatter("regions", "x", "y", values, values)
+    assert drawn.count("<circle") == 3000 and "regions (3,000 of 9,000 pictures)" in texts(drawn)
 
 
 def test_colours_follow_the_reference():
@@ -115,8 +117,8 @@ def test_the_page(folders, tmp_path):
     assert "nan" not in re.sub(r'src="[^"]*"', "", page).lower()
     assert "40: p0, p1, p2" in page and "and 28 more" in page
     assert f"{table.column('ari@native').mean():.3f}" in page
-    for svg in re.findall(r"<svg.*?</svg>", page, re.S):
-        ElementTree.fromstring(svg)
+    for drawn in re.findall(r"<svg.*?</svg>", page, re.S):
+        ElementTree.fromstring(drawn)
     pictures = re.findall(r'src="data:image/(png|jpeg);base64,([^"]*)"', page)
     # Six of the seven pictures, once each, with two people and two samples.
     assert len(pictures) == 6 * 5 and page.count("<figcaption>") == 6
