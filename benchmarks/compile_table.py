@@ -23,7 +23,6 @@ PAGE = HERE.parent / "docs" / "accelerators.md"
 # In the order in which they are compiled: about seven minutes each on two idle cores.
 ROWS = (
     Row("paper", "v5e-8", 1),
-    Row("base", "v5e-8", 1),
     Row("paper", "h100-1", 8),
     Row("paper", "v5e-1", 8),
     Row("paper", "v6e-8", 1),
@@ -117,7 +116,8 @@ How to read it, and what is not in it:
 
 - **Images** are those of one device; the paper's batch is 8 in all. With another number in all the
   learning rate is left as the config has it, and the command says so.
-- **`base`** trains the paper's network: its other rows would be the paper's, as the one here is.
+- **The table is of the network as it was first computed**; [performance.md](performance.md) has
+  what the same network takes now, and `base`'s own.
 - **Memory** is one device's: arguments, temporaries, code. The input pipeline's next batch, JAX's
   own room and, on GPUs, what cuDNN takes for its algorithms are not in it.
 - **Model FLOPs** are analytic: the multiply-adds of convolutions and products, times 2, forward

@@ -40,6 +40,8 @@ def default() -> ml_collections.ConfigDict:
     c.model.net.time_conditioning = "additive"
     c.model.net.dtype = "float32"
     c.model.net.remat = False
+    c.model.net.fold = False  # on TPUs: the widest level on pairs of pixels
+    c.model.net.attention_chunk = 0  # queries at a time; 0: all
     # The noise schedule, see bitdiff_jax.diffusion.schedules.
     c.model.schedule = ml_collections.ConfigDict()
     c.model.schedule.name = "cosine"  # cosine | linear | linear_simple | parabola

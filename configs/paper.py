@@ -20,6 +20,7 @@ from bitdiff_jax import config as config_lib
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config = config_lib.default()
+    # The network is the default.
     config.model.time_input = "t"
     config.model.palette.order = "id"
     config.model.palette.frame = "square"

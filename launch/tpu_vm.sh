@@ -28,6 +28,7 @@ PYTHON="${PYTHON:-3.12}"
 TRAIN=( # the paper's recipe; replaced by arguments after COMMAND
   --config paper
   --config.model.net.dtype=bfloat16
+  --config.model.net.fold=true # for TPUs alone
   --config.data.num_workers=32
   "--config.data.train=folder:$DATA,split=train,zero=region"
   "--config.eval.data=folder:$DATA,split=val,zero=region"

@@ -1,13 +1,19 @@
-"""Blocks of the attn-UNet: residual, self-attention, down- and upsampling, patches."""
+"""Blocks of the attn-UNet: residual, self-attention, down- and upsampling, patches.
 
-import math
+Inside, a map travels with its bias (`layers.Biased`), and in a layout (`folding.Layout`).
+"""
+
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from bitdiff_jax.nets.layers import GroupNorm, at_least_float32, conv, dense
+from bitdiff_jax.nets.attention import attend
+from bitdiff_jax.nets.convolution import convolve, upsample_convolve
+from bitdiff_jax.nets.folding import Layout
+from bitdiff_jax.nets.layers import Biased, Conv, Kernel, Linear, dense, group_norm
 
 
 class ResBlock(nn.Module):
@@ -19,35 +25,58 @@ class ResBlock(nn.Module):
         time_conditioning: 'additive' adds a projection of the time embedding after the first
             convolution; 'scale_shift' modulates the second norm, `norm(h) (1 + scale) + shift`.
         dtype: Compute dtype.
+        layout: Of the maps, plain or folded.
     """
 
     features: int
     time_conditioning: str = "additive"
     dtype: DTypeLike = jnp.float32
+    layout: Layout = Layout.PLAIN
 
     @nn.compact
-    def __call__(self, x: jax.Array, embedding: jax.Array) -> jax.Array:
-        """Maps x [B, H, W, C] and embedding [B, E] to [B, H, W, features]."""
+    def __call__(self, parts: Sequence[Biased], embedding: jax.Array) -> Biased:
+        """Maps the concatenation of the parts, [B, H, W, C], to [B, H, W, features].
+
+        Args:
+            parts: one map, or several that stand for their concatenation.
+            embedding: [B, E], of the time.
+        """
+        channels = sum(part.bias.shape[0] for part in parts)
+        outside = self.layout
+        inside = Layout.STAGGERED if outside is Layout.FOLDED else outside
         modulated = self.time_conditioning == "scale_shift"
         shift = dense(
             nn.silu(embedding),
             self.features * (2 if modulated else 1),
             name="time",
             dtype=embedding.dtype,
-        )[:, None, None, :].astype(self.dtype)
+        )
 
-        h = nn.silu(GroupNorm(name="norm_0")(x))
-        h = conv(h, self.features, name="conv_0", dtype=self.dtype)
+        h = group_norm(parts, name="norm_0", layout=outside)
+        kernel, bias = Kernel(self.features, dtype=self.dtype, name="conv_0")(channels)
+        y = convolve(h, kernel, dtype=self.dtype, source=outside, result=inside)
+        before: jax.Array | None = shift
+        modulation: tuple[jax.Array, jax.Array] | None = None
         if modulated:
             scale, shift = jnp.split(shift, 2, axis=-1)
-            h = GroupNorm(name="norm_1")(h) * (1 + scale) + shift
-        else:
-            h = GroupNorm(name="norm_1")(h + shift)
-        h = conv(nn.silu(h), self.features, name="conv_1", dtype=self.dtype, zero_init=True)
+            before, modulation = None, (scale, shift)
+        (z,) = group_norm(
+            [Biased(y, bias)], name="norm_1", before=before, modulation=modulation, layout=inside
+        )
+        conv_1 = Conv(
+            self.features, zero_init=True, dtype=self.dtype, source=inside, result=outside,
+            name="conv_1",
+        )  # fmt: skip
+        y, bias = conv_1(z)
 
-        if x.shape[-1] != self.features:
-            x = conv(x, self.features, name="skip", kernel_size=1, dtype=self.dtype)
-        return x + h
+        if channels == self.features and len(parts) == 1:
+            return Biased(parts[0].map + y, parts[0].bias + bias)
+        kernel, skip_bias = Kernel(self.features, 1, dtype=self.dtype, name="skip")(channels)
+        maps = [part.map for part in parts]
+        y += convolve(maps, kernel, dtype=self.dtype, source=outside, result=outside)
+        carried = jnp.concatenate([part.bias for part in parts])
+        carried = jnp.matmul(carried, kernel[0, 0], precision=jax.lax.Precision.HIGHEST)
+        return Biased(y, carried + skip_bias + bias)
 
 
 class AttentionBlock(nn.Module):
@@ -58,52 +87,69 @@ class AttentionBlock(nn.Module):
     Attributes:
         num_heads: Divides the channels.
         dtype: Compute dtype; logits and softmax are in at least float32.
+        layout: Of the map.
+        chunk: See `attention.attend`.
     """
 
     num_heads: int = 4
     dtype: DTypeLike = jnp.float32
+    layout: Layout = Layout.PLAIN
+    chunk: int = 0
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Biased) -> Biased:
         """Maps x [B, H, W, C] to the same shape."""
-        batch, height, width, channels = x.shape
-        head_dim = channels // self.num_heads
-        h = GroupNorm(name="norm")(x).reshape(batch, height * width, channels)
+        (h,) = group_norm([x], name="norm", activate=False, layout=self.layout)
+        channels = x.bias.shape[0]
+        h = h.reshape(h.shape[0], -1, channels)
         qkv = dense(h, 3 * channels, name="qkv", dtype=self.dtype)
         # Channels are ordered [head][q, k, v][head_dim], as in the reference's weights.
-        q, k, v = jnp.moveaxis(qkv.reshape(batch, -1, self.num_heads, 3, head_dim), 3, 0)
-        logits = jnp.einsum(
-            "bqhd,bkhd->bhqk", q, k, preferred_element_type=at_least_float32(self.dtype)
-        )
-        weights = nn.softmax(logits / math.sqrt(head_dim)).astype(self.dtype)
-        h = jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(x.shape)
-        return x + dense(h, channels, name="proj", dtype=self.dtype, zero_init=True)
+        qkv = qkv.reshape(*h.shape[:2], self.num_heads, 3, channels // self.num_heads)
+        q, k, v = jnp.moveaxis(qkv, 3, 0)
+        h = attend(q, k, v, chunk=self.chunk).reshape(h.shape)
+        kernel, bias = Linear(channels, zero_init=True, dtype=self.dtype, name="proj")(channels)
+        y = (h @ kernel.astype(self.dtype)).reshape(x.map.shape)
+        return Biased(x.map + y, x.bias + bias)
 
 
 class Downsample(nn.Module):
-    """A 3x3 convolution of stride 2, padded by one pixel on both sides."""
+    """A 3x3 convolution of stride 2, padded by one pixel on both sides.
+
+    Attributes:
+        dtype: Compute dtype.
+        layout: Of x, plain or folded; the result is plain.
+    """
 
     dtype: DTypeLike = jnp.float32
+    layout: Layout = Layout.PLAIN
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Biased) -> Biased:
         """Maps x [B, H, W, C] to [B, H/2, W/2, C]."""
-        return conv(x, x.shape[-1], name="conv", stride=2, dtype=self.dtype)
+        channels = x.bias.shape[0]
+        # Beyond the border there is no bias: it has to be added before.
+        conv = Conv(channels, dtype=self.dtype, stride=2, source=self.layout, name="conv")
+        return conv(x.value())
 
 
 class Upsample(nn.Module):
-    """Nearest neighbour times two, then a 3x3 convolution."""
+    """Nearest neighbour times two, then a 3x3 convolution.
+
+    Attributes:
+        dtype: Compute dtype.
+        layout: Of the result, plain or folded; x is plain.
+    """
 
     dtype: DTypeLike = jnp.float32
+    layout: Layout = Layout.PLAIN
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Biased) -> Biased:
         """Maps x [B, H, W, C] to [B, 2H, 2W, C]."""
-        batch, height, width, channels = x.shape
-        # A broadcast, not a gather: XLA fuses it into the copy that feeds the convolution.
-        x = jnp.broadcast_to(x[:, :, None, :, None, :], (batch, height, 2, width, 2, channels))
-        x = x.reshape(batch, 2 * height, 2 * width, channels)
-        return conv(x, channels, name="conv", dtype=self.dtype)
+        channels = x.bias.shape[0]
+        kernel, bias = Kernel(channels, dtype=self.dtype, name="conv")(channels)
+        y = upsample_convolve(x.value(), kernel, dtype=self.dtype, result=self.layout)
+        return Biased(y, bias)
 
 
 def space_to_depth(x: jax.Array, patch_size: int) -> jax.Array:

@@ -1,21 +1,20 @@
-"""Layers under the blocks: convolution, linear map and group norm as PyTorch initialises them."""
+"""Parameters of the layers under the blocks, initialised as PyTorch does, and their use."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from bitdiff_jax.nets.convolution import convolve
+from bitdiff_jax.nets.folding import Layout
+from bitdiff_jax.nets.norm import at_least_float32, normalise
+
 # U(-l, l) with l = sqrt(3 scale / fan_in) = 1 / sqrt(fan_in).
 _kernel_init = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform")
-
-
-def at_least_float32(dtype: DTypeLike) -> Any:
-    """The dtype of parameters, statistics and softmax for a compute dtype."""
-    return jnp.promote_types(dtype, jnp.float32)
 
 
 def _bias_init(fan_in: int) -> Callable[..., jax.Array]:
@@ -27,92 +26,147 @@ def _bias_init(fan_in: int) -> Callable[..., jax.Array]:
     return init
 
 
-def conv(
-    x: jax.Array,
-    features: int,
-    *,
-    name: str,
-    dtype: DTypeLike,
-    kernel_size: int = 3,
-    stride: int = 1,
-    zero_init: bool = False,
-) -> jax.Array:
-    """Adds a square convolution with bias to the module being built, and applies it.
+class Kernel(nn.Module):
+    """Kernel and bias of a square convolution; what is done with them is the caller's.
 
-    The padding is `kernel_size // 2` on both sides, whatever the stride ("SAME" would pad a
-    stride of 2 by (0, 1)). Weights and bias start as U(-l, l), l = 1/sqrt(fan_in), or as zeros.
-
-    Args:
-        x: [B, H, W, Cin].
-        features: Cout.
-        name: Name of the submodule.
-        dtype: Compute dtype; parameters are kept in at least float32.
-        kernel_size: Odd side of the kernel.
-        stride: 1 keeps H and W, 2 halves them.
-        zero_init: Whether kernel and bias start as zeros.
-
-    Returns:
-        [B, H / stride, W / stride, Cout] of dtype `dtype`.
-    """
-    zeros = nn.initializers.zeros
-    return nn.Conv(
-        features,
-        (kernel_size, kernel_size),
-        strides=(stride, stride),
-        padding=kernel_size // 2,
-        dtype=dtype,
-        param_dtype=at_least_float32(dtype),
-        kernel_init=zeros if zero_init else _kernel_init,
-        bias_init=zeros if zero_init else _bias_init(kernel_size**2 * x.shape[-1]),
-        name=name,
-    )(x)
-
-
-def dense(
-    x: jax.Array, features: int, *, name: str, dtype: DTypeLike, zero_init: bool = False
-) -> jax.Array:
-    """Adds a linear map of the last axis with bias, initialised as in `conv`, and applies it."""
-    zeros = nn.initializers.zeros
-    return nn.Dense(
-        features,
-        dtype=dtype,
-        param_dtype=at_least_float32(dtype),
-        kernel_init=zeros if zero_init else _kernel_init,
-        bias_init=zeros if zero_init else _bias_init(x.shape[-1]),
-        name=name,
-    )(x)
-
-
-class GroupNorm(nn.Module):
-    """Group normalisation over 32 groups, or over single channels where 32 does not divide them.
-
-    Statistics and normalisation are in at least float32; the result has the dtype of the input.
-    A constant group gives `bias`.
+    They start as U(-l, l), l = 1/sqrt(fan_in), or as zeros.
 
     Attributes:
-        epsilon: Added to the variance.
+        features: Cout.
+        kernel_size: Side of the kernel.
+        zero_init: Whether both start as zeros.
+        dtype: Compute dtype; parameters are kept in at least float32.
     """
 
-    epsilon: float = 1e-5
+    features: int
+    kernel_size: int = 3
+    zero_init: bool = False
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalises x [B, H, W, C] per image and group."""
-        channels = x.shape[-1]
-        groups = 32 if channels % 32 == 0 else channels
-        dtype = at_least_float32(x.dtype)
+    def __call__(self, channels: int) -> tuple[jax.Array, jax.Array]:
+        """[k, k, channels, features] and [features]."""
+        return self.declare(channels)
+
+    def declare(self, channels: int) -> tuple[jax.Array, jax.Array]:
+        """The parameters, for `channels` input channels."""
+        shape = (self.kernel_size, self.kernel_size, channels, self.features)
+        zeros = nn.initializers.zeros
+        dtype = at_least_float32(self.dtype)
+        kernel = self.param("kernel", zeros if self.zero_init else _kernel_init, shape, dtype)
+        bias_init = zeros if self.zero_init else _bias_init(self.kernel_size**2 * channels)
+        return kernel, self.param("bias", bias_init, (self.features,), dtype)
+
+
+class Linear(nn.Module):
+    """Kernel and bias of a linear map, which start as `Kernel`'s."""
+
+    features: int
+    zero_init: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, channels: int) -> tuple[jax.Array, jax.Array]:
+        """[channels, features] and [features]."""
+        zeros = nn.initializers.zeros
+        dtype = at_least_float32(self.dtype)
+        kernel_init = zeros if self.zero_init else _kernel_init
+        kernel = self.param("kernel", kernel_init, (channels, self.features), dtype)
+        bias_init = zeros if self.zero_init else _bias_init(channels)
+        return kernel, self.param("bias", bias_init, (self.features,), dtype)
+
+
+class Biased(NamedTuple):
+    """A map with a vector that stands added to each of its pixels, and is not added yet.
+
+    What the convolutions of a residual block add to all pixels alike, the next norm takes on as
+    [C] numbers; so do the gradients. A bias costs no pass over a map this way.
+    """
+
+    map: jax.Array  # [B, H, W, C], in some layout
+    bias: jax.Array  # [C], in at least float32
+
+    def value(self) -> jax.Array:
+        """The sum."""
+        copies = self.map.shape[-1] // self.bias.shape[0]
+        return self.map + jnp.tile(self.bias.astype(self.map.dtype), copies)
+
+
+class Conv(Kernel):
+    """A square convolution with bias, as `Kernel` has them.
+
+    The padding is `kernel_size // 2` on both sides, whatever the stride ("SAME" would pad a
+    stride of 2 by (0, 1)).
+
+    Attributes:
+        stride: 1 keeps H and W, 2 halves them.
+        source: Layout of the input.
+        result: Layout of the result.
+    """
+
+    stride: int = 1
+    source: Layout = Layout.PLAIN
+    result: Layout = Layout.PLAIN
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> Biased:  # type: ignore[override]
+        """Maps x [B, H, W, Cin] to [B, H / stride, W / stride, features] of dtype `dtype`."""
+        kernel, bias = self.declare(x.shape[-1] // self.source.copies)
+        y = convolve(
+            (x,), kernel, dtype=self.dtype, stride=self.stride, source=self.source,
+            result=self.result,
+        )  # fmt: skip
+        return Biased(y, bias)
+
+
+def dense(x: jax.Array, features: int, *, name: str, dtype: DTypeLike) -> jax.Array:
+    """Adds a linear map of the last axis with bias to the module being built, and applies it."""
+    kernel, bias = Linear(features, dtype=dtype, name=name)(x.shape[-1])
+    return x.astype(dtype) @ kernel.astype(dtype) + bias.astype(dtype)
+
+
+class Affine(nn.Module):
+    """Scale and bias of a group norm; starts as the identity."""
+
+    @nn.compact
+    def __call__(self, channels: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
+        """[channels] each."""
         scale = self.param("scale", nn.initializers.ones, (channels,), dtype)
-        bias = self.param("bias", nn.initializers.zeros, (channels,), dtype)
+        return scale, self.param("bias", nn.initializers.zeros, (channels,), dtype)
 
-        def per_group(moment: jax.Array) -> jax.Array:
-            mean = moment.reshape(-1, groups, channels // groups).mean(-1, keepdims=True)
-            return jnp.broadcast_to(mean, (mean.shape[0], groups, channels // groups)).reshape(
-                -1, 1, 1, channels
-            )
 
-        # Summing over space first keeps the channels together: no 5-D reshape of the activations.
-        wide = x.astype(dtype)
-        mean = per_group(wide.mean((1, 2)))
-        centred = wide - mean
-        variance = per_group(jnp.square(centred).mean((1, 2)))
-        return (centred * (jax.lax.rsqrt(variance + self.epsilon) * scale) + bias).astype(x.dtype)
+def group_norm(
+    parts: Sequence[Biased],
+    *,
+    name: str,
+    before: jax.Array | None = None,
+    modulation: tuple[jax.Array, jax.Array] | None = None,
+    activate: bool = True,
+    layout: Layout = Layout.PLAIN,
+    dtype: DTypeLike | None = None,
+) -> tuple[jax.Array, ...]:
+    """Adds a group norm to the module being built, and applies it, with a SiLU behind it.
+
+    Statistics and normalisation are in at least float32.
+
+    Args:
+        parts: Maps that stand for their concatenation, [B, H, W, C].
+        name: Name of the submodule.
+        before: [B, C], added to the maps.
+        modulation: (scale, shift), [B, C] each: `norm(x) * (1 + scale) + shift`.
+        activate: False leaves the SiLU out.
+        layout: Of the maps.
+        dtype: Of the results; that of the maps if None.
+
+    Returns:
+        The maps, normalised.
+    """
+    bias = jnp.concatenate([part.bias for part in parts])[None]
+    before = bias if before is None else before + bias
+    wide = at_least_float32(parts[0].map.dtype)
+    gain, offset = (a[None] for a in Affine(name=name)(bias.shape[1], wide))
+    if modulation is not None:
+        scale, shift = modulation
+        gain, offset = gain * (1 + scale), offset * (1 + scale) + shift
+    maps = [part.map for part in parts]
+    return normalise(maps, before, gain, offset, activate=activate, layout=layout, dtype=dtype)

@@ -1,5 +1,7 @@
 """The attn-UNet: convolutions on a pyramid, self-attention at its deepest levels."""
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ from jax.typing import DTypeLike
 
 from bitdiff_jax.encoding import onehot
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.nets import folding
 from bitdiff_jax.nets.blocks import (
     AttentionBlock,
     Downsample,
@@ -16,7 +19,9 @@ from bitdiff_jax.nets.blocks import (
     space_to_depth,
 )
 from bitdiff_jax.nets.embedding import sinusoid
-from bitdiff_jax.nets.layers import GroupNorm, at_least_float32, conv, dense
+from bitdiff_jax.nets.folding import Layout
+from bitdiff_jax.nets.layers import Biased, Conv, dense, group_norm
+from bitdiff_jax.nets.norm import at_least_float32
 
 
 class UNet(nn.Module):
@@ -53,6 +58,9 @@ class UNet(nn.Module):
         dtype: Compute dtype. Parameters, time embedding, norm statistics, softmax, last convolution
             and final activation stay in at least float32.
         remat: Recompute the blocks in the backward pass instead of storing what is inside them.
+        fold: Compute the widest level on pairs of pixels, see `folding`: the same function of the
+            same parameters, for TPUs, where 64 channels cost what 128 do.
+        attention_chunk: Queries at a time, see `attention.attend`; 0 takes all at once.
     """
 
     out_channels: int = 6
@@ -68,6 +76,8 @@ class UNet(nn.Module):
     final_activation: str = "tanh"
     dtype: DTypeLike = jnp.float32
     remat: bool = False
+    fold: bool = False
+    attention_chunk: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, time: jax.Array) -> jax.Array:
@@ -97,42 +107,57 @@ class UNet(nn.Module):
         embedding = dense(embedding, 4 * self.base_channels, name="time_0", dtype=wide)
         embedding = dense(nn.silu(embedding), 4 * self.base_channels, name="time_1", dtype=wide)
 
-        def block(h: jax.Array, level: int, attend: bool, prefix: str, index: int) -> jax.Array:
-            name = f"{prefix}_res_{index}"
-            h = res_class(widths[level], self.time_conditioning, self.dtype, name=name)(
-                h, embedding
-            )
+        def layout(level: int) -> Layout:
+            return Layout.FOLDED if self.fold and level == 0 else Layout.PLAIN
+
+        def block(
+            parts: Sequence[Biased], level: int, attend: bool, prefix: str, index: int
+        ) -> Biased:
+            name, where = f"{prefix}_res_{index}", layout(level)
+            h: Biased = res_class(
+                widths[level], self.time_conditioning, self.dtype, where, name=name
+            )(parts, embedding)
             if attend:
                 name = f"{prefix}_attention_{index}"
-                h = attention_class(self.num_heads, self.dtype, name=name)(h)
+                h = attention_class(
+                    self.num_heads, self.dtype, where, self.attention_chunk, name=name
+                )(h)
             return h
 
-        h = space_to_depth(x.astype(self.dtype), self.patch_size)
-        h = conv(h, self.base_channels, name="stem", dtype=self.dtype)
+        pixels = space_to_depth(x.astype(self.dtype), self.patch_size)
+        if self.fold:
+            pixels = folding.fold(pixels)
+        widest = layout(0)
+        stem = Conv(self.base_channels, dtype=self.dtype, source=widest, result=widest, name="stem")
+        h = stem(pixels)
         skips = [h]
         deepest = len(widths) - 1
         for level in range(len(widths)):
             for index in range(self.blocks_per_level):
-                h = block(h, level, level in attended, f"down_{level}", index)
+                h = block((h,), level, level in attended, f"down_{level}", index)
                 skips.append(h)
             if level < deepest:
-                h = Downsample(self.dtype, name=f"down_{level}_downsample")(h)
+                h = Downsample(self.dtype, layout(level), name=f"down_{level}_downsample")(h)
                 skips.append(h)
 
-        h = block(h, deepest, True, "middle", 0)
-        h = block(h, deepest, False, "middle", 1)
+        h = block((h,), deepest, True, "middle", 0)
+        h = block((h,), deepest, False, "middle", 1)
 
         for level in reversed(range(len(widths))):
             for index in range(self.blocks_per_level + 1):
-                h = jnp.concatenate([h, skips.pop()], axis=-1)
-                h = block(h, level, level in attended, f"up_{level}", index)
+                h = block((h, skips.pop()), level, level in attended, f"up_{level}", index)
             if level > 0:
-                h = Upsample(self.dtype, name=f"up_{level}_upsample")(h)
+                h = Upsample(self.dtype, layout(level - 1), name=f"up_{level}_upsample")(h)
 
-        h = nn.silu(GroupNorm(name="out_norm")(h.astype(wide)))
+        (pixels,) = group_norm([h], name="out_norm", layout=widest, dtype=wide)
         channels = self.out_channels * self.patch_size**2
-        h = conv(h, channels, name="out_conv", dtype=wide, zero_init=True)
-        return _ACTIVATIONS[self.final_activation](depth_to_space(h, self.patch_size))
+        out_conv = Conv(
+            channels, zero_init=True, dtype=wide, source=widest, result=widest, name="out_conv"
+        )
+        out = out_conv(pixels).value()
+        if self.fold:
+            out = folding.unfold(out)
+        return _ACTIVATIONS[self.final_activation](depth_to_space(out, self.patch_size))
 
 
 _ACTIVATIONS = {
@@ -150,6 +175,10 @@ def _attended_levels(net: UNet) -> frozenset[int]:
     for name in ("out_channels", "base_channels", "blocks_per_level", "num_heads", "patch_size"):
         if getattr(net, name) < 1:
             raise InputError(f"{name} is {getattr(net, name)}; give a positive integer")
+    if net.attention_chunk < 0:
+        raise InputError(
+            f"attention_chunk is {net.attention_chunk}; give a number of queries, or 0 for all"
+        )
     if not levels or min(net.channel_multipliers) < 1:
         raise InputError(
             f"channel_multipliers is {tuple(net.channel_multipliers)}; "
@@ -192,4 +221,9 @@ def _check_shapes(net: UNet, x_shape: tuple[int, ...], time_shape: tuple[int, ..
         raise InputError(
             f"x is {x_shape[1]} x {x_shape[2]} pixels; give sides that are multiples of {multiple} "
             f"(patch_size {net.patch_size} * 2**{len(net.channel_multipliers) - 1})"
+        )
+    if net.fold and (x_shape[2] // net.patch_size) % 2:
+        raise InputError(
+            f"x is {x_shape[2]} pixels wide; with fold=True give an even number of patches, of "
+            f"{net.patch_size} pixels each"
         )

@@ -94,7 +94,7 @@ def point_before(
 
 
 # How the network computes rather than what: a run may change these on its way.
-_FREE = ("net.dtype", "net.remat")
+_FREE = ("net.dtype", "net.remat", "net.fold", "net.attention_chunk")
 
 
 def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epath.Path) -> None:

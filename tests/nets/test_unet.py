@@ -175,6 +175,37 @@ def test_remat_gives_the_same_gradients():
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        {"fold": True},
+        {"fold": True, "attention_levels": (-2, -1), "patch_size": 2, "remat": True},
+        {"fold": True, "channel_multipliers": (1,), "attention_levels": ()},
+        {"attention_chunk": 5, "time_conditioning": "additive", "base_channels": 64},
+    ],
+    ids=["fold", "attended", "one level", "chunks"],
+)
+def test_how_it_is_computed_changes_neither_values_nor_gradients(fields):
+    """Nor the parameters: they are those of the plain net."""
+    changed = {"fold", "attention_chunk", "remat"}
+    _, params, x, time = case(**{k: v for k, v in fields.items() if k not in changed})
+    nets = TINY(**fields), TINY(**{k: v for k, v in fields.items() if k not in changed})
+    shapes = [jax.eval_shape(net.init, jax.random.key(0), x, time) for net in nets]
+    assert shapes[0] == shapes[1]
+    found = []
+    for net in nets:
+
+        def loss(params, net=net):
+            return jnp.square(net.apply(params, x, time) - 0.3).mean()
+
+        found.append(compiled(jax.value_and_grad(loss), params)(params))
+    values, gradients = zip(*found, strict=True)
+    np.testing.assert_allclose(*values, rtol=1e-5)
+    norm = np.sqrt(sum(np.sum(np.square(g)) for g in jax.tree.leaves(gradients[1])))
+    for ours, plain in zip(*map(jax.tree.leaves, gradients), strict=True):
+        np.testing.assert_allclose(ours, plain, atol=1e-5 * norm)
+
+
+@pytest.mark.parametrize(
     ("fields", "shape", "message"),
     [
         ({}, (1, 16, 17, 5), "x is 16 x 17 pixels.*multiples of 2"),
@@ -187,6 +218,12 @@ def test_remat_gives_the_same_gradients():
         ({"base_channels": 7}, (1, 16, 16, 5), "base_channels is 7"),
         ({"blocks_per_level": 0}, (1, 16, 16, 5), "blocks_per_level is 0"),
         ({"time_conditioning": "film"}, (1, 16, 16, 5), "time_conditioning is 'film'"),
+        ({"attention_chunk": -1}, (1, 16, 16, 5), "attention_chunk is -1"),
+        (
+            {"fold": True, "channel_multipliers": (1,), "attention_levels": ()},
+            (1, 3, 3, 5),
+            "x is 3 pixels wide.*even",
+        ),
         ({"final_activation": "relu"}, (1, 16, 16, 5), "final_activation is 'relu'"),
     ],
 )

@@ -31,6 +31,11 @@ def full_inputs(g):
     return [rng.standard_normal((1, c, 128, 128)).astype(np.float32) for c in (6, 3)]
 
 
+def output(state, module):
+    """What a module returned: a map with its bias beside it."""
+    return np.asarray(state["intermediates"][module]["__call__"][0].value())
+
+
 def small_parameters(g, dtype=np.float32):
     return torch_names.parameters(SMALL(), g["small/param_names"], g["small/param_shapes"], dtype)
 
@@ -68,7 +73,7 @@ def test_outputs_and_activations_of_the_small_net(golden, dtype, atol):
         np.testing.assert_allclose(got[:, ::stride, ::stride], want, atol=atol, err_msg=name)
 
     for i, (torch_name, modules) in enumerate(torch_names.blocks(net)):
-        activation = np.asarray(state["intermediates"][modules[-1]]["__call__"][0][:2])
+        activation = output(state, modules[-1])[:2]
         shape = "({}, {}, {}, {})".format(*np.moveaxis(activation, -1, 1).shape)
         assert shape == g["small/act_shape"][i], torch_name
         got = [np.mean(activation, dtype=np.float64), np.std(activation, dtype=np.float64, ddof=1)]
@@ -133,7 +138,7 @@ def test_the_paper_net(golden):
     stride = out.shape[1] // want.shape[1]  # The copied subset keeps every fourth pixel.
     np.testing.assert_allclose(out[:, ::stride, ::stride], want, atol=1e-4)
     for i, (torch_name, modules) in enumerate(torch_names.blocks(net)):
-        activation = np.asarray(state["intermediates"][modules[-1]]["__call__"][0])
+        activation = output(state, modules[-1])
         got = [np.mean(activation, dtype=np.float64), np.std(activation, dtype=np.float64, ddof=1)]
         want = [g["act_mean"][i], g["act_std"][i]]
         np.testing.assert_allclose(got, want, atol=1e-4, err_msg=torch_name)

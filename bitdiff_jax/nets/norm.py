@@ -1,0 +1,222 @@
+"""Group normalisation, activation and what is added before, in one pass each way.
+
+Written with a gradient of its own: of the maps, only the input is kept for the backward pass, and
+each pass reads and writes them in their own dtype. Everything else is [B, C].
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from bitdiff_jax.nets import folding
+from bitdiff_jax.nets.folding import Layout
+
+
+def at_least_float32(dtype: DTypeLike) -> DTypeLike:
+    """The dtype of parameters, statistics and softmax for a compute dtype."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def num_groups(channels: int) -> int:
+    """32, or one for each channel where 32 does not divide them."""
+    return 32 if channels % 32 == 0 else channels
+
+
+def normalise(
+    parts: Sequence[jax.Array],
+    before: jax.Array,
+    gain: jax.Array,
+    offset: jax.Array,
+    *,
+    activate: bool = True,
+    layout: Layout = Layout.PLAIN,
+    epsilon: float = 1e-5,
+    dtype: DTypeLike | None = None,
+) -> tuple[jax.Array, ...]:
+    """`silu(group_norm(x + before) * gain + offset)` of the concatenation x of the parts.
+
+    The parts are never concatenated; a group may lie across two of them. Mean and variance
+    take one pass over x.
+
+    Args:
+        parts: [B, H, W, Ci] each, of one dtype and laid out as `layout`.
+        before: [B, C] or [1, C], C the sum of Ci; added to all pixels of an image.
+        gain: likewise, in at least float32.
+        offset: likewise.
+        activate: False leaves the SiLU out.
+        layout: of the parts. Staggered, what is not the map's counts for nothing and becomes 0.
+        epsilon: added to the variance. A constant group gives `offset`.
+        dtype: of the results; that of the parts if None.
+
+    Returns:
+        The parts, normalised.
+    """
+    batch = parts[0].shape[0]
+    wide = at_least_float32(parts[0].dtype)
+    channels = sum(part.shape[-1] for part in parts) // layout.copies
+    before, gain, offset = (
+        jnp.broadcast_to(a.astype(wide), (batch, channels)) for a in (before, gain, offset)
+    )
+    static = (activate, layout, epsilon, jnp.dtype(dtype or parts[0].dtype))
+    return _normalise(static, tuple(parts), before, gain, offset)
+
+
+_Static = tuple[bool, Layout, float, jnp.dtype]
+_Parts = tuple[jax.Array, ...]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _normalise(
+    static: _Static, parts: _Parts, before: jax.Array, gain: jax.Array, offset: jax.Array
+) -> _Parts:
+    return _forward(static, parts, before, gain, offset)[0]
+
+
+def _forward(
+    static: _Static, parts: _Parts, before: jax.Array, gain: jax.Array, offset: jax.Array
+) -> tuple[_Parts, tuple[jax.Array, ...]]:
+    _, layout, epsilon, _ = static
+    moments = [_moments(part, layout) for part in parts]
+    mean, variance = (_concatenate(m, layout.copies) for m in zip(*moments, strict=True))
+    # [B, copies, C]: of what the group norm sees, pixel by pixel of a position and channel.
+    mean = mean + before[:, None]
+    centre = _group_mean(mean.mean(1))
+    variance = _group_mean((variance + jnp.square(mean - centre[:, None])).mean(1))
+    rstd = jax.lax.rsqrt(variance + epsilon)
+    # x + before - centre, as one subtraction from x.
+    pivot = centre - before
+    lean = mean.mean(1) - centre
+    return _apply(static, parts, pivot, rstd * gain, offset), (pivot, rstd, lean)
+
+
+def _forward_with_residuals(static, parts, before, gain, offset):  # type: ignore[no-untyped-def]
+    out, (pivot, rstd, lean) = _forward(static, parts, before, gain, offset)
+    return out, (parts, pivot, rstd, lean, gain, offset)
+
+
+def _backward(static, residuals, cotangents):  # type: ignore[no-untyped-def]
+    activate, layout, _, _ = static
+    copies = layout.copies
+    parts, pivot, rstd, lean, gain, offset = residuals
+    wide = gain.dtype
+    scale = rstd * gain
+
+    def by_activation(x, dy, c, a, b):  # type: ignore[no-untyped-def]
+        """x minus its pivot, and the gradient by what the activation sees."""
+        centred, dy = x.astype(wide) - c, _masked(dy.astype(wide), layout)
+        if not activate:
+            return centred, dy
+        z = centred * a + b
+        s = jax.nn.sigmoid(z)
+        return centred, dy * (s * (1 + z * (1 - s)))
+
+    coefficients = [_split(v, parts, copies) for v in (pivot, scale, offset)]
+    sums, moments, kept = [], [], []
+    for x, dy, c, a, b in zip(parts, cotangents, *coefficients, strict=True):
+        centred, dz = by_activation(x, dy, c, a, b)
+        sums.append(dz.sum((1, 2)))
+        moments.append((dz * centred).sum((1, 2)))
+        kept.append(_keep(dz, x.dtype))
+    d_offset = _concatenate(sums, copies).sum(1)
+    d_gain = _concatenate(moments, copies).sum(1) * rstd
+    pixels = folding.num_pixels(layout, parts[0].shape)
+    # dx = scale * dz - level - slope * (x - pivot): the last two by the mean and the variance.
+    by_group = _group_mean(jnp.concatenate([gain * d_offset, gain * d_gain])) / pixels
+    level, slope = rstd * by_group[: len(gain)], rstd**2 * by_group[len(gain) :]
+    d_before = scale * d_offset - pixels * (level + slope * lean)
+    d_parts = []
+    # -level - slope * (x - pivot) as one line in x.
+    coefficients = [_split(v, parts, copies) for v in (scale, slope, slope * pivot - level)]
+    for x, dz, a, m, b in zip(parts, kept, *coefficients, strict=True):
+        dx = a * dz.astype(wide) - m * x.astype(wide) + b
+        d_parts.append(_masked(dx, layout).astype(x.dtype))
+    return tuple(d_parts), d_before, d_gain, d_offset
+
+
+def _keep(dz: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """Has a TPU write dz in `dtype`, as it comes out of a convolution, and read it from there.
+
+    Otherwise XLA writes the convolution's own result, and goes through the activation's gradient
+    twice. Elsewhere that result is in memory anyway, and dz would be one map more.
+    """
+    return jax.lax.platform_dependent(
+        dz,
+        tpu=lambda dz: jax.lax.optimization_barrier(dz.astype(dtype)).astype(dz.dtype),
+        default=lambda dz: dz,
+    )
+
+
+_normalise.defvjp(_forward_with_residuals, _backward)
+
+
+def _apply(
+    static: _Static, parts: _Parts, pivot: jax.Array, scale: jax.Array, offset: jax.Array
+) -> _Parts:
+    activate, layout, _, dtype = static
+    out = []
+    split = [_split(v, parts, layout.copies) for v in (pivot, scale, offset)]
+    for x, c, a, b in zip(parts, *split, strict=True):
+        y = (x.astype(scale.dtype) - c) * a + b
+        y = jax.nn.silu(y) if activate else y
+        out.append(_masked(y, layout).astype(dtype))
+    return tuple(out)
+
+
+def _moments(x: jax.Array, layout: Layout) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance over the pixels, [B, copies * Ci], from one pass over x.
+
+    They are taken about a pixel, or a large offset would leave no digit of the variance. bfloat16
+    has no such digits: there they are taken about 0, so that a TPU sums them up while it writes x.
+    """
+    wide = at_least_float32(x.dtype)
+    about = x.astype(wide)
+    # Of the second column: staggered, the first is in part not the map's.
+    column = 1 if layout is Layout.STAGGERED else 0
+    pivot = about[:, :1, column : column + 1]
+    if x.dtype != wide:
+        pivot = jnp.zeros_like(pivot)
+    about = _masked(about - pivot, layout)
+    pixels = folding.num_pixels(layout, x.shape) // layout.copies
+    mean = about.sum((1, 2)) / pixels
+    variance = jnp.maximum(jnp.square(about).sum((1, 2)) / pixels - jnp.square(mean), 0)
+    return mean + pivot[:, 0, 0], variance
+
+
+def _masked(x: jax.Array, layout: Layout) -> jax.Array:
+    """0 where x is not the map's."""
+    mask = folding.inside(layout, x.shape)
+    return x if mask is None else jnp.where(mask, x, 0)
+
+
+def _group_mean(x: jax.Array) -> jax.Array:
+    """[B, C] to the mean over each channel's group, [B, C].
+
+    A product with a matrix of ones in blocks: one operation, where a sum and its way back to the
+    channels are three, and a TPU takes a microsecond for each however small it is.
+    """
+    channels = x.shape[-1]
+    size = channels // num_groups(channels)
+    if size == 1:
+        return x
+    group = jnp.arange(channels) // size
+    together = (group[:, None] == group).astype(x.dtype)
+    return jnp.matmul(x, together, precision=jax.lax.Precision.HIGHEST) / size
+
+
+def _concatenate(values: Sequence[jax.Array], copies: int) -> jax.Array:
+    """Values of the parts, [B, copies * Ci] each, to [B, copies, C]."""
+    return jnp.concatenate([v.reshape(v.shape[0], copies, -1) for v in values], axis=-1)
+
+
+def _split(x: jax.Array, parts: _Parts, copies: int) -> list[jax.Array]:
+    """[B, C] to coefficients of the parts' positions, [B, 1, 1, copies * Ci] each."""
+    pieces, start = [], 0
+    for part in parts:
+        size = part.shape[-1] // copies
+        piece = jnp.tile(x[:, start : start + size], (1, copies))
+        pieces.append(piece[:, None, None, :])
+        start += size
+    return pieces
