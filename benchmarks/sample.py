@@ -9,7 +9,7 @@ guidance as one batch or one after the other, either layout in memory, either fo
 
 import argparse
 
-from benchmarks import paired
+from benchmarks import against_torch, paired
 
 TARGET = 0.8  # times PyTorch's
 
@@ -21,25 +21,10 @@ def main() -> None:
     add("--config", default="paper", help="whose network (paper)")
     add("--batch_size", type=int, nargs="+", default=[1, 4], help="pictures at once (1 4)")
     add("--num_steps", type=int, default=8, help="steps (8)")
-    add("--layout", choices=("auto", "channels_last", "contiguous"), default="auto")
-    add("--attention", choices=("auto", "fused", "products"), default="auto")
-    paired.add_options(parser, rounds=5)
+    against_torch.add_options(parser)
     args = parser.parse_args()
-    results = []
-    for batch_size in args.batch_size:
-        shared = {
-            "config": args.config,
-            "batch_size": batch_size,
-            "num_steps": args.num_steps,
-        }
-        torch = shared | {"layout": args.layout, "attention": args.attention}
-        peers = [
-            paired.Peer("ours", "benchmarks.jax_programs:build_sampler", shared),
-            paired.Peer("PyTorch", "benchmarks.torch_programs:build_sampler", torch),
-        ]
-        title = f"guided sample, {args.config}, {args.num_steps} steps, batch {batch_size}, float32"
-        results.append(paired.compare(title, peers, args, scale=1e3, target=TARGET))
-        paired.write(args.json, results)
+    title = f"guided sample, {args.config}, {args.num_steps} steps"
+    against_torch.compare("build_sampler", title, args, TARGET, num_steps=args.num_steps)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ of attention are whichever is faster here.
 
 import argparse
 
-from benchmarks import paired
+from benchmarks import against_torch, paired
 
 TARGET = 1.3  # times PyTorch's
 
@@ -23,21 +23,10 @@ def main() -> None:
     add = parser.add_argument
     add("--config", default="paper", help="whose network and step (paper)")
     add("--batch_size", type=int, nargs="+", default=[2, 8], help="pictures a step (2 8)")
-    add("--layout", choices=("auto", "channels_last", "contiguous"), default="auto")
-    add("--attention", choices=("auto", "fused", "products"), default="auto")
-    paired.add_options(parser, rounds=5)
+    against_torch.add_options(parser)
     args = parser.parse_args()
-    results = []
-    for batch_size in args.batch_size:
-        shared = {"config": args.config, "batch_size": batch_size}
-        torch = shared | {"layout": args.layout, "attention": args.attention}
-        peers = [
-            paired.Peer("ours", "benchmarks.jax_programs:build_train_step", shared),
-            paired.Peer("PyTorch", "benchmarks.torch_programs:build_train_step", torch),
-        ]
-        title = f"training step, {args.config}, batch {batch_size}, float32"
-        results.append(paired.compare(title, peers, args, scale=1e3, target=TARGET))
-        paired.write(args.json, results)
+    title = f"training step, {args.config}"
+    against_torch.compare("build_train_step", title, args, TARGET)
 
 
 if __name__ == "__main__":
