@@ -47,12 +47,12 @@ def greedy(row: jax.Array, column: jax.Array, visit: Visit, grid: tuple[int, int
     distance = jnp.square(cell_row - row) + jnp.square(cell_column - column)
     distance = jnp.where(cells == own(row, column, grid), -1, distance)
 
-    def choose(free: jax.Array, inputs: tuple[jax.Array, jax.Array]):
-        distance, active = inputs
+    def choose(free: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
+        # Visits that are not active take cells too: they come last, and take none away.
         cell = jnp.argmin(jnp.where(free, distance, jnp.inf)).astype(jnp.int32)
-        return free & ~(active & (cells == cell)), cell
+        return free & (cells != cell), cell
 
-    return jax.lax.scan(choose, jnp.ones(cells.shape, bool), (distance, visit.active))[1]
+    return jax.lax.scan(choose, jnp.ones(cells.shape, bool), distance)[1]
 
 
 def optimal(row: jax.Array, column: jax.Array, visit: Visit, grid: tuple[int, int]) -> jax.Array:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from bitdiff_jax.nets.attention import attend
-from bitdiff_jax.nets.convolution import convolve, upsample_convolve
+from bitdiff_jax.nets.convolution import convolve, summands, upsample_convolve
 from bitdiff_jax.nets.folding import Layout
 from bitdiff_jax.nets.layers import Biased, Conv, Kernel, Linear, dense, group_norm
 
@@ -54,15 +54,16 @@ class ResBlock(nn.Module):
 
         h = group_norm(parts, name="norm_0", layout=outside)
         kernel, bias = Kernel(self.features, dtype=self.dtype, name="conv_0")(channels)
-        y = convolve(h, kernel, dtype=self.dtype, source=outside, result=inside)
+        y, *added = summands(h, kernel, dtype=self.dtype, source=outside, result=inside)
         before: jax.Array | None = shift
         modulation: tuple[jax.Array, jax.Array] | None = None
         if modulated:
             scale, shift = jnp.split(shift, 2, axis=-1)
             before, modulation = None, (scale, shift)
         (z,) = group_norm(
-            [Biased(y, bias)], name="norm_1", before=before, modulation=modulation, layout=inside
-        )
+            [Biased(y, bias)], name="norm_1", added=added, before=before, modulation=modulation,
+            layout=inside,
+        )  # fmt: skip
         conv_1 = Conv(
             self.features, zero_init=True, dtype=self.dtype, source=inside, result=outside,
             name="conv_1",
@@ -102,14 +103,22 @@ class AttentionBlock(nn.Module):
         (h,) = group_norm([x], name="norm", activate=False, layout=self.layout)
         channels = x.bias.shape[0]
         h = h.reshape(h.shape[0], -1, channels)
-        qkv = dense(h, 3 * channels, name="qkv", dtype=self.dtype)
-        # Channels are ordered [head][q, k, v][head_dim], as in the reference's weights.
-        qkv = qkv.reshape(*h.shape[:2], self.num_heads, 3, channels // self.num_heads)
-        q, k, v = jnp.moveaxis(qkv, 3, 0)
+        kernel, bias = Linear(3 * channels, dtype=self.dtype, name="qkv")(channels)
+        # Channels are ordered [head][q, k, v][head_dim], as in the reference's weights. What has
+        # to be brought together is done to the weights, which are fewer than the pixels.
+        head_dim = channels // self.num_heads
+        kernel = jnp.moveaxis(kernel.reshape(channels, self.num_heads, 3, head_dim), 2, 1)
+        q_bias, _, v_bias = jnp.moveaxis(bias.reshape(self.num_heads, 3, head_dim), 1, 0)
+        q, k, v = jnp.split(h @ kernel.reshape(channels, -1).astype(self.dtype), 3, axis=-1)
+        # The bias of k moves all logits of a query alike: no weight sees it. That of v comes out
+        # of the average as it went in.
+        q += q_bias.reshape(-1).astype(self.dtype)
+        q, k, v = (a.reshape(*a.shape[:2], self.num_heads, head_dim) for a in (q, k, v))
         h = attend(q, k, v, chunk=self.chunk).reshape(h.shape)
         kernel, bias = Linear(channels, zero_init=True, dtype=self.dtype, name="proj")(channels)
         y = (h @ kernel.astype(self.dtype)).reshape(x.map.shape)
-        return Biased(x.map + y, x.bias + bias)
+        carried = jnp.matmul(v_bias.reshape(-1), kernel, precision=jax.lax.Precision.HIGHEST)
+        return Biased(x.map + y, x.bias + bias + carried)
 
 
 class Downsample(nn.Module):

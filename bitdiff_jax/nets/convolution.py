@@ -24,7 +24,27 @@ def convolve(
     """A square convolution over the channels of all parts, padded by k // 2 on each side.
 
     The parts stand for their concatenation, which is never made: what is summed is their
-    convolutions, and XLA adds the second as it writes it.
+    convolutions, and XLA adds the second as it writes it. Arguments are those of `summands`.
+
+    Returns:
+        [B, H / stride, W / stride, Cout] of dtype `dtype`, laid out as `result`.
+    """
+    first, *others = summands(
+        parts, kernel, dtype=dtype, stride=stride, source=source, result=result
+    )
+    return sum(others, first)
+
+
+def summands(
+    parts: Sequence[jax.Array],
+    kernel: jax.Array,
+    *,
+    dtype: DTypeLike,
+    stride: int = 1,
+    source: Layout = Layout.PLAIN,
+    result: Layout = Layout.PLAIN,
+) -> list[jax.Array]:
+    """What `convolve` sums up: the convolution of each part by its channels of the kernel.
 
     Args:
         parts: [B, H, W, Ci] each, laid out as `source`; the kernel's input channels in this order.
@@ -36,15 +56,15 @@ def convolve(
         result: layout of what is returned. Staggered, it is not the map's at its outermost columns.
 
     Returns:
-        [B, H / stride, W / stride, Cout] of dtype `dtype`, laid out as `result`.
+        [B, H / stride, W / stride, Cout] each, of dtype `dtype`, laid out as `result`.
     """
-    kernel = kernel.astype(dtype)
     edge = kernel.shape[0] // 2
-    total: jax.Array | None = None
+    sums: list[jax.Array] = []
     start = 0
     for part in parts:
         channels = part.shape[-1] // source.copies
-        weights = kernel[:, :, start : start + channels]
+        # Rounded slice by slice: the whole in both precisions would be one array more.
+        weights = kernel[:, :, start : start + channels].astype(dtype)
         start += channels
         strides, padding = (stride, stride), ((edge, edge), (edge, edge))
         if source is not Layout.PLAIN:
@@ -56,9 +76,9 @@ def convolve(
             y = jax.lax.conv_general_dilated(
                 part, weights, strides, padding, dimension_numbers=_DIMENSIONS
             )
-        total = y if total is None else total + y
-    assert total is not None and start == kernel.shape[2], (start, kernel.shape)
-    return total
+        sums.append(y)
+    assert start == kernel.shape[2], (start, kernel.shape)
+    return sums
 
 
 @jax.custom_vjp
@@ -179,9 +199,10 @@ def _upsampled_backward_row_by_row(x, by_offset, dy):  # type: ignore[no-untyped
 def _of_doubled_rows(x: jax.Array, by_row: jax.Array, by_offset: jax.Array) -> jax.Array:
     """At once: a TPU would copy two sets of rows twice to bring them together."""
     del by_offset
-    batch, height, width, channels = x.shape
-    doubled = jnp.broadcast_to(x[:, :, None], (batch, height, 2, width, channels))
-    doubled = doubled.reshape(batch, 2 * height, width, channels)
+    height = x.shape[1]
+    # By a product with zeros and ones: copying rows takes a TPU longer.
+    of_row = jnp.repeat(jnp.eye(height, dtype=x.dtype), 2, axis=0)
+    doubled = jnp.einsum("oh,bhwc->bowc", of_row, x, precision=jax.lax.Precision.HIGHEST)
     return jax.lax.conv_general_dilated(
         doubled, by_row, (1, 1), ((1, 1), (1, 1)), dimension_numbers=_DIMENSIONS
     )

@@ -139,6 +139,7 @@ def group_norm(
     parts: Sequence[Biased],
     *,
     name: str,
+    added: Sequence[jax.Array] = (),
     before: jax.Array | None = None,
     modulation: tuple[jax.Array, jax.Array] | None = None,
     activate: bool = True,
@@ -152,6 +153,7 @@ def group_norm(
     Args:
         parts: Maps that stand for their concatenation, [B, H, W, C].
         name: Name of the submodule.
+        added: Maps that stand added to the last part, without biases; see `normalise`.
         before: [B, C], added to the maps.
         modulation: (scale, shift), [B, C] each: `norm(x) * (1 + scale) + shift`.
         activate: False leaves the SiLU out.
@@ -169,4 +171,6 @@ def group_norm(
         scale, shift = modulation
         gain, offset = gain * (1 + scale), offset * (1 + scale) + shift
     maps = [part.map for part in parts]
-    return normalise(maps, before, gain, offset, activate=activate, layout=layout, dtype=dtype)
+    return normalise(
+        maps, before, gain, offset, added=added, activate=activate, layout=layout, dtype=dtype
+    )

@@ -31,6 +31,7 @@ def normalise(
     gain: jax.Array,
     offset: jax.Array,
     *,
+    added: Sequence[jax.Array] = (),
     activate: bool = True,
     layout: Layout = Layout.PLAIN,
     epsilon: float = 1e-5,
@@ -46,6 +47,9 @@ def normalise(
         before: [B, C] or [1, C], C the sum of Ci; added to all pixels of an image.
         gain: likewise, in at least float32.
         offset: likewise.
+        added: maps that stand added to the last part. Each gets its gradient from a computation of
+            its own, which a TPU does inside the convolutions that read it; one gradient for all
+            has so many readers that it is written and read as a map.
         activate: False leaves the SiLU out.
         layout: of the parts. Staggered, what is not the map's counts for nothing and becomes 0.
         epsilon: added to the variance. A constant group gives `offset`.
@@ -60,25 +64,31 @@ def normalise(
     before, gain, offset = (
         jnp.broadcast_to(a.astype(wide), (batch, channels)) for a in (before, gain, offset)
     )
-    static = (activate, layout, epsilon, jnp.dtype(dtype or parts[0].dtype))
-    return _normalise(static, tuple(parts), before, gain, offset)
+    static = (activate, layout, epsilon, jnp.dtype(dtype or parts[0].dtype), len(added))
+    return _normalise(static, (*parts, *added), before, gain, offset)
 
 
-_Static = tuple[bool, Layout, float, jnp.dtype]
+_Static = tuple[bool, Layout, float, jnp.dtype, int]
 _Parts = tuple[jax.Array, ...]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _normalise(
-    static: _Static, parts: _Parts, before: jax.Array, gain: jax.Array, offset: jax.Array
+    static: _Static, maps: _Parts, before: jax.Array, gain: jax.Array, offset: jax.Array
 ) -> _Parts:
-    return _forward(static, parts, before, gain, offset)[0]
+    return _forward(static, _parts(static, maps), before, gain, offset)[0]
+
+
+def _parts(static: _Static, maps: _Parts) -> _Parts:
+    """The parts, the last of which is the sum of all further maps."""
+    last = len(maps) - static[-1] - 1
+    return (*maps[:last], sum(maps[last + 1 :], maps[last]))
 
 
 def _forward(
     static: _Static, parts: _Parts, before: jax.Array, gain: jax.Array, offset: jax.Array
 ) -> tuple[_Parts, tuple[jax.Array, ...]]:
-    _, layout, epsilon, _ = static
+    _, layout, epsilon, _, _ = static
     moments = [_moments(part, layout) for part in parts]
     mean, variance = (_concatenate(m, layout.copies) for m in zip(*moments, strict=True))
     # [B, copies, C]: of what the group norm sees, pixel by pixel of a position and channel.
@@ -92,13 +102,14 @@ def _forward(
     return _apply(static, parts, pivot, rstd * gain, offset), (pivot, rstd, lean)
 
 
-def _forward_with_residuals(static, parts, before, gain, offset):  # type: ignore[no-untyped-def]
+def _forward_with_residuals(static, maps, before, gain, offset):  # type: ignore[no-untyped-def]
+    parts = _parts(static, maps)
     out, (pivot, rstd, lean) = _forward(static, parts, before, gain, offset)
     return out, (parts, pivot, rstd, lean, gain, offset)
 
 
 def _backward(static, residuals, cotangents):  # type: ignore[no-untyped-def]
-    activate, layout, _, _ = static
+    activate, layout, _, _, num_added = static
     copies = layout.copies
     parts, pivot, rstd, lean, gain, offset = residuals
     wide = gain.dtype
@@ -119,7 +130,7 @@ def _backward(static, residuals, cotangents):  # type: ignore[no-untyped-def]
         centred, dz = by_activation(x, dy, c, a, b)
         sums.append(dz.sum((1, 2)))
         moments.append((dz * centred).sum((1, 2)))
-        kept.append(_keep(dz, x.dtype))
+        kept.append(_kept(dz, x.dtype, by_activation, (x, dy, c, a, b)))
     d_offset = _concatenate(sums, copies).sum(1)
     d_gain = _concatenate(moments, copies).sum(1) * rstd
     pixels = folding.num_pixels(layout, parts[0].shape)
@@ -127,25 +138,39 @@ def _backward(static, residuals, cotangents):  # type: ignore[no-untyped-def]
     by_group = _group_mean(jnp.concatenate([gain * d_offset, gain * d_gain])) / pixels
     level, slope = rstd * by_group[: len(gain)], rstd**2 * by_group[len(gain) :]
     d_before = scale * d_offset - pixels * (level + slope * lean)
-    d_parts = []
+    d_maps: list[jax.Array] = []
     # -level - slope * (x - pivot) as one line in x.
     coefficients = [_split(v, parts, copies) for v in (scale, slope, slope * pivot - level)]
-    for x, dz, a, m, b in zip(parts, kept, *coefficients, strict=True):
+    rows = list(zip(parts, kept, *coefficients, strict=True))
+    for x, dz, a, m, b in rows + num_added * rows[-1:]:
+        a = _again(a) if len(d_maps) >= len(parts) else a
         dx = a * dz.astype(wide) - m * x.astype(wide) + b
-        d_parts.append(_masked(dx, layout).astype(x.dtype))
-    return tuple(d_parts), d_before, d_gain, d_offset
+        d_maps.append(_masked(dx, layout).astype(x.dtype))
+    return tuple(d_maps), d_before, d_gain, d_offset
 
 
-def _keep(dz: jax.Array, dtype: DTypeLike) -> jax.Array:
-    """Has a TPU write dz in `dtype`, as it comes out of a convolution, and read it from there.
+def _again(x: jax.Array) -> jax.Array:
+    """x, from which a TPU computes again what it has computed from it before."""
+    return jax.lax.platform_dependent(x, tpu=jax.lax.optimization_barrier, default=lambda x: x)
 
-    Otherwise XLA writes the convolution's own result, and goes through the activation's gradient
-    twice. Elsewhere that result is in memory anyway, and dz would be one map more.
+
+def _kept(dz, dtype, by_activation, inputs):  # type: ignore[no-untyped-def]
+    """dz again, for the second pass of the backward pass.
+
+    A TPU writes it in `dtype` as it comes out of a convolution, and reads it from there. Left to
+    itself, XLA would write the convolution's own result, and go through the activation's gradient
+    twice. A GPU does just that, since the result of a library's convolution is in memory anyway:
+    left to itself, XLA would write dz beside it, in float32.
     """
+
+    def written(dz, *inputs):  # type: ignore[no-untyped-def]
+        return jax.lax.optimization_barrier(dz.astype(dtype)).astype(dz.dtype)
+
+    def recomputed(dz, x, dy, *others):  # type: ignore[no-untyped-def]
+        return by_activation(x, dy, *jax.lax.optimization_barrier(others))[1]
+
     return jax.lax.platform_dependent(
-        dz,
-        tpu=lambda dz: jax.lax.optimization_barrier(dz.astype(dtype)).astype(dz.dtype),
-        default=lambda dz: dz,
+        dz, *inputs, tpu=written, cuda=recomputed, default=lambda dz, *inputs: dz
     )
 
 
@@ -155,7 +180,7 @@ _normalise.defvjp(_forward_with_residuals, _backward)
 def _apply(
     static: _Static, parts: _Parts, pivot: jax.Array, scale: jax.Array, offset: jax.Array
 ) -> _Parts:
-    activate, layout, _, dtype = static
+    activate, layout, _, dtype, _ = static
     out = []
     split = [_split(v, parts, layout.copies) for v in (pivot, scale, offset)]
     for x, c, a, b in zip(parts, *split, strict=True):

@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from bitdiff_jax.model import Draws, Model, Params, RowLosses
 from bitdiff_jax.parallel import partition
 from bitdiff_jax.parallel.mesh import AXES, batch_sharding, check_batch_size, replicated
+from bitdiff_jax.training.optimizer import global_norm
 from bitdiff_jax.training.state import TrainState
 
 Metrics = dict[str, jax.Array]
@@ -66,7 +67,7 @@ def make_train_step(
             ema_params=optax.incremental_update(params, state.ema_params, 1 - decay),
             opt_state=opt_state,
         )
-        return new_state, {"loss": loss, "grad_norm": optax.tree.norm(grads), **aux}
+        return new_state, {"loss": loss, "grad_norm": global_norm(grads), **aux}
 
     return jax.jit(
         train_step,
