@@ -26,6 +26,15 @@ def compiled(function, *arguments):
     return jax.jit(function).lower(*arguments).compile(compiler_options=options)
 
 
+def lower_as_on(monkeypatch, platform):
+    """Takes what is written for a platform, on this one, where code asks for what it runs on."""
+
+    def choose(*arguments, default, **by_platform):
+        return by_platform.get(platform, default)(*arguments)
+
+    monkeypatch.setattr(jax.lax, "platform_dependent", choose)
+
+
 def group_norm(x, scale, bias, groups, epsilon=1e-5):
     """PyTorch's definition in float64, one group at a time."""
     out = np.empty(x.shape, np.float64)

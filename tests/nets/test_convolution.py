@@ -8,6 +8,7 @@ import pytest
 from bitdiff_jax.nets import folding
 from bitdiff_jax.nets.convolution import convolve, upsample_convolve
 from bitdiff_jax.nets.folding import Layout
+from tests.nets.helpers import lower_as_on
 
 RNG = np.random.default_rng(0)
 
@@ -73,7 +74,9 @@ def test_of_parts_in_every_layout(size, stride, source, result, width):
 
 @pytest.mark.parametrize("result", [Layout.PLAIN, Layout.FOLDED])
 @pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 1, 1, 4)])
-def test_of_an_upsampled_map(shape, result):
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_of_an_upsampled_map(monkeypatch, platform, shape, result):
+    lower_as_on(monkeypatch, platform)
     x = jnp.asarray(RNG.standard_normal(shape), "float32")
     kernel = jnp.asarray(RNG.standard_normal((3, 3, 4, 6)), "float32")
 

@@ -6,7 +6,7 @@ import pytest
 from bitdiff_jax.nets import folding
 from bitdiff_jax.nets.folding import Layout
 from bitdiff_jax.nets.norm import normalise
-from tests.nets.helpers import group_norm
+from tests.nets.helpers import group_norm, lower_as_on
 
 
 def coefficients(rng, batch, channels):
@@ -66,10 +66,12 @@ def test_staggered_the_outermost_columns_count_for_nothing_and_become_zero():
     assert not got[:, :, [0, -1]].any()
 
 
+@pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
 @pytest.mark.parametrize("layout", list(Layout))
 @pytest.mark.parametrize("activate", [False, True])
-def test_gradients_are_those_of_the_definition(layout, activate):
+def test_gradients_are_those_of_the_definition(monkeypatch, platform, layout, activate):
     """Against JAX's own of a plain formula, both in float64."""
+    lower_as_on(monkeypatch, platform)
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
         others = [jnp.asarray(c) for c in coefficients(rng, 2, 64)]
@@ -100,6 +102,29 @@ def test_gradients_are_those_of_the_definition(layout, activate):
         want, got = (jax.grad(f, argnums=(0, 1, 2, 3))(parts, *others) for f in (plain, ours))
         for a, b in zip(jax.tree.leaves(want), jax.tree.leaves(got), strict=True):
             np.testing.assert_allclose(b, a, atol=1e-10)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
+def test_what_is_added_to_the_last_part_is_part_of_it(monkeypatch, platform):
+    lower_as_on(monkeypatch, platform)
+    rng = np.random.default_rng(0)
+    first, second, third = jnp.asarray(rng.standard_normal((3, 2, 4, 4, 32)), jnp.float32)
+    other = jnp.asarray(rng.standard_normal((2, 4, 4, 64)), jnp.float32)
+    vectors = [jnp.asarray(c, jnp.float32) for c in coefficients(rng, 2, 96)]
+    weights = [jnp.asarray(rng.standard_normal((2, 4, 4, c))) for c in (64, 32)]
+
+    def total(parts, added):
+        out = normalise(parts, *vectors, added=added)
+        return sum(jnp.sum(y * w) for y, w in zip(out, weights, strict=True))
+
+    want = jax.value_and_grad(total)([other, first + second + third], [])
+    got = jax.value_and_grad(total, argnums=(0, 1))([other, first], [second, third])
+    np.testing.assert_allclose(got[0], want[0], rtol=1e-5)
+    d_other, d_sum = want[1]
+    (got_other, got_first), got_added = got[1]
+    np.testing.assert_allclose(got_other, d_other, atol=1e-5)
+    for each in (got_first, *got_added):
+        np.testing.assert_allclose(each, d_sum, atol=1e-5)
 
 
 def test_survives_a_large_offset():

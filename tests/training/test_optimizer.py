@@ -1,9 +1,11 @@
+import jax
 import numpy as np
+import optax
 import pytest
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.training.optimizer import learning_rate, make_optimizer
+from bitdiff_jax.training.optimizer import global_norm, learning_rate, make_optimizer
 
 
 def test_the_learning_rate_matches_the_reference(golden):
@@ -27,3 +29,30 @@ def test_stretches_must_fit():
     config.optimizer.decay_steps = 50
     with pytest.raises(InputError, match=r"decay_steps=50 do not fit into config.train.num_steps"):
         make_optimizer(config)
+
+
+@pytest.mark.parametrize("clip_norm", [1.0, 100.0, float("inf")])
+@pytest.mark.parametrize("size", [0.0, 1e-3, 10.0])
+def test_the_clip_is_that_of_optax(size, clip_norm):
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (3, 4), "bias": (4,), "scale": (4,), "other": (7,), "gain": ()}
+    params = {name: rng.standard_normal(s).astype("f") for name, s in shapes.items()}
+    grads = {name: (size * rng.standard_normal(s)).astype("f") for name, s in shapes.items()}
+    np.testing.assert_allclose(global_norm(grads), optax.tree.norm(grads), rtol=1e-6)
+
+    config = config_lib.load("base:smoke")
+    config.optimizer.clip_norm = clip_norm
+    tx, c = make_optimizer(config), config.optimizer
+    rate = learning_rate(c.learning_rate, config.train.num_steps, c.warmup_steps, c.decay_steps)
+    theirs = optax.chain(
+        optax.clip_by_global_norm(clip_norm),
+        optax.adamw(rate, b1=c.b1, b2=c.b2, eps=c.eps, weight_decay=c.weight_decay),
+    )
+    (got, state), (want, their_state) = (
+        t.update(grads, t.init(params), params) for t in (tx, theirs)
+    )
+    assert jax.tree.structure(state) == jax.tree.structure(their_state)
+    for a, b in zip(
+        jax.tree.leaves((got, state)), jax.tree.leaves((want, their_state)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-12)
