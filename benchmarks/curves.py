@@ -57,14 +57,14 @@ def _panel(panel: Panel, x_label: str, offset: int) -> list[str]:
     body += [svg.text(across(x), floor + 16, f"{x:g}") for x in marks]
     body.append(svg.text((left + right) / 2, svg.HEIGHT - 8, x_label))
     body.append(svg.line(left, floor, right, floor, svg.INK))
-    for (name, curve), colour in zip(panel.curves.items(), _COLOURS, strict=False):
+    named = zip(panel.curves.items(), _COLOURS, strict=False)
+    for number, ((name, curve), colour) in enumerate(named):
         fitting = [(across(x), up(y)) for x, y in curve if y is not None]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in fitting)
         body.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         body += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in fitting]
-        if name and fitting:
-            x, y = fitting[-1]
-            body.append(svg.text(x, y - 9, name, "end", colour))
+        if name and fitting:  # above the curves' lower end: what is drawn here grows
+            body.append(svg.text(left + 8, top + 16 + 15 * number, name, "start", colour))
     for x in sorted({x for x, y in points if y is None}):
         body += _cross(across(x), top + 8)
     return body

@@ -93,22 +93,26 @@ def nets(*names: str) -> list[Net]:
 
 
 def section(now: Table, first: Table) -> str:
-    """The page's section: a line for each program that is known of either."""
+    """The page's section: a line for each program of now, and for a first one without any."""
     lines = [
         "| network | accelerator | images | time of an image, first | now | first / now | "
         "bytes of an image, first | now | first / now | memory, first | now |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     dates = set()
-    for net in nets(*now.rows, *first.rows):
-        for row in rows(net, ACCELERATORS):
-            network = FIRST_NETWORK.get(row.config, row.config)
-            plain = Row(network, row.accelerator, row.per_device)
-            pair = [first.get(row) or first.get(plain), now.get(row)]
-            if pair[1] is None and first.get(row) is None:
+    every = [row for net in nets(*now.rows, *first.rows) for row in rows(net, ACCELERATORS)]
+    every.sort(key=lambda row: (row.config, ACCELERATORS.index(row.accelerator), row.per_device))
+    answered = {(r.config, r.accelerator, r.per_device) for r in every if r.name in now.rows}
+    for row in every:
+        network = FIRST_NETWORK.get(row.config, row.config)
+        plain = Row(network, row.accelerator, row.per_device)
+        pair = [first.get(row) or first.get(plain), now.get(row)]
+        if pair[1] is None:
+            alone = (row.config, row.accelerator, row.per_device) not in answered
+            if not alone or first.get(row) is None:
                 continue
-            lines.append(_line(row, *pair))
-            dates |= {each.measured.date for each in pair if each}
+        lines.append(_line(row, *pair))
+        dates |= {each.measured.date for each in pair if each}
     if not dates:
         return ""
     return (
