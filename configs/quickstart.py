@@ -2,8 +2,7 @@
 
     bitdiff train --config quickstart --workdir quickstart/run
 
-Five minutes on two idle CPU cores (220 scenes a second), after which 500 unseen scenes give
-ARI .761 and IoU .794.
+Four minutes on two idle CPU cores, after which 500 unseen scenes give ARI .760 and IoU .797.
 """
 
 import ml_collections
