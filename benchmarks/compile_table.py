@@ -23,6 +23,7 @@ PAGE = HERE.parent / "docs" / "accelerators.md"
 FOLD = ("--config.model.net.fold=true",)  # as the launch scripts set it on TPUs
 # In the order in which they are compiled: about three minutes each on two idle cores.
 ROWS = (
+    Row("paper", "v5e-8", 1, "train", FOLD),
     Row("paper", "v5e-1", 8, "train", FOLD),
     Row("paper", "v5e-256", 8, "train", FOLD),
     Row("paper", "h100-1", 8),
@@ -72,6 +73,7 @@ def page(table: Table) -> str:
         f"{_programs(table)}\n\n{_reading()}"
         if dates
         else "",
+        _one_image(table),
         _largest(table),
         _example(table),
         f"## The accelerators\n\n{_machines()}",
@@ -166,6 +168,28 @@ def _line(row: Row, each: report.Report) -> str:
         else "-",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _one_image(table: Table) -> str:
+    """What the paper's batch of 8 on 8 chips costs."""
+    few, many = (table.get(row) for row in ROWS[:2])
+    if not few or not few.predicted_seconds:
+        return ""
+    hours = few.predicted_seconds * 300_000 / 3600
+    lines = [
+        "## One image a chip",
+        "The paper's 300,000 steps of 8 images on a v5e-8 are predicted to take "
+        f"{hours:.1f} hours, {text.duration(few.predicted_seconds)} a step, collectives left out.",
+    ]
+    if many and many.predicted_seconds:
+        ratio = few.predicted_seconds / (many.predicted_seconds / 8)
+        lines.append(
+            f"An image costs {text.duration(few.predicted_seconds)} of a chip where each has one, "
+            f"{text.duration(many.predicted_seconds / 8)} where each has 8: with the paper's batch "
+            f"8 chips are {8 / ratio:.1f} times as fast as one, not 8 times. More images a step "
+            "would use them better and make another training of it."
+        )
+    return "\n\n".join(lines)
 
 
 def _largest(table: Table) -> str:

@@ -8,8 +8,8 @@ where BSDS holds images/, labels/ID_k.png of every person k, and splits.json. 12
 pictures take an hour and a half on two idle CPU cores (35 pictures a second), after which the 100
 pictures of val give ARI .393 and IoU .212, at 128 pixels and averaged over people.
 
-`--config.model.net.attention_levels=()` leaves attention in the middle alone and trains nearly twice
-as fast; its first 600 steps go as those with it, and it has not been trained to the end.
+`--config.model.net.attention_levels=()` leaves attention in the middle alone and trains nearly
+twice as fast; its first 600 steps go as those with it, and it has not been trained to the end.
 """
 
 import ml_collections

@@ -119,8 +119,8 @@ def test_the_papers_forward_pass_is_what_xla_counts(paper):
     xla = jax.jit(paper.apply).lower(params, *arguments).cost_analysis()["flops"]
     ours = flops.forward_flops(paper)
     # XLA adds sums, norms and activations: a hundredth. What is summed up before it is multiplied,
-    # where a map is doubled, counts as the convolution of the larger map that it stands for, and with
-    # a TPU's way of doubling rows, .2 GFLOP.
+    # where a map is doubled, counts as the convolution of the larger map that it stands for, with a
+    # TPU's way of doubling rows: .2 GFLOP.
     assert 1.02 * xla < ours < 1.05 * xla
     assert ours == pytest.approx(67.6e9, rel=0.001)
 
