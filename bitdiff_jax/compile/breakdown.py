@@ -9,25 +9,7 @@ from typing import Any
 
 from bitdiff_jax.compile import hlo, naming, operations
 from bitdiff_jax.compile.accelerators import Chip
-from bitdiff_jax.compile.operations import Operation
-
-
-@dataclasses.dataclass
-class Figures:
-    """Sums over operations, each as often as it runs, of one device; see `costs.Costs`."""
-
-    operations: int = 0
-    cycles: int = 0
-    seconds: float = 0
-    flops: int = 0
-    bytes: int = 0
-    hbm_bytes: int = 0
-
-    def add(self, other: "Figures") -> None:
-        """Adds those of another to these."""
-        for field in dataclasses.fields(self):
-            total = getattr(self, field.name) + getattr(other, field.name)
-            setattr(self, field.name, total)
+from bitdiff_jax.compile.operations import Figures, Operation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,15 +99,13 @@ def breakdown(text: str, chip: Chip, dearest: int = 20) -> Breakdown:
     rows: list[tuple[Operation, str, str, Figures]] = []
     for each in program.operations:
         op_name = naming.name(each, program.module)
-        kind, figures = naming.kind(each, program.module, op_name), _figures(each, chip)
+        kind, figures = naming.kind(each, program.module, op_name), each.figures(chip)
         key = naming.place(op_name), naming.phase(op_name), kind
         parts.setdefault(key, Figures()).add(figures)
         rows.append((each, op_name, kind, figures))
     by_cycles = any(figures.cycles for figures in parts.values())
 
-    def time(figures: Figures) -> float:
-        return figures.cycles if by_cycles else figures.seconds
-
+    time = Breakdown(by_cycles, [], []).time
     rows.sort(key=lambda row: -time(row[3]))
     listed = [
         Dear(
@@ -141,18 +121,6 @@ def breakdown(text: str, chip: Chip, dearest: int = 20) -> Breakdown:
     ]
     ordered = sorted(parts.items(), key=lambda item: -time(item[1]))
     return Breakdown(by_cycles, [Part(*key, figures) for key, figures in ordered], listed)
-
-
-def _figures(operation: Operation, chip: Chip) -> Figures:
-    times = operation.times
-    return Figures(
-        operations=times,
-        cycles=(operation.cycles or 0) * times,
-        seconds=operation.seconds(chip) * times,
-        flops=operation.flops * times,
-        bytes=operation.bytes * times,
-        hbm_bytes=operation.hbm_bytes * times,
-    )
 
 
 def _shapes(operation: Operation) -> str:

@@ -57,6 +57,46 @@ class Operation:
         """The longer of arithmetic and main memory at the chip's peaks."""
         return max(self.flops / chip.peak_flops, self.hbm_bytes / chip.bandwidth)
 
+    def figures(self, chip: Chip) -> "Figures":
+        """Its costs, as often as it runs."""
+        return Figures(
+            operations=self.times,
+            cycles=(self.cycles or 0) * self.times,
+            seconds=self.seconds(chip) * self.times,
+            flops=self.flops * self.times,
+            bytes=self.bytes * self.times,
+            hbm_bytes=self.hbm_bytes * self.times,
+        )
+
+
+@dataclasses.dataclass
+class Figures:
+    """Sums over operations, each as often as it runs, of one device.
+
+    Attributes:
+        operations: how many there are.
+        cycles: the compiler's estimate, summed over the operations that carry one.
+        seconds: the longer of arithmetic and main memory at the chip's peaks, summed over the
+            operations: what a perfect machine would take, but for operands that are read in part.
+        flops: of convolutions and products: 2 a multiply-add, none for a padding's zeros.
+        bytes: operands and results of all operations, as they lie in memory. What stays inside a
+            fused operation is not counted; of an operand that is read in part, all is.
+        hbm_bytes: those of `bytes` that lie in the device's main memory.
+    """
+
+    operations: int = 0
+    cycles: float = 0
+    seconds: float = 0
+    flops: float = 0
+    bytes: float = 0
+    hbm_bytes: float = 0
+
+    def add(self, other: "Figures") -> None:
+        """Adds those of another to these."""
+        for field in dataclasses.fields(Figures):
+            total = getattr(self, field.name) + getattr(other, field.name)
+            setattr(self, field.name, total)
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:

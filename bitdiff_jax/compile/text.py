@@ -1,8 +1,9 @@
 """Reports as text for people."""
 
 from bitdiff_jax.compile.accelerators import find
-from bitdiff_jax.compile.breakdown import Breakdown, Figures
+from bitdiff_jax.compile.breakdown import Breakdown
 from bitdiff_jax.compile.fit import Fit
+from bitdiff_jax.compile.operations import Figures
 from bitdiff_jax.compile.report import Report
 
 _TITLES = {"train": "training step", "sample": "sampler, one map of each image"}
