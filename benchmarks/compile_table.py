@@ -13,14 +13,13 @@ import pathlib
 
 import jax
 
-from benchmarks.compiled import Row, Table, attempt
+from benchmarks.compiled import FOLD, Row, Table, attempt
 from bitdiff_jax.compile import accelerators, fit, remote, report, text
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROWS_FILE = HERE / "compile_table.json"
 PAGE = HERE.parent / "docs" / "accelerators.md"
 
-FOLD = ("--config.model.net.fold=true",)  # as the launch scripts set it on TPUs
 # In the order in which they are compiled: about three minutes each on two idle cores.
 ROWS = (
     Row("paper", "v5e-8", 1, "train", FOLD),

@@ -18,6 +18,7 @@ from bitdiff_jax.compile.costs import Costs
 from bitdiff_jax.errors import InputError
 
 DTYPE = "--config.model.net.dtype=bfloat16"
+FOLD = ("--config.model.net.fold=true",)  # as the launch scripts set it on TPUs
 
 
 @dataclasses.dataclass(frozen=True)

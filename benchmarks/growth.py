@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import jax
 
 from benchmarks import growth_page, page
-from benchmarks.compiled import Row, Table, attempt
+from benchmarks.compiled import FOLD, Row, Table, attempt
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROWS_FILE = HERE / "growth.json"
@@ -26,7 +26,6 @@ SAMPLES = (1, 8, 32)
 STEPS = (2, 8, 32)
 DEVICES = (1, 4, 256)
 POD = "v5e"  # whose devices come by the hundred, whatever the family of the rest
-FOLD = ("--config.model.net.fold=true",)  # as the launch scripts set it on TPUs
 PER_DEVICE = 8  # where something else grows
 PER_DEVICE_RESOLUTION = 4  # so that larger pictures fit
 

@@ -101,23 +101,21 @@ def section(now: Table, first: Table) -> str:
     ]
     dates = set()
     every = [row for net in nets(*now.rows, *first.rows) for row in rows(net, ACCELERATORS)]
-    every.sort(key=lambda row: (row.config, ACCELERATORS.index(row.accelerator), row.per_device))
-    answered = {(r.config, r.accelerator, r.per_device) for r in every if r.name in now.rows}
-    for row in every:
+    answered = {_case(row) for row in every if row.name in now.rows}
+    for row in sorted(every, key=_case):
         network = FIRST_NETWORK.get(row.config, row.config)
         plain = Row(network, row.accelerator, row.per_device)
         pair = [first.get(row) or first.get(plain), now.get(row)]
-        if pair[1] is None:
-            alone = (row.config, row.accelerator, row.per_device) not in answered
-            if not alone or first.get(row) is None:
-                continue
+        if pair[1] is None and (_case(row) in answered or first.get(row) is None):
+            continue
         lines.append(_line(row, *pair))
         dates |= {each.measured.date for each in pair if each}
     if not dates:
         return ""
+    when = " to ".join(dict.fromkeys((min(dates), max(dates))))
     return (
         "## The first version and now\n\n"
-        f"A training step in bfloat16 on one chip, compiled {min(dates)} to {max(dates)}; nothing "
+        f"A training step in bfloat16 on one chip, compiled {when}; nothing "
         "ran. Time is the TPU compiler's prediction; of a GPU, for which there is none, that of "
         "each operation at the chip's peak of arithmetic or memory, which tells what is moved "
         "rather than how long it takes. Bytes are those of main memory, "
@@ -127,6 +125,11 @@ def section(now: Table, first: Table) -> str:
         + "\n\n"
         "    python -m benchmarks.speed_table --page_only"
     )
+
+
+def _case(row: Row) -> tuple[str, int, int]:
+    """What is compared, by whatever settings; in the order of the lines."""
+    return row.config, ACCELERATORS.index(row.accelerator), row.per_device
 
 
 def _line(row: Row, first: report.Report | None, now: report.Report | None) -> str:
