@@ -140,7 +140,7 @@ def default() -> ml_collections.ConfigDict:
     c.mesh.data = -1  # devices over which the batch alone is split; -1: what is left
     c.mesh.fsdp = 1  # devices over which the training state is split too, see docs/training.md
     # Which tensors of the state are split, 'REGULAR_EXPRESSION WHERE' in order of precedence; see
-    # bitdiff_jax.parallel.partition.
+    # bitdiff_jax.parallel.partition_rules.
     c.mesh.rules = (".* fsdp",)
     c.mesh.fsdp_min_bytes = 65_536  # smaller tensors stay whole
     # Devices to split a CPU into, when there is no accelerator; read by the command line alone. Two

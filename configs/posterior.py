@@ -1,7 +1,7 @@
 """Scenes with a known posterior, at 32 x 32: is a model as undecided as it should be?
 
 bitdiff train --config posterior --workdir runs/posterior
-python benchmarks/posterior.py --checkpoint runs/posterior
+python benchmarks/quality/posterior.py --checkpoint runs/posterior
 
 4,000 steps of 32 pictures: about 25 minutes on two cores; docs/scenes.md has its figures. Another
 kind: --config.data.train=posterior,kind=border --config.eval.data=posterior,kind=border,seed=1

@@ -10,8 +10,9 @@ from PIL import Image
 
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
-from bitdiff_jax.evaluation import distribution, figures, pooling
-from bitdiff_jax.evaluation.others import KINDS
+from bitdiff_jax.evaluation import distribution, image_measures
+from bitdiff_jax.evaluation.predictions import KINDS
+from bitdiff_jax.evaluation.statistics import pooling
 from tests.evaluation.stubs import make_source
 
 PAGE = (pathlib.Path(__file__).resolve().parent.parent / "docs" / "evaluation.md").read_text()
@@ -51,10 +52,10 @@ def test_there_are_commands():
 
 def test_every_figure_is_explained():
     explained = set(re.findall(r"`([a-z0-9_]+)`", PAGE))
-    named = {name for name in figures.names() if "sum_" not in name}
-    suffixes = [suffix for suffix in figures.SUFFIXES if suffix]
+    named = {name for name in image_measures.names() if "sum_" not in name}
+    suffixes = [suffix for suffix in image_measures.SUFFIXES if suffix]
     assert {f"F{suffix}" for suffix in suffixes} <= set(re.findall(r"`(F[a-z_]*)`", PAGE))
-    of_one = {name + suffix for name in figures.FIGURES for suffix in suffixes}
+    of_one = {name + suffix for name in image_measures.FIGURES for suffix in suffixes}
     assert named - of_one <= explained
     assert set(pooling.TITLES) <= explained
     assert all(f"ged2_{kind}" in explained for kind in distribution.DISTANCES)

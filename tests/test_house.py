@@ -14,8 +14,8 @@ PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
     "errors", "files", "diffusion", "encoding", "metrics", "nets", "config", "target", "model",
-    "flops", "data", "parallel", "checkpoint", "writers", "inference", "evaluation", "training",
-    "compile", "cli", "__main__",
+    "flops", "scenes", "data", "parallel", "checkpoint", "writers", "inference", "evaluation",
+    "training", "tools", "compile", "testing", "cli", "__main__",
 )  # fmt: skip
 GROUND_FLOOR = ("diffusion", "encoding", "metrics")
 HEAVY = (

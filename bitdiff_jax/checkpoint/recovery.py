@@ -9,7 +9,7 @@ import jax
 from bitdiff_jax.checkpoint.faults import Damaged, clear_errors
 from bitdiff_jax.checkpoint.store import Checkpoints
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.parallel import agreement
+from bitdiff_jax.parallel import vote
 
 QUARANTINE = "quarantine"
 _GOOD, _DAMAGED, _REFUSED = range(3)
@@ -42,7 +42,7 @@ def restore_last_good(
         InputError: `check` did, the shapes are others, or every step is damaged (all of them stay
             where they are).
     """
-    steps = agreement.from_first(sorted(checkpoints.steps(), reverse=True))
+    steps = vote.from_first(sorted(checkpoints.steps(), reverse=True))
     later = [step for step in steps if below is not None and step >= below]
     damage = None
     for step in steps[len(later) :]:
@@ -81,9 +81,9 @@ def _try(
         except Damaged as damage:
             error = damage
         except InputError:
-            agreement.worst(_REFUSED)
+            vote.worst(_REFUSED)
             raise
-    outcome = agreement.worst(_DAMAGED if error else _GOOD)
+    outcome = vote.worst(_DAMAGED if error else _GOOD)
     if outcome == _REFUSED:
         raise InputError(f"another process cannot resume from {checkpoints.directory}; see there")
     if outcome == _GOOD:
@@ -91,7 +91,7 @@ def _try(
             checkpoints.verify(step, state, sums)  # by all: it computes on all devices
         except Damaged as damage:
             error = damage
-        outcome = agreement.worst(_DAMAGED if error else _GOOD)
+        outcome = vote.worst(_DAMAGED if error else _GOOD)
     if outcome == _DAMAGED and error is None:
         error = Damaged(f"checkpoint {checkpoints.directory / str(step)}: damaged to others")
     return state, error
@@ -109,5 +109,5 @@ def _quarantine(checkpoints: Checkpoints, steps: Sequence[int]) -> None:
                 place = target / (f"{step}.{taken}" if taken else str(step))
                 (checkpoints.directory / str(step)).rename(place)
                 logging.warning("Step %d was moved to %s.", step, place)
-    agreement.worst(_GOOD)  # nobody looks before they are moved
+    vote.worst(_GOOD)  # nobody looks before they are moved
     checkpoints.reload()

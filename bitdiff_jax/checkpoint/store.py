@@ -16,7 +16,7 @@ from bitdiff_jax.checkpoint.faults import as_damage, clear_errors
 from bitdiff_jax.checkpoint.retention import Best
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.parallel.checksums import checksums
-from bitdiff_jax.parallel.partition import path_name
+from bitdiff_jax.parallel.partition_rules import path_name
 
 _SUBDIR = "checkpoints"
 

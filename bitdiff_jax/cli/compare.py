@@ -35,7 +35,8 @@ def main(argv: list[str]) -> int:
 
     # After the parsing: they import jax.
     from bitdiff_jax.data.contact_sheet import to_png
-    from bitdiff_jax.evaluation import comparison, presentation, truths
+    from bitdiff_jax.evaluation import comparison, truths
+    from bitdiff_jax.evaluation.report import summary_tables
 
     paths = named(args.predictions)
     chosen = options.views_of(args.protocol, args.score_size)
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> int:
     tables = comparison.common(tables)
     for table in tables.values():
         scored.check(table, len(names))
-    summaries = {tool: presentation.summarise(table) for tool, table in tables.items()}
+    summaries = {tool: summary_tables.summarise(table) for tool, table in tables.items()}
 
     count = len(next(iter(tables.values())).names)
     print(f"{count} pictures that all of {', '.join(tables)} have, of {len(truth.names)}")

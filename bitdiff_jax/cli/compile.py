@@ -12,9 +12,9 @@ from bitdiff_jax.errors import InputError
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from bitdiff_jax.compile.breakdown import Breakdown
+    from bitdiff_jax.compile.compiled_figures import Report
     from bitdiff_jax.compile.remote import Measured
-    from bitdiff_jax.compile.report import Report
+    from bitdiff_jax.tools.xla_cost.breakdown import Breakdown
 
 _DESCRIPTION = """\
 Compile the training step and the sampler for a machine that is not there, and tell what they need:
@@ -115,13 +115,13 @@ class _Compiler:
         return remote.program_text(self.measure(program, batch), self._folder)
 
     def report(self, program: str, batch: int) -> "Report":
-        from bitdiff_jax.compile import report
+        from bitdiff_jax.compile import compiled_figures
 
         measured = self.measure(program, batch)
-        return report.make(measured, self.text(program, batch), self._config)
+        return compiled_figures.make(measured, self.text(program, batch), self._config)
 
     def breakdown(self, program: str, batch: int, dearest: int) -> "Breakdown":
-        from bitdiff_jax.compile import breakdown
+        from bitdiff_jax.tools.xla_cost import breakdown
 
         text = self.text(program, batch)
         return breakdown.breakdown(text, self._accelerator.chip, dearest)

@@ -43,8 +43,8 @@ def main(argv: list[str]) -> int:
     from bitdiff_jax.evaluation import draw_some, evaluate
     from bitdiff_jax.evaluation.drawing import sampling_settings
     from bitdiff_jax.evaluation.scoring import Scoring
-    from bitdiff_jax.inference import compilation_cache, loading
-    from bitdiff_jax.parallel import hosts
+    from bitdiff_jax.inference import loading
+    from bitdiff_jax.parallel import compilation_cache, hosts
     from bitdiff_jax.parallel import mesh as mesh_lib
 
     hosts.initialize(hosts.Settings())  # whatever the environment says
@@ -123,7 +123,7 @@ def _to_show(
     evaluation: "Evaluation", out: Any, args: argparse.Namespace
 ) -> tuple[list[str], list[int]]:
     """Names on samples.png, none to leave it, and the places of what has to be drawn once more."""
-    from bitdiff_jax.evaluation.report_pictures import shown_names
+    from bitdiff_jax.evaluation.report.page_images import shown_names
 
     table = evaluation.table
     there = set(table.names)
@@ -148,7 +148,7 @@ def _present(
 ) -> None:
     """Prints the tables and writes the files."""
     from bitdiff_jax.evaluation import on_files, truths
-    from bitdiff_jax.evaluation.drawn_maps import DrawnMaps
+    from bitdiff_jax.evaluation.predictions.from_model import DrawnMaps
 
     table, summary = evaluation.table, evaluation.summary
     at_hand = {each.name: each for each in drawn.values()}

@@ -27,7 +27,7 @@ from bitdiff_jax.cli.scored import (
 )
 
 if TYPE_CHECKING:
-    from bitdiff_jax.evaluation import on_files, rows, truths, views
+    from bitdiff_jax.evaluation import on_files, protocols, rows, truths
 
 _DESCRIPTION = """\
 Score segmentations on disk, whoever drew them, against known ones. PREDICTIONS are a folder of PNGs
@@ -48,7 +48,8 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
 
     # After the parsing: they import jax.
-    from bitdiff_jax.evaluation import presentation, truths
+    from bitdiff_jax.evaluation import truths
+    from bitdiff_jax.evaluation.report import summary_tables
 
     chosen = views_of(args.protocol, args.score_size)
     out = output_folder(args)
@@ -61,7 +62,7 @@ def main(argv: list[str]) -> int:
     with row_folder(out) as folder:
         table = score_into(folder / ROWS, task, names, about, args.workers)
     check(table, len(names))
-    summary = presentation.summarise(table)
+    summary = summary_tables.summarise(table)
     missing = missing_text(matching, table)
     print_tables(task, table, summary, len(names), args.protocol, truth.unlabelled)
     if out is not None:
@@ -94,8 +95,8 @@ def add_common(add: Callable[..., Any]) -> None:
 
 def open_tool(path: str, args: argparse.Namespace, truth: "truths.Truths") -> Any:
     """Opens a tool's predictions by the options."""
-    from bitdiff_jax.evaluation.others import open_predictions
-    from bitdiff_jax.evaluation.partition import Rule
+    from bitdiff_jax.evaluation.predictions import open_predictions
+    from bitdiff_jax.evaluation.predictions.masks_to_partition import Rule
 
     chosen = {k: v for k in ("order", "min_score") if (v := getattr(args, k)) is not None}
     rule = Rule(**chosen) if chosen else None
@@ -105,7 +106,10 @@ def open_tool(path: str, args: argparse.Namespace, truth: "truths.Truths") -> An
 
 
 def make_task(
-    path: str, args: argparse.Namespace, truth: "truths.Truths", chosen: "tuple[views.View, ...]"
+    path: str,
+    args: argparse.Namespace,
+    truth: "truths.Truths",
+    chosen: "tuple[protocols.View, ...]",
 ) -> "on_files.Task":
     """What is to be scored, by the options."""
     from bitdiff_jax.evaluation import on_files

@@ -8,7 +8,7 @@ from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from bitdiff_jax.evaluation import figures, views
+    from bitdiff_jax.evaluation import image_measures, protocols
 
 
 class Parser(argparse.ArgumentParser):
@@ -73,20 +73,20 @@ def output_folder(args: argparse.Namespace) -> Any:
     return files.make_folder(args.out, "--out") if args.out else None
 
 
-def views_of(protocol: str, sizes: str) -> "tuple[views.View, ...]":
+def views_of(protocol: str, sizes: str) -> "tuple[protocols.View, ...]":
     """The views that the options ask for."""
-    from bitdiff_jax.evaluation import views
+    from bitdiff_jax.evaluation import protocols
 
     if protocol == "paper":
-        return views.PAPER, views.HONEST
+        return protocols.PAPER, protocols.HONEST
     parts = [part.strip() for part in sizes.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise InputError(f"--score_size={sizes}: say whole numbers joined by commas, as in 128,0")
-    return views.at_sizes([int(part) for part in parts])
+    return protocols.at_sizes([int(part) for part in parts])
 
 
-def measures_of(args: argparse.Namespace) -> "tuple[figures.Measure, ...]":
+def measures_of(args: argparse.Namespace) -> "tuple[image_measures.Measure, ...]":
     """The measures that the options ask for."""
-    from bitdiff_jax.evaluation import figures
+    from bitdiff_jax.evaluation import image_measures
 
-    return figures.TABLE_MEASURES if args.fast else figures.MEASURES
+    return image_measures.TABLE_MEASURES if args.fast else image_measures.MEASURES

@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
 
     # After the parsing: it takes a second.
-    from bitdiff_jax.data.records import layout, writer
+    from bitdiff_jax.data.records import folder_layout, writer
 
     options = _options(args.option)
     if args.zero:
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     )
     print(text, end="")
     out = args.out.rstrip("/")
-    print(f"written: {out}/{layout.SUMMARY}, {out}/{layout.SHEET}")
+    print(f"written: {out}/{folder_layout.SUMMARY}, {out}/{folder_layout.SHEET}")
     print(f"use it as --data records:{out}, or one split of it as records:{out},split=NAME")
     return 0
 

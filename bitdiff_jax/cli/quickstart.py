@@ -52,8 +52,8 @@ def _run(command, *argv: str) -> None:
 def _write_scenes(folder: pathlib.Path, run: pathlib.Path, count: int = 8) -> pathlib.Path:
     from PIL import Image
 
-    from bitdiff_jax.data.scenes import SceneSource
     from bitdiff_jax.inference.loading import load
+    from bitdiff_jax.scenes import SceneSource
 
     source = SceneSource(size=load(run).model.image_size, seed=_SHOWN_SCENES_SEED, length=count)
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,8 @@ from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from bitdiff_jax.evaluation import figures, on_files, presentation, rows, truths, views
+    from bitdiff_jax.evaluation import image_measures, on_files, protocols, rows, truths
+    from bitdiff_jax.evaluation.report import summary_tables
 
 ROWS = "rows.jsonl"
 SHEET = "samples.png"
@@ -28,8 +29,8 @@ def about_scoring(
     ground_truth: str,
     unlabelled: str,
     protocol: str,
-    chosen: "Sequence[views.View]",
-    measures: "Sequence[figures.Measure]",
+    chosen: "Sequence[protocols.View]",
+    measures: "Sequence[image_measures.Measure]",
 ) -> dict[str, Any]:
     """What identifies an evaluation of either form: rows of another are not continued."""
     return {
@@ -101,13 +102,13 @@ def missing_text(matching: "truths.Matching", table: "rows.Table", shown: int = 
 def print_tables(
     task: "on_files.Task",
     table: "rows.Table",
-    summary: "presentation.Summary",
+    summary: "summary_tables.Summary",
     asked: int,
     protocol: str,
     unlabelled: str,
 ) -> None:
     """The tables of all views, and with the paper's protocol what its rules are worth."""
-    from bitdiff_jax.evaluation import presentation
+    from bitdiff_jax.evaluation.report import summary_tables
 
     samples, people = (_span(table.column(name)) for name in ("num_samples", "num_people"))
     levels = task.predictions.levels
@@ -123,9 +124,9 @@ def print_tables(
     print(f"without a region in the truth: {unlabelled}")
     for view in task.views:
         size = "the truth's own size" if not view.size else f"{view.size} px"
-        print(f"\n{view.name} ({size})\n{presentation.as_text(table, summary, view)}")
+        print(f"\n{view.name} ({size})\n{summary_tables.as_text(table, summary, view)}")
     if protocol == "paper":
-        print(f"\n{presentation.differences_text(table, summary, *task.views)}")
+        print(f"\n{summary_tables.differences_text(table, summary, *task.views)}")
 
 
 def _span(values: Any) -> str:
@@ -137,7 +138,7 @@ def write_all(
     out: Any,
     task: "on_files.Task",
     table: "rows.Table",
-    summary: "presentation.Summary",
+    summary: "summary_tables.Summary",
     names: Sequence[str],
     about: Mapping[str, Any],
     *,
@@ -157,11 +158,11 @@ def write_all(
         page: pictures in each part of report.html; None for no page.
     """
     from bitdiff_jax.data.contact_sheet import contact_sheet, to_png
-    from bitdiff_jax.evaluation import presentation
+    from bitdiff_jax.evaluation.report import summary_tables
 
     written = {
-        "metrics.json": presentation.as_json(summary, about),
-        "per_image.csv": "".join(presentation.csv_lines(table, names)).encode(),
+        "metrics.json": summary_tables.as_json(summary, about),
+        "per_image.csv": "".join(summary_tables.csv_lines(table, names)).encode(),
     }
     missing = [f"{name}\tno prediction" for name in about["missing"]["without_prediction"]]
     missing += [f"{name}\tno truth" for name in about["missing"]["without_truth"]]
@@ -173,9 +174,9 @@ def write_all(
             contact_sheet([_sheet_row(task, name) for name in sheet], cell=_CELL)
         )
     if page is not None:
-        from bitdiff_jax.evaluation import report
+        from bitdiff_jax.evaluation.report import html_page
 
-        written["report.html"] = report.page(task, table, summary, about, shown=page)
+        written["report.html"] = html_page.page(task, table, summary, about, shown=page)
     for name, data in written.items():
         files.write(out / name, data)
     kept = (ROWS,) if keeps_rows(out) else ()
@@ -184,12 +185,12 @@ def write_all(
 
 def _sheet_row(task: "on_files.Task", name: str) -> list[Any]:
     """A picture, if there is one, the first person's map, and all samples in its colours."""
-    from bitdiff_jax.evaluation import showing
+    from bitdiff_jax.evaluation.report import matched_colours
 
     truth = task.truths.read(name)
     image = [] if truth.image is None else [truth.image]
     maps = truth.labels[0], *task.samples(name, truth.labels[0].shape)
-    return [*image, *showing.painted(maps, _CELL)]
+    return [*image, *matched_colours.painted(maps, _CELL)]
 
 
 class Progress:

@@ -38,8 +38,9 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
 
     # After the parsing: they import jax.
-    from bitdiff_jax.inference import Segmenter, compilation_cache, outputs
+    from bitdiff_jax.inference import Segmenter, outputs
     from bitdiff_jax.inference.entries import list_entries, make_folder
+    from bitdiff_jax.parallel import compilation_cache
 
     entries = list_entries(args.images)
     out = make_folder(args.out, args.images, entries)
@@ -123,7 +124,7 @@ def _read(
 ) -> Iterator[tuple[str, Any]]:
     """The pictures that can be read, noted in `readable`; a line on stderr for each other one."""
     from bitdiff_jax.data import images
-    from bitdiff_jax.inference.pictures import name_of
+    from bitdiff_jax.inference.image_input import name_of
 
     for entry in entries:
         try:

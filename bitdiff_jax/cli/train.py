@@ -38,8 +38,7 @@ def main(argv: list[str]) -> int:
 
     from bitdiff_jax import checkpoint
     from bitdiff_jax.compile import accelerators
-    from bitdiff_jax.inference import compilation_cache
-    from bitdiff_jax.parallel import hosts
+    from bitdiff_jax.parallel import compilation_cache, hosts
     from bitdiff_jax.training import loop
 
     logging.use_absl_handler()

@@ -12,30 +12,10 @@ import importlib.util
 import pathlib
 
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.tools.xla_cost.chip import Chip
 
 GIB = 2**30
 TARGETS = pathlib.Path(__file__).resolve().parent / "targets"
-
-
-@dataclasses.dataclass(frozen=True)
-class Chip:
-    """One device, as JAX counts them.
-
-    Attributes:
-        kind: its name.
-        memory: bytes of it, as sold.
-        usable: bytes that a program may take.
-        peak_flops: bfloat16 operations a second (a multiply-add is two).
-        bandwidth: bytes a second between the chip and its memory.
-        clock: cycles a second, for TPUs, whose compiler estimates cycles.
-    """
-
-    kind: str
-    memory: int
-    usable: int
-    peak_flops: float
-    bandwidth: float
-    clock: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from bitdiff_jax import model as model_lib
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import programs
 from bitdiff_jax.parallel import mesh as mesh_lib
-from bitdiff_jax.parallel import partition
+from bitdiff_jax.parallel import partition_rules
 from bitdiff_jax.training.optimizer import make_optimizer
 from bitdiff_jax.training.state import init_state
 from bitdiff_jax.training.step import step_from_config
@@ -41,8 +41,8 @@ def lower_train_step(
     tx = make_optimizer(config)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(functools.partial(init_state, model, tx), key)
-    rules = partition.rules_from_config(config.mesh)
-    step = step_from_config(config, model, tx, mesh, partition.shardings(state, rules, mesh))
+    rules = partition_rules.rules_from_config(config.mesh)
+    step = step_from_config(config, model, tx, mesh, partition_rules.shardings(state, rules, mesh))
     side = model.image_size
     batch = {
         "image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8),

@@ -13,7 +13,7 @@ from typing import Any
 
 from bitdiff_jax.compile import accelerators, topology
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import compilation_cache
+from bitdiff_jax.parallel import compilation_cache
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Reports as text for people."""
 
 from bitdiff_jax.compile.accelerators import find
-from bitdiff_jax.compile.breakdown import Breakdown
+from bitdiff_jax.compile.compiled_figures import Report
 from bitdiff_jax.compile.fit import Fit
-from bitdiff_jax.compile.operations import Figures
-from bitdiff_jax.compile.report import Report
+from bitdiff_jax.tools.xla_cost.breakdown import Breakdown
+from bitdiff_jax.tools.xla_cost.operations import Figures
 
 _TITLES = {"train": "training step", "sample": "sampler, one map of each image"}
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.data.resident import Resident
-from bitdiff_jax.data.scenes import PosteriorSource, SceneSource
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.scenes import PosteriorSource, SceneSource
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ does it all for a model and one source, `on_files.run` for files.
 from bitdiff_jax.evaluation.drawing import Drawn, draw, sampling_settings
 from bitdiff_jax.evaluation.run import Evaluation, draw_some, evaluate
 from bitdiff_jax.evaluation.scoring import Scoring
-from bitdiff_jax.evaluation.tables import Estimate
+from bitdiff_jax.evaluation.statistics.estimates import Estimate
 
 __all__ = [
     "Drawn",

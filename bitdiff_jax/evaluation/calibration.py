@@ -11,7 +11,7 @@ has the mean (q - p)^2 whatever S is (Hoeffding 1948: an unbiased estimate of q 
 subtracted). A mean of it may be negative; for exact draws it is 0 on average.
 
 Pure functions of numpy arrays. `codes` are maps int [S, h, w], each distinct code a region; atoms,
-regions and probabilities are those of `bitdiff_jax.data.scenes.posterior_scene.PosteriorScene`.
+regions and probabilities are those of `bitdiff_jax.scenes.posterior_scene.PosteriorScene`.
 """
 
 import math
@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bitdiff_jax import metrics
-from bitdiff_jax.data.scenes.posterior_scene import PosteriorScene
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.scenes.posterior_scene import PosteriorScene
 
 _LOW, _HIGH = 0.1, 0.9  # pairs outside are all but decided
 

@@ -10,11 +10,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import figures, pooling, presentation, showing, significance
+from bitdiff_jax.evaluation import image_measures
 from bitdiff_jax.evaluation.on_files import Task
-from bitdiff_jax.evaluation.presentation import Summary, number
+from bitdiff_jax.evaluation.protocols import View
+from bitdiff_jax.evaluation.report import matched_colours, summary_tables
+from bitdiff_jax.evaluation.report.summary_tables import Summary, number
 from bitdiff_jax.evaluation.rows import Table
-from bitdiff_jax.evaluation.views import View
+from bitdiff_jax.evaluation.statistics import pooling, significance
 
 # Of the figures of distributions, those that rank systems.
 _OF_DISTANCES = ("ged2_rand", "ged2_ari", "ged2_iou", "coverage_ari", "matched_iou")
@@ -49,7 +51,7 @@ def common(tables: Mapping[str, Table]) -> dict[str, Table]:
 def shown_figures(summaries: Mapping[str, Summary], view: View) -> list[str]:
     """The figures of a view that some system has, without repeats for single samples."""
     result = []
-    for name in (*figures.FIGURES, *_OF_DISTANCES):
+    for name in (*image_measures.FIGURES, *_OF_DISTANCES):
         if any(summary[f"{name}@{view.name}"].num_images for summary in summaries.values()):
             result.append(name)
     return result
@@ -74,7 +76,9 @@ def differences(tables: Mapping[str, Table], name: str, view: View) -> list[Diff
     ]
     corrected = significance.holm([result.p for result in results])
     return [
-        Difference(*pair, result, p, significance.verdict(result, p, pair, figures.better(name)))
+        Difference(
+            *pair, result, p, significance.verdict(result, p, pair, image_measures.better(name))
+        )
         for pair, result, p in zip(pairs, results, corrected, strict=True)
     ]
 
@@ -89,7 +93,7 @@ def as_text(
         some = tools[start : start + _ABREAST]
         lines = [f"{'':<19}" + "".join(f"{cut(tool, 24):<26}" for tool in some)]
         for name in found:
-            sign = "-" if figures.better(name) == "low" else " "
+            sign = "-" if image_measures.better(name) == "low" else " "
             lines.append(f"{name:<17}{sign} " + _cells(summaries, some, f"{name}@{view.name}"))
         lines += [
             f"{name:<17}{'-' if name.startswith('vi_') else ' '} "
@@ -146,7 +150,7 @@ def as_csv(found: Mapping[str, Mapping[str, Sequence[Difference]]]) -> str:
 def per_image_lines(tables: Mapping[str, Table]) -> Iterator[str]:
     """CSV: a line for each picture and system."""
     for place, (tool, table) in enumerate(tables.items()):
-        lines = presentation.csv_lines(table, table.names)
+        lines = summary_tables.csv_lines(table, table.names)
         heads = next(lines)
         if not place:
             yield f"system,{heads}"
@@ -228,10 +232,10 @@ def sheet(
         truth = first.truths.read(name)
         shape = truth.labels[0].shape
         maps = [truth.labels[0], *(task.samples(name, shape)[0] for task in tasks.values())]
-        cells = showing.painted(maps, cell)
+        cells = matched_colours.painted(maps, cell)
         if with_image:
             image = truth.image if truth.image is not None else np.full((*shape, 3), 255, np.uint8)
-            cells.insert(0, showing.photo(image, cell))
+            cells.insert(0, matched_colours.photo(image, cell))
         people = len(truth.labels)
         person = f"person 1 of {people}" if people > 1 else ""
         texts = [*([name, person] if with_image else [name])]

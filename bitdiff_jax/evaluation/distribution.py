@@ -19,7 +19,7 @@ import numpy as np
 
 from bitdiff_jax import metrics
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation.counting import as_partition, contingency
+from bitdiff_jax.evaluation.host_contingency import as_partition, contingency
 
 SelfPairs = Literal["left_out", "counted"]
 _similar: dict[str, Callable[[np.ndarray], float]] = {

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from bitdiff_jax.data import transforms
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation.pairing import other_picture
+from bitdiff_jax.evaluation.shuffled_images import other_picture
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
 

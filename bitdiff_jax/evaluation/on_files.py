@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import figures, ranked, rows, sweep
-from bitdiff_jax.evaluation.others import Predictions
+from bitdiff_jax.evaluation import image_measures, rows
+from bitdiff_jax.evaluation.predictions import Predictions
+from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.scoring import NUMBERS, Scoring, error_row, in_order
+from bitdiff_jax.evaluation.statistics import dataset_ap, ods_ois
 from bitdiff_jax.evaluation.truths import Truths
-from bitdiff_jax.evaluation.views import View
 
 
 class Task(NamedTuple):
@@ -20,7 +21,7 @@ class Task(NamedTuple):
     predictions: Predictions
     truths: Truths
     views: tuple[View, ...]
-    measures: tuple[figures.Measure, ...] = figures.MEASURES
+    measures: tuple[image_measures.Measure, ...] = image_measures.MEASURES
 
     def columns(self) -> tuple[str, ...]:
         """Names of a row's values: the numbers of maps, then FIGURE@VIEW."""
@@ -43,7 +44,7 @@ class Task(NamedTuple):
             row = Scoring(self.views, self.measures).row(name, samples, labels)
             if len(samples) == 1 and row.error is None:
                 scores = self.predictions.scores(name)
-                row = row._replace(kept=ranked.kept(samples[0], scores, labels, self.views))
+                row = row._replace(kept=dataset_ap.kept(samples[0], scores, labels, self.views))
         except InputError as error:
             return error_row(name, error)
         return row
@@ -54,7 +55,7 @@ class Task(NamedTuple):
         """Levels are no samples: none of the figures of samples is made of them."""
         boundaries = any(measure.of == "maps" for measure in self.measures)
         values = [1.0, len(people), *[math.nan] * (len(self.columns()) - len(NUMBERS))]
-        return rows.Row(name, values, kept=sweep.kept(maps, people, self.views, boundaries))
+        return rows.Row(name, values, kept=ods_ois.kept(maps, people, self.views, boundaries))
 
 
 def run(

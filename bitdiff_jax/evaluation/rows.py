@@ -18,7 +18,7 @@ import numpy as np
 
 from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import ranked, sweep
+from bitdiff_jax.evaluation.statistics import dataset_ap, ods_ois
 
 
 class Row(NamedTuple):
@@ -37,8 +37,8 @@ class Table(NamedTuple):
     columns: tuple[str, ...]
     values: np.ndarray  # float64 [pictures, columns]
     errors: dict[str, str]  # of the pictures that have none
-    regions: Mapping[str, ranked.Ranked] = {}  # by view, where regions have scores
-    sweeps: Mapping[str, sweep.Sweep] = {}  # by view, where there are levels
+    regions: Mapping[str, dataset_ap.Ranked] = {}  # by view, where regions have scores
+    sweeps: Mapping[str, ods_ois.Sweep] = {}  # by view, where there are levels
     about: Mapping[str, Any] = {}  # what was evaluated
 
     def column(self, name: str) -> np.ndarray:
@@ -160,14 +160,14 @@ def read(path: os.PathLike | str) -> Table:
     names: dict[str, None] = {}
     errors: dict[str, str] = {}
     values = array.array("d")
-    regions, levels = ranked.Collector(), sweep.Collector()
+    regions, levels = dataset_ap.Collector(), ods_ois.Collector()
     for line in lines:
         name = line["name"]
         if "error" in line:
             errors[name] = line["error"]
         elif name not in names:
-            regions.add(len(names), line.get(ranked.KEY, {}))
-            levels.add(len(names), line.get(sweep.KEY, {}))
+            regions.add(len(names), line.get(dataset_ap.KEY, {}))
+            levels.add(len(names), line.get(ods_ois.KEY, {}))
             names[name] = None
             values.extend(math.nan if v is None else v for v in line["values"])
     columns = tuple(head["columns"])

@@ -19,19 +19,12 @@ from jax.sharding import Mesh
 
 from bitdiff_jax.data.contact_sheet import contact_sheet
 from bitdiff_jax.data.pipeline import Source
-from bitdiff_jax.evaluation import (
-    figures,
-    presentation,
-    reading,
-    row_store,
-    rows,
-    together,
-    views,
-)
+from bitdiff_jax.evaluation import image_measures, protocols, row_store, rows, source_names
 from bitdiff_jax.evaluation.drawing import Drawn, draw, share
+from bitdiff_jax.evaluation.report import summary_tables
 from bitdiff_jax.evaluation.scoring import Scoring, error_row, in_order
 from bitdiff_jax.model import Model, Params
-from bitdiff_jax.parallel import hosts
+from bitdiff_jax.parallel import collective, hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
 
 # Pictures of each of several processes between two times that they meet.
@@ -57,9 +50,9 @@ class Evaluation:
     num_drawn: int
 
     @functools.cached_property
-    def summary(self) -> presentation.Summary:
+    def summary(self) -> summary_tables.Summary:
         """Means over the pictures, with 95 % intervals, by FIGURE@VIEW."""
-        return presentation.summarise(self.table)
+        return summary_tables.summarise(self.table)
 
     def means(self) -> dict[str, float]:
         """Plain means of the first view's figures, without intervals; NaN without a value."""
@@ -86,7 +79,7 @@ def evaluate(
     params: Params,
     source: Source,
     *,
-    scoring: Scoring = Scoring((views.HONEST,), figures.TABLE_MEASURES),  # noqa: B008
+    scoring: Scoring = Scoring((protocols.HONEST,), image_measures.TABLE_MEASURES),  # noqa: B008
     rows_file: os.PathLike | str | None = None,
     about: Mapping[str, Any] | None = None,
     num_images: int | None = None,
@@ -145,11 +138,13 @@ def evaluate(
             )
             return stack.enter_context(contextlib.closing(opened))
 
-        kept = together.agreed(open_rows, alone)
+        kept = collective.agreed(open_rows, alone)
         done = kept.done if kept else set()
         done = done if alone else hosts.broadcast(done)
         names = dict(
-            enumerate(together.agreed(lambda: reading.names(source, count, bool(done)), alone))
+            enumerate(
+                collective.agreed(lambda: source_names.names(source, count, bool(done)), alone)
+            )
         )
         todo = [place for place in range(count) if place not in names or names[place] not in done]
         if resumed and len(todo) < count:
@@ -158,8 +153,8 @@ def evaluate(
         shown: dict[int, Drawn] = {}
         own: Source = source
         if keep_going and not drawing.get("shuffle_images"):
-            own = reading.Tolerant(source)
-        pictures = together.agreed(
+            own = source_names.Tolerant(source)
+        pictures = collective.agreed(
             lambda: draw(
                 model, params, own, num_images=num_images, only=todo, mesh=mesh, **drawing
             ),
@@ -168,7 +163,7 @@ def evaluate(
 
         def jobs() -> Iterator[_Job]:
             for place, drawn in zip(share(todo, mesh), pictures, strict=True):
-                if isinstance(own, reading.Tolerant) and place in own.errors:
+                if isinstance(own, source_names.Tolerant) and place in own.errors:
                     yield _Job(place, drawn.name, error=own.errors.pop(place))
                     continue
                 if place < num_shown:
@@ -181,16 +176,16 @@ def evaluate(
         size = 1 if alone else _ROUND
         finished = count - len(todo)
         for _ in range(-(-len(share(todo, mesh, block=0)) // size)):
-            new = together.of_all(lambda: list(itertools.islice(scored, size)), alone)
+            new = collective.of_all(lambda: list(itertools.islice(scored, size)), alone)
             names |= {place: row.name for place, row in new}
-            together.agreed(lambda: kept.add(row for _, row in new) if kept else None, alone)  # noqa: B023
+            collective.agreed(lambda: kept.add(row for _, row in new) if kept else None, alone)  # noqa: B023
             finished += len(new)
             if progress:
                 progress(finished, count)
-        together.agreed(lambda: next(scored, None), alone)  # draws what the other processes draw
-        shown = dict(together.of_all(lambda: list(shown.items()), alone))
+        collective.agreed(lambda: next(scored, None), alone)  # draws what the other processes draw
+        shown = dict(collective.of_all(lambda: list(shown.items()), alone))
         in_order_of_source = tuple(names[place] for place in range(count))
-        table = together.agreed(
+        table = collective.agreed(
             lambda: kept.table().of(in_order_of_source) if kept else None, alone
         )
     everyones: rows.Table = table if alone else hosts.broadcast(table)  # type: ignore[assignment]
@@ -214,7 +209,7 @@ def draw_some(
         pictures = draw(model, params, source, only=places, mesh=mesh, **drawing)
         return list(zip(own, pictures, strict=True))
 
-    return dict(together.of_all(drawn, alone))
+    return dict(collective.of_all(drawn, alone))
 
 
 class _Job(NamedTuple):

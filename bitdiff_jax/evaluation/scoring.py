@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import figures
+from bitdiff_jax.evaluation import image_measures
+from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.rows import Row
-from bitdiff_jax.evaluation.views import View
 
 NUMBERS = ("num_samples", "num_people")
 
@@ -30,11 +30,11 @@ class Scoring(NamedTuple):
     """What is computed for each picture; picklable."""
 
     views: tuple[View, ...]
-    measures: tuple[figures.Measure, ...] = figures.MEASURES
+    measures: tuple[image_measures.Measure, ...] = image_measures.MEASURES
 
     def columns(self) -> tuple[str, ...]:
         """Names of a row's values: the numbers of maps, then FIGURE@VIEW."""
-        computed = figures.names()
+        computed = image_measures.names()
         return NUMBERS + tuple(f"{name}@{view.name}" for view in self.views for name in computed)
 
     def row(self, name: str, samples: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Row:
@@ -48,7 +48,7 @@ class Scoring(NamedTuple):
         values: list[float] = [len(samples), len(labels)]
         try:
             for view in self.views:
-                values += figures.score(samples, labels, view, self.measures).values()
+                values += image_measures.score(samples, labels, view, self.measures).values()
         except InputError as error:
             return error_row(name, error)
         return Row(name, values)

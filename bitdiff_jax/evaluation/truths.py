@@ -12,7 +12,7 @@ from bitdiff_jax.data.folder import FolderSource
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.data.readers import READERS
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation.others import KINDS, Predictions, open_predictions
+from bitdiff_jax.evaluation.predictions import KINDS, Predictions, open_predictions
 
 _SAMPLE = 64
 _SHARE = 0.2

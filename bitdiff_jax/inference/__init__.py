@@ -9,7 +9,7 @@ Example:
 """
 
 from bitdiff_jax.inference.loading import Loaded, load
-from bitdiff_jax.inference.regions import Region
+from bitdiff_jax.inference.region_table import Region
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.inference.segmenter import Segmenter
 

@@ -9,7 +9,7 @@ from etils import epath
 from bitdiff_jax import files
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference.pictures import name_of
+from bitdiff_jax.inference.image_input import name_of
 
 # Of each picture: IDENTITY_KIND.png.
 KINDS = ("labels", "overlay", "agreement")

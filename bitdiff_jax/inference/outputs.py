@@ -15,7 +15,7 @@ from scipy import ndimage
 from bitdiff_jax import files
 from bitdiff_jax.data.images import MAX_LABEL
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference.regions import Region
+from bitdiff_jax.inference.region_table import Region
 
 CSV_COLUMNS = (
     "image", "file", "region", "area", "top", "left", "bottom", "right", "centroid_row",

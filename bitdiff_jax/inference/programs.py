@@ -10,8 +10,8 @@ import numpy as np
 
 from bitdiff_jax.diffusion import sampling as sampling_lib
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import compilation_cache
 from bitdiff_jax.model import Decoder, Model, Params
+from bitdiff_jax.parallel import compilation_cache
 from bitdiff_jax.parallel import mesh as mesh_lib
 
 # What `Model.sample` is told by the config; None where any value of the type will do.

@@ -8,7 +8,7 @@ import numpy as np
 from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import agreement as agreement_lib
-from bitdiff_jax.inference import regions as regions_lib
+from bitdiff_jax.inference import region_table as regions_lib
 from bitdiff_jax.inference import specks
 
 

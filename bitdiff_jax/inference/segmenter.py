@@ -11,7 +11,7 @@ from etils import epath
 
 from bitdiff_jax.data import transforms
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import loading, pictures
+from bitdiff_jax.inference import image_input, loading
 from bitdiff_jax.inference.programs import Programs
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
@@ -141,7 +141,7 @@ class Segmenter:
                 enough memory, or a model whose parameters are not finite.
         """
         request = Request(num_samples, num_steps, guidance_weight, seed, batch_size)
-        name = pictures.name_of(image) if name is None else name
+        name = image_input.name_of(image) if name is None else name
         return next(self._draw_all([(name, image)], request.with_at_most(num_samples)))
 
     def segment_batch(
@@ -173,7 +173,7 @@ class Segmenter:
         Raises:
             InputError: as `__call__`; or `names` are not as many as `images`.
         """
-        names = [pictures.name_of(image) for image in images] if names is None else names
+        names = [image_input.name_of(image) for image in images] if names is None else names
         if len(names) != len(images):
             raise InputError(
                 f"there are {len(names)} names for {len(images)} images; give one each"
@@ -241,7 +241,7 @@ class Segmenter:
         yield from finished()
 
     def _prepare(self, name: str, image: Any) -> _Picture:
-        rgb = pictures.as_rgb(image)
+        rgb = image_input.as_rgb(image)
         size = transforms.resized_shape(rgb.shape[0], rgb.shape[1], self.model.image_size)
         square = transforms.pad_to_square(transforms.resize_image(rgb, size), self.model.image_size)
         return _Picture(name, rgb, square, size, transforms.image_id(name))

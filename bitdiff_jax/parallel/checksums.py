@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bitdiff_jax.parallel.partition import path_name
+from bitdiff_jax.parallel.partition_rules import path_name
 
 _SPREAD = 2654435761  # Knuth's multiplicative constant, for the places of elements
 _MIX = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1))  # MurmurHash3's last step: shift, factor

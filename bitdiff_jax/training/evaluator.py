@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.data import specs
-from bitdiff_jax.evaluation import Scoring, evaluate, figures, views
+from bitdiff_jax.evaluation import Scoring, evaluate, image_measures, protocols
 from bitdiff_jax.evaluation.drawing import sampling_settings
 from bitdiff_jax.training.state import TrainState
 
@@ -26,8 +26,8 @@ class Evaluator:
         self._mesh = mesh
         self._source = specs.open_source(config.eval.data, image_size=model.image_size)
         # One size, and no boundaries: they take most of the time.
-        view = views.at_sizes([config.eval.score_size])
-        self._scoring = Scoring(view, figures.TABLE_MEASURES)
+        view = protocols.at_sizes([config.eval.score_size])
+        self._scoring = Scoring(view, image_measures.TABLE_MEASURES)
 
     def __call__(
         self, state: TrainState, progress: Callable[[int, int], None] | None = None

@@ -21,7 +21,7 @@ import jax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from bitdiff_jax.parallel.agreement import Vote
+from bitdiff_jax.parallel.vote import Vote
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 

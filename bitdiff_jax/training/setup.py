@@ -14,7 +14,7 @@ from bitdiff_jax.checkpoint import describe
 from bitdiff_jax.data import augment, pipeline, specs
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.parallel import mesh as mesh_lib
-from bitdiff_jax.parallel import partition
+from bitdiff_jax.parallel import partition_rules
 from bitdiff_jax.training.batches import Batch
 from bitdiff_jax.training.evaluator import Evaluator
 from bitdiff_jax.training.optimizer import make_optimizer
@@ -82,7 +82,9 @@ def prepare(config: ml_collections.ConfigDict) -> Setup:
     key_init, key_train = jax.jit(split, out_shardings=mesh_lib.replicated(mesh))()
     init = functools.partial(init_state, model, tx)
     shapes = jax.eval_shape(init, key_init)
-    shardings = partition.shardings(shapes, partition.rules_from_config(config.mesh), mesh)
+    shardings = partition_rules.shardings(
+        shapes, partition_rules.rules_from_config(config.mesh), mesh
+    )
 
     # --- Input -----------------------------------------------------------------------------------
     sources, weights = specs.open_sources(

@@ -10,7 +10,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bitdiff_jax.model import Draws, Model, Params, RowLosses
-from bitdiff_jax.parallel import partition
+from bitdiff_jax.parallel import partition_rules
 from bitdiff_jax.parallel.mesh import AXES, batch_sharding, check_batch_size, replicated
 from bitdiff_jax.training.optimizer import global_norm
 from bitdiff_jax.training.state import TrainState
@@ -163,10 +163,10 @@ def _sum_of_parts(grad: Callable[..., Any], params: Params, rows: Any, count: in
 
 def _sum_over_devices(x: jax.Array, spec: PartitionSpec) -> jax.Array:
     """This device's part, by `spec`, of the sum over all devices."""
-    split = [axis for entry in spec for axis in partition.axes_of(entry)]
+    split = [axis for entry in spec for axis in partition_rules.axes_of(entry)]
     if whole := tuple(axis for axis in AXES if axis not in split):
         x = jax.lax.psum(x, whole)
     for dimension, entry in enumerate(spec):
-        if names := partition.axes_of(entry):
+        if names := partition_rules.axes_of(entry):
             x = jax.lax.psum_scatter(x, names, scatter_dimension=dimension, tiled=True)
     return x

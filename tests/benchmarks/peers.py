@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks.worker import Ready
+from benchmarks.against_peers.worker import Ready
 
 
 def sleeper(seconds: float) -> Ready:

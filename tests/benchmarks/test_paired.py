@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks import machine, paired
+from benchmarks.against_peers import machine, paired
 from bitdiff_jax.errors import InputError
 
 HERE = "tests.benchmarks.peers"

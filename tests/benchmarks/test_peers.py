@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import compile_time, metrics, palette, problem
+from benchmarks.against_peers import compile_time, metrics, palette, problem
 
 MAPS = problem.batch(3, 64).labels
 
@@ -42,7 +42,7 @@ def test_all_metrics_agree(name):
 
 def test_a_plain_dataset_reads_a_folder(tmp_path):
     pytest.importorskip("torch")
-    from benchmarks import plain_dataset
+    from benchmarks.against_peers import plain_dataset
 
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import problem
+from benchmarks.against_peers import problem
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.diffusion import sampling
@@ -16,7 +16,7 @@ from bitdiff_jax.training.optimizer import make_optimizer
 
 torch = pytest.importorskip("torch")
 
-from benchmarks import torch_programs, torch_twin, twin_check  # noqa: E402
+from benchmarks.against_peers import torch_programs, torch_twin, twin_check  # noqa: E402
 
 
 def small(name):

@@ -8,7 +8,7 @@ from bitdiff_jax.cli import compile as command
 from bitdiff_jax.cli import main
 from bitdiff_jax.compile import accelerators, remote
 from bitdiff_jax.errors import InputError
-from tests.compile.test_costs import TPU
+from tests.tools.test_costs import TPU
 
 GIB = 2**30
 

@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
-from bitdiff_jax.evaluation.views import PAPER
+from bitdiff_jax.evaluation.protocols import PAPER
 from tests.evaluation.stubs import make_source
 
 COUNT = 5

@@ -7,7 +7,7 @@ from PIL import Image
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.cli import prepare
 from bitdiff_jax.data import images
-from bitdiff_jax.data.records.source import RecordSource
+from bitdiff_jax.data.records.record_source import RecordSource
 
 
 @pytest.fixture

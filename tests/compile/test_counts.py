@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from benchmarks import counts
+from benchmarks.predicted import counts
 
 STORED = json.loads(counts.STORED.read_text())
 
@@ -16,7 +16,7 @@ def test_small_programs_cost_what_they_did():
         pytest.skip(f"the stored figures are of {STORED['versions']}, here is {here}")
     lines = counts.differences(counts.count(), STORED)
     assert not lines, "\n".join(
-        [*lines, "if this is on purpose: python -m benchmarks.counts --update"]
+        [*lines, "if this is on purpose: python -m benchmarks.predicted.counts --update"]
     )
 
 

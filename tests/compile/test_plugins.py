@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax.compile import remote, report
+from bitdiff_jax.compile import compiled_figures, remote
 from bitdiff_jax.errors import InputError
 
 tpu = pytest.mark.skipif(
@@ -42,7 +42,7 @@ def compile_for(accelerator, program, config, folder, batch=8):
     text = remote.program_text(measured, str(folder))
     again = remote.compile_remotely(dataclasses.replace(request, only_cached=True))
     assert again == dataclasses.replace(measured, cached=True)
-    return report.make(measured, text, config)
+    return compiled_figures.make(measured, text, config)
 
 
 def carried(found):

@@ -7,13 +7,13 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from benchmarks import compiled, curves, growth, growth_page, page, speed_table
+from benchmarks.predicted import compiled, curves, growth, growth_page, page, speed_table
 from bitdiff_jax import config as config_lib
 from bitdiff_jax.cli.train import override
-from bitdiff_jax.compile import remote, report
+from bitdiff_jax.compile import compiled_figures, remote
 from bitdiff_jax.errors import InputError
-from tests.compile import stored
-from tests.compile.test_report import MEASURED
+from tests.compile.test_compiled_figures import MEASURED
+from tests.tools import stored
 
 CONFIG = "base:smoke"
 GIB = 2**30
@@ -26,7 +26,7 @@ def stored_figures():
     text = stored.load("v5e-1")
     measured = dataclasses.replace(MEASURED, accelerator="v5e-1")
     config = override(config_lib.load(CONFIG), [compiled.DTYPE])
-    return report.make(measured, text, config), compiled.kinds(text, chip)
+    return compiled_figures.make(measured, text, config), compiled.kinds(text, chip)
 
 
 def figures(row, scale=1.0, fits=True):
@@ -73,7 +73,10 @@ def test_the_page_of_growth(table, tmp_path, monkeypatch):
         assert f"(growth_{name}.svg)" in text
         ElementTree.parse(tmp_path / f"growth_{name}.svg")
     for name in names[:-1]:
-        assert f"python -m benchmarks.growth --config {CONFIG} --family v5e --series {name}" in text
+        assert (
+            f"python -m benchmarks.predicted.growth --config {CONFIG} --family v5e --series {name}"
+            in text
+        )
     assert text.count("100 GiB: does not fit") == 2
     assert (tmp_path / "growth_batch.svg").read_text().count("does not fit") == 2  # panels
     assert "more than a third of the time at none of these resolutions" in text

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitdiff_jax.data.records import layout, writer
-from bitdiff_jax.data.records.source import RecordSource
+from bitdiff_jax.data.records import folder_layout, writer
+from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.errors import InputError
 from tests.data.records_fake import FakeData, content
 
@@ -44,7 +44,7 @@ def unbroken(tmp_path_factory):
 
 @pytest.mark.parametrize("number", [1, 7, 8, 9, 100, 128, 129, 4096, 26_581, 118_287, 10**6])
 def test_shards_cover_a_split_once(number):
-    plan = layout.plan("x", "train", number)
+    plan = folder_layout.plan("x", "train", number)
     assert plan[0].start == 0 and plan[-1].stop == number
     assert all(a.stop == b.start for a, b in itertools.pairwise(plan))
     sizes = [shard.stop - shard.start for shard in plan]

@@ -20,7 +20,7 @@ from PIL import Image
 from bitdiff_jax import files, writers
 from bitdiff_jax.data import augment, folder, images, pipeline, specs
 from bitdiff_jax.data.records import writer as records_writer
-from bitdiff_jax.data.records.source import RecordSource
+from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.data.resident import Resident
 from bitdiff_jax.errors import InputError
 

@@ -4,8 +4,8 @@ from PIL import Image
 
 from bitdiff_jax.data import images, pipeline, specs
 from bitdiff_jax.data.resident import Resident
-from bitdiff_jax.data.scenes import SceneSource
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.scenes import SceneSource
 
 
 @pytest.fixture

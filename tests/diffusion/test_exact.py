@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from bitdiff_jax.diffusion import sampling, schedules
 from bitdiff_jax.encoding import bits
-from tests.diffusion import exact
+from bitdiff_jax.testing import exact
 
 P = 0.7
 SAMPLERS = [name for name in exact.METHODS if name != "DDIM eta 1"]

@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score, rand_score
 
 from bitdiff_jax import metrics
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import counting, distribution
+from bitdiff_jax.evaluation import distribution, host_contingency
 from bitdiff_jax.inference import agreement
 from tests.metrics.oracle import matched_iou
 
@@ -138,7 +138,7 @@ def test_pair_counts_are_exact_at_native_size():
     pred = np.broadcast_to(rows, (size, size))
     target = np.broadcast_to(columns, (size, size)).copy()
     target[:100] = -1
-    table = counting.contingency(counting.as_partition(pred), target)
+    table = host_contingency.contingency(host_contingency.as_partition(pred), target)
     heights = np.bincount(rows.ravel()[100:]).tolist()
     widths = np.bincount(columns.ravel()).tolist()
     assert table.tolist() == [[h * w for w in widths] for h in heights]
@@ -152,12 +152,12 @@ def test_pair_counts_are_exact_at_native_size():
     )
     noise = np.random.default_rng(0).integers(0, 50, (1024, 1024)).astype(np.int32)
     other = np.where(np.random.default_rng(1).random(noise.shape) < 0.2, 7, noise)
-    got = metrics.adjusted_rand_index_from_table(counting.contingency(noise, other))
+    got = metrics.adjusted_rand_index_from_table(host_contingency.contingency(noise, other))
     assert got == pytest.approx(adjusted_rand_score(noise.ravel(), other.ravel()), abs=1e-12)
 
 
 def test_partition_gives_unassigned_pixels_one_region():
-    assert counting.as_partition(np.array([[5, -1], [-1, 9]])).tolist() == [[0, 2], [2, 1]]
-    assert counting.as_partition(np.full((2, 2), -1)).tolist() == [[0, 0], [0, 0]]
+    assert host_contingency.as_partition(np.array([[5, -1], [-1, 9]])).tolist() == [[0, 2], [2, 1]]
+    assert host_contingency.as_partition(np.full((2, 2), -1)).tolist() == [[0, 0], [0, 0]]
     with pytest.raises(InputError, match="too many"):
-        counting.contingency(np.arange(5000)[None], np.arange(5000)[None])
+        host_contingency.contingency(np.arange(5000)[None], np.arange(5000)[None])

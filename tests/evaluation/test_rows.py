@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import figures, on_files, rows, views
-from bitdiff_jax.evaluation.others import Predictions
-from bitdiff_jax.evaluation.others.interface import Drawn
+from bitdiff_jax.evaluation import image_measures, on_files, protocols, rows
+from bitdiff_jax.evaluation.predictions import Predictions
+from bitdiff_jax.evaluation.predictions.reader import Drawn
 from bitdiff_jax.evaluation.truths import Truth
 
 
@@ -35,7 +35,7 @@ class Maps(Predictions):
 
 
 def _task(maps):
-    return on_files.Task(maps, maps, (views.NATIVE,))
+    return on_files.Task(maps, maps, (protocols.NATIVE,))
 
 
 def _run(path, maps, **options):
@@ -121,7 +121,7 @@ def test_memory_is_flat(tmp_path):
     def peak(count):
         tracemalloc.start()
         maps = Maps(count)
-        task = on_files.Task(maps, maps, (views.NATIVE,), figures.TABLE_MEASURES)
+        task = on_files.Task(maps, maps, (protocols.NATIVE,), image_measures.TABLE_MEASURES)
         with rows.RowFile(tmp_path / str(count), {}, task.columns()) as file:
             on_files.run(task, task.predictions.names, file)
         top = tracemalloc.get_traced_memory()[1]

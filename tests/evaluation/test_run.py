@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import Scoring, draw_some, drawing, evaluate, figures, views
+from bitdiff_jax.evaluation import Scoring, draw_some, drawing, evaluate, image_measures, protocols
 from bitdiff_jax.parallel.mesh import make_mesh
 from tests.evaluation.stubs import SIZE, ListSource, StubModel, make_source
 
-SCORING = Scoring((views.NATIVE,), figures.TABLE_MEASURES)
+SCORING = Scoring((protocols.NATIVE,), image_measures.TABLE_MEASURES)
 
 
 def _run(source, answer="noise", **options):
@@ -34,7 +34,7 @@ def drawn(monkeypatch):
 
 def test_a_perfect_model_scores_one_and_a_blank_one_nothing():
     source = make_source(13, people=1)
-    options = {"scoring": Scoring(views.at_sizes([SIZE]), figures.TABLE_MEASURES)}
+    options = {"scoring": Scoring(protocols.at_sizes([SIZE]), image_measures.TABLE_MEASURES)}
     perfect = _run(source, "truth", **options)
     assert perfect.means()["ari"] == perfect.means()["iou_symmetric"] == 1
     assert perfect.summary["ari@32"][1:] == (1, 1, 13)

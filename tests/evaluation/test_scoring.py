@@ -7,7 +7,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from bitdiff_jax import metrics
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import figures, views
+from bitdiff_jax.evaluation import image_measures, protocols
 from bitdiff_jax.evaluation.scoring import Scoring, error_row, in_order
 from tests.evaluation.stubs import blocks
 
@@ -18,7 +18,7 @@ def rng():
 
 
 def score(samples, labels, size=0):
-    scoring = Scoring(views.at_sizes([size]), figures.TABLE_MEASURES)
+    scoring = Scoring(protocols.at_sizes([size]), image_measures.TABLE_MEASURES)
     row = scoring.row("a", samples, labels)
     assert row.name == "a" and row.error is None
     names = [name.partition("@")[0] for name in scoring.columns()]
@@ -89,7 +89,7 @@ def test_the_truth_is_not_merged_to_the_codes():
 
 def test_what_cannot_be_compared_is_an_error_on_one_line(rng):
     truth = blocks(rng, 20, 20)
-    scoring = Scoring((views.NATIVE,))
+    scoring = Scoring((protocols.NATIVE,))
     assert "proportions" in scoring.row("a", [truth], [truth[:10]]).error
     assert "0 predictions" in scoring.row("a", [], [truth]).error
     assert error_row("b", "two\n lines").error == "two lines"

@@ -6,7 +6,7 @@ from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import truths
 from tests.data.readers import test_coco_panoptic as coco
-from tests.evaluation.others import forms
+from tests.evaluation.predictions import forms
 from tests.evaluation.stubs import blocks
 
 

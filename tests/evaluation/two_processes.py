@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import Scoring, drawing, evaluate, figures, run, views
+from bitdiff_jax.evaluation import Scoring, drawing, evaluate, image_measures, protocols, run
 from bitdiff_jax.parallel import hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
 from tests.evaluation.stubs import ListSource, StubModel, make_source, tiny_model
@@ -75,7 +75,7 @@ def main(out, process_id=None, port=None):
     drawing._draw_batch = counted
     source = make_source(13)
     options = dict(num_samples=3, num_steps=2, batch_size=8)
-    options["scoring"] = Scoring((views.NATIVE,), figures.TABLE_MEASURES)
+    options["scoring"] = Scoring((protocols.NATIVE,), image_measures.TABLE_MEASURES)
     told = []
     evaluation = evaluate(
         StubModel("noise"),

@@ -9,7 +9,7 @@ from PIL import Image
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import outputs
-from bitdiff_jax.inference.regions import Region, measure, number
+from bitdiff_jax.inference.region_table import Region, measure, number
 from tests.inference import tiny
 
 

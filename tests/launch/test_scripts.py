@@ -22,8 +22,7 @@ needs_tools = pytest.mark.skipif(not can_run(), reason="bash, sed or envsubst is
 @pytest.fixture
 def trained(monkeypatch):
     """The trainings that the real command line would have begun: (config, workdir)."""
-    from bitdiff_jax.inference import compilation_cache
-    from bitdiff_jax.parallel import hosts
+    from bitdiff_jax.parallel import compilation_cache, hosts
     from bitdiff_jax.training import loop
 
     started = []

@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score, completeness_score, homogeneity
 from sklearn.metrics.cluster import contingency_matrix
 
 from bitdiff_jax import metrics
-from bitdiff_jax.evaluation.counting import as_partition, contingency
+from bitdiff_jax.evaluation.host_contingency import as_partition, contingency
 from tests.metrics import cases, oracle
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
-from bitdiff_jax.parallel import hosts, partition
+from bitdiff_jax.parallel import hosts, partition_rules
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training.optimizer import make_optimizer
 from bitdiff_jax.training.state import init_state
@@ -80,7 +80,9 @@ class Run:
         init = functools.partial(init_state, model, tx)
         shapes = jax.eval_shape(init, jax.random.key(0))
         self.mesh = mesh
-        self.shardings = partition.shardings(shapes, partition.rules_from_config(config.mesh), mesh)
+        self.shardings = partition_rules.shardings(
+            shapes, partition_rules.rules_from_config(config.mesh), mesh
+        )
         self.state = start(shapes, self.shardings)
         self.key = jax.random.key(1)
         step = make_train_step(
@@ -144,7 +146,7 @@ def main(out, process_id=None, port=None):
         result["fsdp"] = fsdp.losses()
         result["fsdp_collectives"] = collectives(fsdp.step.as_text())
         result["bytes"] = [
-            partition.bytes_per_device(fsdp.state, fsdp.shardings),
+            partition_rules.bytes_per_device(fsdp.state, fsdp.shardings),
             sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(fsdp.state)),
             sum(x.nbytes for x in jax.tree.leaves(fsdp.state)),
         ]

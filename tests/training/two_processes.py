@@ -11,14 +11,14 @@ import numpy as np
 
 from bitdiff_jax.checkpoint import Checkpoints, Damaged, restore_last_good, store
 from bitdiff_jax.errors import InputError, Interrupted
-from bitdiff_jax.parallel import agreement
+from bitdiff_jax.parallel import vote
 from bitdiff_jax.training import loop
 from tests.training import fakes
 
 
 def main(index: int, port: str, workdir: str) -> None:
     jax.distributed.initialize(f"127.0.0.1:{port}", 2, index)
-    told: dict = {"worst": agreement.worst(index), "first": agreement.from_first([7, 8][index:])}
+    told: dict = {"worst": vote.worst(index), "first": vote.from_first([7, 8][index:])}
     c = fakes.config(keep_checkpoints=9)
 
     def at_step(step):

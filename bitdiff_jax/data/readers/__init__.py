@@ -3,7 +3,7 @@
     reader = readers.make("cityscapes", "/data/cityscapes", "train", stuff="connected")
     reader[0]  # {'name': ..., 'image': ..., 'labels': (...,)}
 
-What a reader is: `bitdiff_jax.data.readers.interface.Reader`. A kind's module, and the libraries it
+What a reader is: `bitdiff_jax.data.readers.dataset.Reader`. A kind's module, and the libraries it
 needs, are imported when the kind is used.
 """
 
@@ -12,7 +12,7 @@ import inspect
 import os
 from typing import Any
 
-from bitdiff_jax.data.readers.interface import Reader, splits
+from bitdiff_jax.data.readers.dataset import Reader, splits
 from bitdiff_jax.errors import InputError
 
 __all__ = ["READERS", "Reader", "implied_options", "make", "reader_class", "splits"]
@@ -30,7 +30,7 @@ READERS: dict[str, str] = {
     "cityscapes": f"{_HERE}.cityscapes:CityscapesReader",
     "voc": f"{_HERE}.voc:VOCReader",
     "tfds": f"{_HERE}.tfds_source:TFDSReader",
-    "records": "bitdiff_jax.data.records.source:RecordSource",
+    "records": "bitdiff_jax.data.records.record_source:RecordSource",
 }
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 

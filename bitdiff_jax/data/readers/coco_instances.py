@@ -11,7 +11,7 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import coco_items, coco_json, listed, paint, runs
+from bitdiff_jax.data.readers import coco_items, coco_json, listed, overlaps, runs
 
 
 class CocoInstancesReader(coco_items.CocoReader):
@@ -28,7 +28,7 @@ class CocoInstancesReader(coco_items.CocoReader):
         root: os.PathLike | str,
         split: str | None = None,
         *,
-        order: paint.Order = "smaller",
+        order: overlaps.Order = "smaller",
         zero: Literal["ignore", "region"] = "ignore",
         crowd: Literal["ignore", "region"] = "ignore",
         year: str | int = "2017",
@@ -50,10 +50,10 @@ class CocoInstancesReader(coco_items.CocoReader):
           InputError: files or folders are missing, an annotation file is not as it should be, an
             unknown split or option.
         """
-        listed.check_choice("order", order, paint.ORDERS)
+        listed.check_choice("order", order, overlaps.ORDERS)
         listed.check_choice("zero", zero, ("ignore", "region"))
         listed.check_choice("crowd", crowd, ("ignore", "region"))
-        self._order: paint.Order = order
+        self._order: overlaps.Order = order
         self._zero, self._crowd = zero, crowd
         root = epath.Path(root)
         files = coco_items.annotation_files(root, "instances", split, str(year))
@@ -92,5 +92,5 @@ class CocoInstancesReader(coco_items.CocoReader):
             else:
                 crowds.append((number if self._crowd == "region" else IGNORE, pixels))
         uncovered = 0 if self._zero == "region" else IGNORE
-        ordered = paint.ordered(crowds, self._order) + paint.ordered(things, self._order)
-        return paint.paint(ordered, height, width, uncovered=uncovered)
+        ordered = overlaps.ordered(crowds, self._order) + overlaps.ordered(things, self._order)
+        return overlaps.paint(ordered, height, width, uncovered=uncovered)

@@ -16,7 +16,7 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import coco_items, coco_json, listed, paint, runs
+from bitdiff_jax.data.readers import coco_items, coco_json, listed, overlaps, runs
 from bitdiff_jax.errors import InputError
 
 _FILES: Final = {"train": "entityseg_train_lr.json", "val": "entityseg_val_lr.json"}
@@ -38,7 +38,7 @@ class EntitySegReader(coco_items.CocoReader):
         root: os.PathLike | str,
         split: str | None = None,
         *,
-        order: paint.Order = "later",
+        order: overlaps.Order = "later",
         zero: Literal["ignore", "region"] | None = None,
         as_released: int = 0,
     ):
@@ -59,13 +59,13 @@ class EntitySegReader(coco_items.CocoReader):
             unknown split, or options that do not go together.
         """
         listed.check_choice("as_released", as_released, (0, 1))
-        listed.check_choice("order", order, paint.ORDERS)
+        listed.check_choice("order", order, overlaps.ORDERS)
         if zero is None:
             zero = "region" if as_released else "ignore"
         listed.check_choice("zero", zero, ("ignore", "region"))
         if as_released and (order, zero) != ("later", "region"):
             raise InputError(f"as_released=1 means order=later, zero=region; got {order}, {zero}")
-        self._order: paint.Order = order
+        self._order: overlaps.Order = order
         self._zero, self._released = zero, bool(as_released)
         root = epath.Path(root)
         if split not in (None, *_PAPER, *_NATIVE):
@@ -122,7 +122,7 @@ class EntitySegReader(coco_items.CocoReader):
             for number, each in enumerate(annotations, start=1)
         ]
         uncovered = 0 if self._zero == "region" else IGNORE
-        return paint.paint(masks, height, width, order=self._order, uncovered=uncovered)
+        return overlaps.paint(masks, height, width, order=self._order, uncovered=uncovered)
 
 
 def paper_split(train: Sequence[str], val: Sequence[str]) -> dict[str, tuple[str, ...]]:

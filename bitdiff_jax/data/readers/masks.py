@@ -8,7 +8,7 @@ from etils import epath
 
 from bitdiff_jax.data import images
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import listed, paint
+from bitdiff_jax.data.readers import listed, overlaps
 from bitdiff_jax.errors import InputError
 
 _EXPECTED = "images/ID.jpg and masks/ID/*.png, or ID/images/ID.png and ID/masks/*.png"
@@ -34,7 +34,7 @@ class MasksReader(listed.ListedReader):
         split: str | None = None,
         *,
         zero: Literal["ignore", "region"] = "ignore",
-        order: paint.Order = "smaller",
+        order: overlaps.Order = "smaller",
     ):
         """Lists the pictures; which masks each has is looked up when it is read.
 
@@ -51,7 +51,7 @@ class MasksReader(listed.ListedReader):
           InputError: another layout, an unknown split, a picture without its folder of masks.
         """
         listed.check_choice("zero", zero, ("ignore", "region"))
-        listed.check_choice("order", order, paint.ORDERS)
+        listed.check_choice("order", order, overlaps.ORDERS)
         self.zero, self.order = zero, order
         known = self.splits(root)
         listed.check_split(root, split, known)
@@ -101,7 +101,7 @@ class MasksReader(listed.ListedReader):
                 masks.append((len(masks) + 1, _runs(inside)))
         uncovered = 0 if self.zero == "region" else IGNORE
         height, width = image.shape[:2]
-        return image, (paint.paint(masks, height, width, order=self.order, uncovered=uncovered),)
+        return image, (overlaps.paint(masks, height, width, order=self.order, uncovered=uncovered),)
 
 
 def _runs(inside: np.ndarray) -> np.ndarray:

@@ -10,13 +10,13 @@ from typing import Any
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data.records import layout, schema, shards
+from bitdiff_jax.data.records import folder_layout, schema, shards
 from bitdiff_jax.errors import InputError
 
 
 def write_index(
     out: epath.Path,
-    plans: Mapping[str, Sequence[layout.Shard]],
+    plans: Mapping[str, Sequence[folder_layout.Shard]],
     figures: Mapping[str, Sequence[shards.Figures]],
     parameters: dict[str, Any],
     unlabelled: str,
@@ -46,13 +46,13 @@ def write_index(
         "unlabelled": unlabelled,
         "splits": splits,
     }
-    files.write(out / layout.INDEX, json.dumps(index, indent=1).encode())
+    files.write(out / folder_layout.INDEX, json.dumps(index, indent=1).encode())
 
 
 def write_tfds(
     out: epath.Path,
     dataset: str,
-    plans: Mapping[str, Sequence[layout.Shard]],
+    plans: Mapping[str, Sequence[folder_layout.Shard]],
     figures: Mapping[str, Sequence[shards.Figures]],
     description: str,
 ) -> None:
@@ -83,5 +83,5 @@ def write_tfds(
             description=description,
             check_data=False,
         )
-        for file in (layout.FEATURES, layout.INFO):
+        for file in (folder_layout.FEATURES, folder_layout.INFO):
             files.write(out / file, (folder / file).read_bytes())

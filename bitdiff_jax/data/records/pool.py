@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from typing import Any, Protocol
 
-from bitdiff_jax.data.records import layout, shards
+from bitdiff_jax.data.records import folder_layout, shards
 from bitdiff_jax.errors import InputError
 
 
@@ -21,7 +21,7 @@ class Opener(Protocol):
 
 def make_shards(
     opener: Opener,
-    todo: Sequence[layout.Shard],
+    todo: Sequence[folder_layout.Shard],
     settings: shards.Settings,
     *,
     workers: int,
@@ -50,7 +50,7 @@ def make_shards(
     # Not forked: that would copy the locks of whatever threads this process has.
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(todo))
-    busy: dict[Any, tuple[Any, layout.Shard]] = {}
+    busy: dict[Any, tuple[Any, folder_layout.Shard]] = {}
     processes = []
     try:
         for _ in range(min(workers, len(todo))):
@@ -78,7 +78,7 @@ def make_shards(
             process.join()
 
 
-def _hand_over(pipe: Any, process: Any, waiting: list[layout.Shard], busy: dict) -> None:
+def _hand_over(pipe: Any, process: Any, waiting: list[folder_layout.Shard], busy: dict) -> None:
     if waiting:
         busy[pipe] = process, waiting.pop()
         # A process that is gone already shows when it is listened to.
@@ -89,7 +89,7 @@ def _hand_over(pipe: Any, process: Any, waiting: list[layout.Shard], busy: dict)
         pipe.close()
 
 
-def _receive(pipe: Any, process: Any, shard: layout.Shard) -> tuple[str, str]:
+def _receive(pipe: Any, process: Any, shard: folder_layout.Shard) -> tuple[str, str]:
     try:
         return pipe.recv()
     except (EOFError, OSError):
@@ -108,7 +108,7 @@ class _Work:
         self._settings = settings
         self._split: str | None = None
 
-    def __call__(self, shard: layout.Shard, report: Callable[[], None]) -> None:
+    def __call__(self, shard: folder_layout.Shard, report: Callable[[], None]) -> None:
         if shard.split != self._split:
             self._reader = self._opener.open(shard.split)
             self._split = shard.split

@@ -15,7 +15,7 @@ from etils import epath
 
 from bitdiff_jax import files
 from bitdiff_jax.data import labelmaps
-from bitdiff_jax.data.records import layout, schema
+from bitdiff_jax.data.records import folder_layout, schema
 from bitdiff_jax.errors import InputError
 
 # JPEG and PNG do not compress further.
@@ -87,7 +87,7 @@ class Figures:
 
 
 def make(
-    reader: Reader, shard: layout.Shard, settings: Settings, report: Callable[[], None]
+    reader: Reader, shard: folder_layout.Shard, settings: Settings, report: Callable[[], None]
 ) -> Figures:
     """Writes a shard and its figures; the final name of the shard comes last.
 
@@ -121,14 +121,14 @@ def make(
         figures.bytes = partial.stat().st_size
         figures.digest = digest.hexdigest()
         text = json.dumps(dataclasses.asdict(figures), ensure_ascii=False)
-        files.write(out / layout.PROGRESS / shard.figures, text.encode())
+        files.write(out / folder_layout.PROGRESS / shard.figures, text.encode())
         _publish(partial, out / shard.file)
     return figures
 
 
-def read_figures(out: epath.Path, shard: layout.Shard) -> Figures:
+def read_figures(out: epath.Path, shard: folder_layout.Shard) -> Figures:
     """The figures of a finished shard."""
-    path = out / layout.PROGRESS / shard.figures
+    path = out / folder_layout.PROGRESS / shard.figures
     try:
         return Figures(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
@@ -150,7 +150,7 @@ def _record(reader: Reader, index: int, settings: Settings, figures: Figures) ->
 def _partial(out: epath.Path, name: str) -> Iterator[pathlib.Path]:
     """A local file to write to, which is gone afterwards unless it was renamed."""
     with contextlib.ExitStack() as stack:
-        if layout.is_local(out):
+        if folder_layout.is_local(out):
             folder = pathlib.Path(out)
         else:
             folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -193,7 +193,7 @@ def _one_line(out: str) -> Iterator[None]:
 
 
 def _publish(partial: pathlib.Path, final: epath.Path) -> None:
-    if layout.is_local(final):
+    if folder_layout.is_local(final):
         # After a power cut too, a file with this name is to be whole.
         with open(partial, "rb") as file:
             os.fsync(file.fileno())

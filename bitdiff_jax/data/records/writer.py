@@ -11,8 +11,16 @@ from typing import Any, Protocol
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data.records import layout, metadata, pool, resume, schema, shards, summary
-from bitdiff_jax.data.records.source import RecordSource
+from bitdiff_jax.data.records import (
+    folder_layout,
+    metadata,
+    pool,
+    schema,
+    shards,
+    summary,
+    unfinished,
+)
+from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.errors import InputError
 
 # Progress: pictures done, of how many, and how many of them were there before.
@@ -95,16 +103,16 @@ def prepare(
     if size < 0 or (workers is not None and workers < 0):
         raise InputError(f"size={size} and workers={workers} must be at least 0")
     out = files.make_folder(out, "--out")
-    with resume.sole_writer(out):
+    with unfinished.sole_writer(out):
         plans, parameters, unlabelled = _plan(data, splits, size, image_format)
-        there = resume.resume(out, parameters)
+        there = unfinished.resume(out, parameters)
         every = [shard for plan in plans.values() for shard in plan]
         todo = [s for s in every if not {s.file, s.figures} <= there]
         if strict:
-            resume.refuse_skipped(out, [shard for shard in every if shard not in todo])
-        if not todo and {layout.INFO, layout.SUMMARY} <= there:
-            return (out / layout.SUMMARY).read_text()
-        for name in (layout.INFO, layout.INDEX):  # they speak of a whole set
+            unfinished.refuse_skipped(out, [shard for shard in every if shard not in todo])
+        if not todo and {folder_layout.INFO, folder_layout.SUMMARY} <= there:
+            return (out / folder_layout.SUMMARY).read_text()
+        for name in (folder_layout.INFO, folder_layout.INDEX):  # they speak of a whole set
             (out / name).unlink(missing_ok=True)
         total = sum(shard.stop - shard.start for shard in every)
         made = sum(shard.stop - shard.start for shard in todo)
@@ -115,7 +123,7 @@ def prepare(
         try:
             pool.make_shards(data, todo, settings, workers=workers, report=count)
         finally:
-            resume.remove_partials(out)
+            unfinished.remove_partials(out)
 
         figures = {
             split: [shards.read_figures(out, shard) for shard in plan]
@@ -131,8 +139,8 @@ def prepare(
             made=made,
         )
         sources = [RecordSource(out, split) for split in plans]
-        files.write(out / layout.SHEET, summary.contact_sheet(sources))
-        files.write(out / layout.SUMMARY, text.encode())
+        files.write(out / folder_layout.SHEET, summary.contact_sheet(sources))
+        files.write(out / folder_layout.SUMMARY, text.encode())
         metadata.write_tfds(out, _dataset(data), plans, figures, f"{title}; {unlabelled}")
     return text
 
@@ -162,7 +170,7 @@ class _Count:
 
 def _plan(
     data: DataSet, splits: Sequence[str] | None, size: int, image_format: str
-) -> tuple[dict[str, list[layout.Shard]], dict[str, Any], str]:
+) -> tuple[dict[str, list[folder_layout.Shard]], dict[str, Any], str]:
     """The shards of each split, all that determines the records, and `unlabelled`."""
     known = list(data.splits()) or [_ALL]
     chosen = list(dict.fromkeys(splits or known))
@@ -184,7 +192,7 @@ def _plan(
         if len(set(names)) < len(names):
             twice = next(name for k, name in enumerate(names) if name in names[:k])
             raise InputError(f"split {split!r} has two pictures named {twice}; rename one")
-        plans[split] = layout.plan(_dataset(data), split, len(names))
+        plans[split] = folder_layout.plan(_dataset(data), split, len(names))
         about[split] = {
             "pictures": len(names),
             "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),

@@ -3,8 +3,8 @@
     settings = baselines.kept("bsds500")["felzenszwalb"]
     labels = baselines.segment(image, "felzenszwalb", **settings)
 
-`benchmarks/classical.py` tunes them on one set of pictures and scores them on another. Needs the
-extra `baselines`, from the first use of a method on.
+`benchmarks/quality/classical.py` tunes them on one set of pictures and scores them on
+another. Needs the extra `baselines`, from the first use of a method on.
 """
 
 from bitdiff_jax.evaluation.baselines.methods import METHODS, Method, segment

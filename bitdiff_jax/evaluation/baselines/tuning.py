@@ -1,8 +1,8 @@
 """Settings of a method chosen on training pictures, and kept in a file.
 
 `parameters.json` ships with the package: set of pictures -> what it is, at which size, and for each
-method its settings and on how many pictures they were chosen. `benchmarks/classical.py --keep NAME`
-writes entries.
+method its settings and on how many pictures they were chosen.
+`benchmarks/quality/classical.py --keep NAME` writes entries.
 """
 
 import json
@@ -16,8 +16,8 @@ from bitdiff_jax import files, metrics
 from bitdiff_jax.data import labelmaps
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.baselines.methods import METHODS, segment
-from bitdiff_jax.evaluation.counting import contingency
-from bitdiff_jax.evaluation.views import View
+from bitdiff_jax.evaluation.host_contingency import contingency
+from bitdiff_jax.evaluation.protocols import View
 
 KEPT = pathlib.Path(__file__).with_name("parameters.json")
 

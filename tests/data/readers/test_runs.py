@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
-from bitdiff_jax.data.readers import paint, runs
+from bitdiff_jax.data.readers import overlaps, runs
 from bitdiff_jax.errors import InputError
 from tests.data.readers import coco_files
 
@@ -17,7 +17,7 @@ MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))
 
 
 def decode(pixels, height, width):
-    return paint.paint([(1, pixels)], height, width, uncovered=0).astype(bool)
+    return overlaps.paint([(1, pixels)], height, width, uncovered=0).astype(bool)
 
 
 @settings(max_examples=60, deadline=None)
@@ -130,7 +130,7 @@ def test_overlaps_go_by_the_order(masks):
         "smaller": sorted(pairs, key=lambda pair: pair[1].sum(), reverse=True),
     }
     for order, ordered in expected.items():
-        found = paint.paint(forms, 9, 7, order=order)
+        found = overlaps.paint(forms, 9, 7, order=order)
         np.testing.assert_array_equal(found, coco_files.paint(blank + ordered))
         assert found.dtype == np.int32 and found.flags.c_contiguous
 
@@ -138,4 +138,4 @@ def test_overlaps_go_by_the_order(masks):
 def test_of_masks_of_one_size_the_later_is_above():
     mask = np.ones((2, 2), bool)
     form = runs.runs(coco_files.packed(mask), 2, 2)
-    assert (paint.paint([(1, form), (2, form)], 2, 2, order="smaller") == 2).all()
+    assert (overlaps.paint([(1, form), (2, form)], 2, 2, order="smaller") == 2).all()

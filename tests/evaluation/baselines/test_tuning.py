@@ -1,4 +1,4 @@
-"""Settings chosen on training pictures and kept; the table of benchmarks/classical.py."""
+"""Settings chosen on training pictures and kept; the table of benchmarks/quality/classical.py."""
 
 import importlib.util
 import json
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import baselines, figures, views
+from bitdiff_jax.evaluation import baselines, image_measures, protocols
 from bitdiff_jax.evaluation.baselines import tuning
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -32,8 +32,8 @@ def test_the_best_settings_are_chosen(count):
 
 def test_scores_are_the_figures_of_an_evaluation():
     ids, labels = picture(6).labels[0], picture(5, 3).labels
-    view = views.at_sizes([12])[0]
-    want = figures.score([ids], labels, view, figures.TABLE_MEASURES)
+    view = protocols.at_sizes([12])[0]
+    want = image_measures.score([ids], labels, view, image_measures.TABLE_MEASURES)
     got = baselines.score(ids, labels, 12)
     assert got._asdict() == pytest.approx({name: want[name] for name in got._fields}, abs=1e-12)
 
@@ -69,7 +69,9 @@ def test_settings_are_kept_beside_others(tmp_path):
 
 @pytest.fixture(scope="module")
 def classical():
-    spec = importlib.util.spec_from_file_location("classical", ROOT / "benchmarks/classical.py")
+    spec = importlib.util.spec_from_file_location(
+        "classical", ROOT / "benchmarks/quality/classical.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,0 +1,81 @@
+"""Our training step and sampler, as `bitdiff` runs them: peers of `paired`."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from benchmarks.against_peers import problem
+from benchmarks.against_peers.worker import Ready
+from bitdiff_jax import model as model_lib
+from bitdiff_jax.inference.programs import SETTINGS, Programs
+from bitdiff_jax.parallel import compilation_cache, partition_rules
+from bitdiff_jax.parallel import mesh as mesh_lib
+from bitdiff_jax.training.optimizer import make_optimizer
+from bitdiff_jax.training.state import TrainState
+from bitdiff_jax.training.step import step_from_config
+
+
+def start(name: str, batch_size: int) -> tuple[ml_collections.ConfigDict, model_lib.Model, Any]:
+    """Config, model and a batch; the devices as `bitdiff train` makes them."""
+    compilation_cache.enable()
+    config = problem.config(name)
+    if config.mesh.cpu_devices > 1:
+        jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
+    model = model_lib.from_config(config)
+    return config, model, problem.batch(batch_size, config.model.image_size)
+
+
+def random_params(model: model_lib.Model) -> Any:
+    """Random parameters, without a compile."""
+    return problem.params(jax.eval_shape(model.init, jax.random.key(0)))
+
+
+def build_train_step(config: str, batch_size: int) -> Ready:
+    """The whole step: draws, palette and bits from the label maps, and all that follows."""
+    settings, model, data = start(config, batch_size)
+    mesh = mesh_lib.make_mesh(settings.mesh.data, settings.mesh.fsdp)
+    tx = make_optimizer(settings)
+    params = random_params(model)
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        ema_params=jax.tree.map(np.copy, params),
+        opt_state=jax.tree.map(
+            lambda s: np.zeros(s.shape, s.dtype), jax.eval_shape(tx.init, params)
+        ),
+    )
+    rules = partition_rules.rules_from_config(settings.mesh)
+    shardings = partition_rules.shardings(jax.eval_shape(lambda: state), rules, mesh)
+    step = step_from_config(settings, model, tx, mesh, shardings)
+    held = {"state": jax.device_put(state, shardings)}
+    key = jax.device_put(jax.random.key(0), mesh_lib.replicated(mesh))
+    rows = jax.device_put(data._asdict(), mesh_lib.batch_sharding(mesh))
+
+    def run() -> None:
+        held["state"], metrics = step(held["state"], rows, key)
+        jax.block_until_ready((held["state"], metrics))
+
+    return Ready(run, f"palette included, {mesh.size} device(s)")
+
+
+def build_sampler(
+    config: str, batch_size: int, num_steps: int = 8, guidance_weight: float = 1.0
+) -> Ready:
+    """The sampler of a Segmenter, from uint8 pictures to codes on the host."""
+    settings, model, data = start(config, batch_size)
+    sampling = {name: settings.sampling[name] for name in SETTINGS}
+    programs = Programs(model, random_params(model), sampling, jax.local_devices()[:1])
+    batch = {
+        "image": data.image,
+        "size": data.size,
+        "image_id": np.arange(batch_size, dtype=np.uint32),
+        "sample": np.zeros(batch_size, np.uint32),
+    }
+    run = functools.partial(
+        programs.draw, batch, num_steps=num_steps, guidance_weight=guidance_weight, seed=0
+    )
+    return Ready(run, "halves interleaved in one batch")

@@ -1,0 +1,126 @@
+"""Do the PyTorch twin and our network compute the same? Outputs, loss and gradients.
+
+    python -m benchmarks.against_peers.twin_check                     # the networks of all configs
+    python -m benchmarks.against_peers.twin_check --config paper --side 64 --batch_size 2
+
+Both get the same random parameters, pictures, times and noise. Errors are relative to the largest
+value: of the output, of the loss, and of each parameter's gradient, or of a hundredth of the
+largest gradient of all where that is more. Exit code 1 if one is above --tolerance.
+"""
+
+import argparse
+import sys
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import torch
+
+from benchmarks.against_peers import problem, torch_programs, torch_twin
+from bitdiff_jax import config as config_lib
+from bitdiff_jax import model as model_lib
+from bitdiff_jax.target import valid_mask
+
+TOLERANCE = 1e-4
+VARIANTS = (("fused", True), ("products", False))
+
+
+class Errors(NamedTuple):
+    """Largest relative errors."""
+
+    output: float
+    loss: float
+    gradient: float
+
+
+class Reference(NamedTuple):
+    """A case, and what ours makes of it."""
+
+    config: ml_collections.ConfigDict
+    params: Any
+    x0: np.ndarray
+    mask: np.ndarray
+    cond: np.ndarray
+    t: np.ndarray
+    eps: np.ndarray
+    output: np.ndarray
+    loss: np.ndarray
+    grads: Any
+
+
+def reference(config: ml_collections.ConfigDict, batch_size: int) -> Reference:
+    """Ours, on pictures of `config.model.image_size`."""
+    model = model_lib.from_config(config)
+    data = problem.batch(batch_size, model.image_size)
+    rows = {name: jnp.asarray(value) for name, value in data._asdict().items()}
+    params = problem.params(jax.eval_shape(model.init, jax.random.key(0)))
+    draws = model.draw(jax.random.key(1), data.labels.shape)._replace(
+        t=jnp.linspace(0.01, 0.9, batch_size),  # loss weights of smaller times are huge
+        keep=jnp.arange(batch_size) % 2 == 0,
+    )
+
+    def loss(params: Any) -> Any:
+        target = model.target(rows["labels"], rows["size"])
+        valid = valid_mask(rows["size"], data.labels.shape[1:])
+        cond = model.encode_image(params, rows["image"], valid)
+        cond = jnp.where(draws.keep[:, None, None, None], cond, 0)
+        output = model.apply(params, draws.eps, draws.t, cond)
+        shown = (target.x0, target.loss_mask, cond, draws.t, draws.eps, output)
+        return jnp.mean(model.row_losses(params, rows, draws).loss), shown
+
+    (value, shown), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    arrays = jax.tree.map(np.array, (*shown, value, grads))
+    return Reference(config, params, *arrays)
+
+
+def errors(ours: Reference, **variant: Any) -> Errors:
+    """Of the twin in one of its variants."""
+    net = torch_programs.make_net(ours.config, **variant)
+    torch_twin.load(net, ours.params)
+    inputs = [torch.from_numpy(a) for a in (ours.x0, ours.mask, ours.cond, ours.t, ours.eps)]
+    loss = torch_programs.loss(net, ours.config, *inputs)
+    loss.backward()
+    _, _, cond, t, eps = inputs
+    with torch.inference_mode():
+        output = net(torch.cat([eps, cond], -1), torch_programs.network_time(t, ours.config))
+    grads, wanted = torch_twin.gradients(net), torch_twin.flat(ours.grads)
+    # A norm may take away a parameter whole, whose gradient is then nothing but rounding.
+    floor = 1e-2 * max(np.abs(g).max() for g in wanted.values())
+    return Errors(
+        output=_relative(output.numpy(), ours.output),
+        loss=_relative(np.asarray(loss.item()), ours.loss),
+        gradient=max(_relative(grads[name], wanted[name], floor) for name in wanted),
+    )
+
+
+def _relative(value: np.ndarray, wanted: np.ndarray, floor: float = 0.0) -> float:
+    return float(np.abs(value - wanted).max() / max(np.abs(wanted).max(), floor))
+
+
+def main() -> None:
+    """Reads the flags, prints a line for each network."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--config", nargs="+", default=config_lib.names(), help="configs (all)")
+    add("--side", type=int, default=32, help="of the pictures (32)")
+    add("--batch_size", type=int, default=2, help="pictures (2)")
+    add("--tolerance", type=float, default=TOLERANCE, help=f"largest error ({TOLERANCE:g})")
+    args = parser.parse_args()
+    worst = 0.0
+    print(f"{'':12}{'attention':10}{'layout':15}{'output':>10}{'loss':>10}{'gradient':>10}")
+    for name in args.config:
+        config = problem.config(name)
+        config.model.image_size = args.side
+        ours = reference(config, args.batch_size)
+        for attention, channels_last in VARIANTS:
+            found = errors(ours, attention=attention, channels_last=channels_last)
+            layout = "channels_last" if channels_last else "contiguous"
+            print(f"{name:12}{attention:10}{layout:15}" + "".join(f"{e:10.1e}" for e in found))
+            worst = max(worst, *found)
+    sys.exit(worst > args.tolerance)
+
+
+if __name__ == "__main__":
+    main()

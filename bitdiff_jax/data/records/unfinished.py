@@ -1,0 +1,113 @@
+"""Going on with a folder that was begun before."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from etils import epath
+
+from bitdiff_jax import files
+from bitdiff_jax.data.records import folder_layout, shards
+from bitdiff_jax.errors import InputError
+
+
+@contextlib.contextmanager
+def sole_writer(out: epath.Path) -> Iterator[None]:
+    """Keeps other writers out: they would take each other's unfinished files for rubbish.
+
+    Raises:
+        InputError: there is one. In buckets, and file systems without locks, this is not noticed.
+    """
+    with contextlib.ExitStack() as stack:
+        if folder_layout.is_local(out):
+            folder = os.open(out, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"--out {out}: another process is writing there") from None
+            except OSError:  # a file system without locks
+                pass
+        yield
+
+
+def resume(out: epath.Path, parameters: dict[str, Any]) -> set[str]:
+    """Begins, or goes on with an earlier run and clears its leavings.
+
+    Args:
+        out: the folder.
+        parameters: all that determines the records.
+
+    Returns:
+        The names of the files that are there, those in the folder of progress too.
+
+    Raises:
+        InputError: other files, or a run with other parameters.
+    """
+    there = _list(out)
+    path = out / folder_layout.PROGRESS / folder_layout.PARAMETERS
+    try:
+        earlier = json.loads(path.read_text())
+    except FileNotFoundError:
+        if there - {folder_layout.PROGRESS}:
+            raise InputError(
+                f"--out {out}: holds other files, such as {min(there)}; name an empty folder"
+            ) from None
+        files.make_folder(path.parent, "--out")
+        files.write(path, json.dumps(parameters, indent=1).encode())
+        return set()
+    except (OSError, ValueError):
+        raise InputError(f"{path}: cannot be read; name another --out") from None
+    _refuse_other(out, earlier, parameters)
+    remove_partials(out)
+    return there | _list(path.parent)
+
+
+def _refuse_other(out: epath.Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
+    now = json.loads(json.dumps(now))  # as it comes back from there
+    key = next((key for key in now if earlier.get(key) != now[key]), None)
+    if key is None:
+        return
+    before: Any = earlier.get(key)
+    after: Any = now[key]
+    if key == "splits":
+        for split in after:
+            if split in before and before[split] != after[split]:
+                raise InputError(
+                    f"--out {out}: the pictures of split {split!r} are others than when it was "
+                    f"begun ({before[split]['pictures']}, now {after[split]['pictures']}); name "
+                    "another folder, or remove this one"
+                )
+        before, after = ",".join(before), ",".join(after)
+    raise InputError(
+        f"--out {out}: was prepared with {key}={before}, not {after}; name another folder, or "
+        "remove this one"
+    )
+
+
+def refuse_skipped(out: epath.Path, done: Sequence[folder_layout.Shard]) -> None:
+    """Raises InputError if a finished shard lacks a picture."""
+    for shard in done:
+        for name, reason in shards.read_figures(out, shard).skipped:
+            raise InputError(
+                f"--strict: an earlier run left out {name} ({reason}); mend it, remove "
+                f"{out / shard.file} and run the same command again"
+            )
+
+
+def remove_partials(out: epath.Path) -> None:
+    """Removes what was left half-written; nobody else may be writing."""
+    for folder in (out, out / folder_layout.PROGRESS):
+        for name in _list(folder):
+            if folder_layout.PARTIAL.fullmatch(name):
+                (folder / name).unlink(missing_ok=True)
+
+
+def _list(folder: epath.Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except FileNotFoundError:  # in a bucket there are no empty folders
+        return set()

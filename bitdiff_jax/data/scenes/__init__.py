@@ -1,6 +1,0 @@
-"""Procedural scenes, drawn on demand with exact labels or an exact posterior over them."""
-
-from bitdiff_jax.data.scenes.posterior import PosteriorSource
-from bitdiff_jax.data.scenes.source import SceneSource
-
-__all__ = ["PosteriorSource", "SceneSource"]

@@ -1,0 +1,84 @@
+"""Predictions that others' tools wrote, read one picture at a time.
+
+    predictions = open_predictions("runs/mask2former/inference/coco_instances_results.json")
+    for name in predictions.names:
+        (labels,) = predictions.maps(name)  # int32 [h, w], -1 = of no region
+
+| kind | what it is |
+|---|---|
+| png | a folder of `ID.png`, or of several samples `ID_0.png`, `ID_1.png`, ...: ids in grey |
+| rgb_png | the same in colour, R + 256 G + 65536 B |
+| segment | the folder that `bitdiff segment` filled |
+| npz | a folder of `ID.npz` or `ID.npy`, or one npz of many pictures: maps, or masks and scores |
+| coco_results | a COCO results file with RLE: detectron2, mmdetection; or a COCO annotation file |
+| coco_panoptic | a COCO panoptic JSON file with its PNGs |
+| sam | what Segment Anything's automatic mask generator wrote |
+| levels | a folder of folders `LEVEL/ID.png`, or npz with 'levels' [n, h, w]: not samples |
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation.predictions.arrays import Arrays
+from bitdiff_jax.evaluation.predictions.coco_panoptic import CocoPanoptic
+from bitdiff_jax.evaluation.predictions.coco_results import CocoResults
+from bitdiff_jax.evaluation.predictions.detect import detect
+from bitdiff_jax.evaluation.predictions.masks_to_partition import Rule
+from bitdiff_jax.evaluation.predictions.parameter_levels import Levels
+from bitdiff_jax.evaluation.predictions.pngs import IdPngs, RgbPngs, SegmentFolder
+from bitdiff_jax.evaluation.predictions.reader import Predictions
+from bitdiff_jax.evaluation.predictions.sam import Sam
+
+__all__ = ["KINDS", "Predictions", "open_predictions"]
+
+# Kind -> its reader and the options that it takes beside `like`.
+KINDS: dict[str, tuple[Callable[..., Predictions], tuple[str, ...]]] = {
+    "png": (IdPngs, ()),
+    "rgb_png": (RgbPngs, ()),
+    "segment": (SegmentFolder, ()),
+    "npz": (Arrays, ("rule",)),
+    "coco_results": (CocoResults, ("images", "rule")),
+    "coco_panoptic": (CocoPanoptic, ("pngs",)),
+    "sam": (Sam, ("rule",)),
+    "levels": (Levels, ()),
+}
+
+
+def open_predictions(
+    path: os.PathLike | str,
+    kind: str | None = None,
+    *,
+    like: Iterable[str] = (),
+    rule: Rule | None = None,
+    images: os.PathLike | str | None = None,
+    pngs: os.PathLike | str | None = None,
+) -> Predictions:
+    """Opens predictions, of whatever kind.
+
+    Args:
+      path: a file or a folder.
+      kind: one of `KINDS`; None finds out, which 'rgb_png' is never found to be.
+      like: names of the ground truth: predictions take them where they fit (the COCO id 139 is
+        '000000000139'), and `a_1.png` is a picture rather than a sample where it has one `a_1`.
+      rule: how masks that overlap become a partition (kinds coco_results, sam and npz with masks);
+        None is the kind's own: the surer on top, for sam the smaller.
+      images: for coco_results, a COCO file that lists the pictures, also those in which nothing was
+        found.
+      pngs: for coco_panoptic, the folder of PNGs if it is not where panopticapi looks.
+
+    Raises:
+      InputError: an unknown kind, an option that the kind does not take, or as its reader.
+    """
+    if kind is None:
+        kind, path = detect(path)
+    elif kind not in KINDS:
+        raise InputError(f"kind={kind!r} is not known: use one of {', '.join(KINDS)}")
+    reader, known = KINDS[kind]
+    options: dict[str, Any] = {"rule": rule, "images": images, "pngs": pngs}
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in given:
+        if key not in known:
+            raise InputError(f"{os.fspath(path)}: {key}= is not for predictions of kind {kind!r}")
+    return reader(path, like=like, **given)

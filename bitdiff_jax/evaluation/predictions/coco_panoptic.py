@@ -1,0 +1,121 @@
+"""COCO panoptic: PNGs of segment ids and a JSON file of what the segments are.
+
+    {"annotations": [{"image_id": 139, "file_name": "000000000139.png",
+                      "segments_info": [{"id": 3937500, "category_id": 1}, ...]}, ...]}
+
+with R + 256 G + 65536 B of a pixel its segment's id, and 0 void; as panopticapi's `evaluation.py`
+reads it and detectron2 (`predictions.json`), mmdetection (`PREFIX.panoptic.json`) and the tools
+around DETR, Mask2Former and OneFormer write it; https://cocodataset.org/#format-results.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from bitdiff_jax.data.labelmaps import renumber
+from bitdiff_jax.data.readers.coco_json import is_below
+from bitdiff_jax.data.readers.coco_panoptic import read_segment_ids
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation.predictions.image_names import Names
+from bitdiff_jax.evaluation.predictions.json_index import Records
+from bitdiff_jax.evaluation.predictions.masks_to_partition import UNASSIGNED
+from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
+
+_VOID = 0
+
+
+class CocoPanoptic(Predictions):
+    """Segments of COCO panoptic PNGs; classes play no part.
+
+    Void, and segments with iscrowd 1, which are of several things, are of no region: -1. A segment
+    that is listed but has no pixel is none. Regions are numbered by ascending id. Where all
+    segments of a picture have a 'score', as those of detectron2's panoptic FPN and of Hugging
+    Face's post-processing do, it is theirs.
+    """
+
+    kind = "coco_panoptic"
+
+    def __init__(
+        self,
+        path: os.PathLike | str,
+        *,
+        pngs: os.PathLike | str | None = None,
+        like: Iterable[str] = (),
+    ):
+        """Reads the JSON file once.
+
+        Args:
+          path: the JSON file.
+          pngs: the folder of PNGs. None looks for the first one in a folder named as the file
+            without '.json' beside it, as panopticapi does, or beside its folder, as COCO's own
+            annotations/ and panoptic_val2017/ are, and then beside the file.
+          like: names of the ground truth, see `Names`.
+
+        Raises:
+          InputError: no such file, not JSON, another kind, two annotations of one picture, or no
+            folder with the PNGs.
+        """
+        self._records = Records(path, note="file_name")
+        file = self._records.path
+        first = self._records.first
+        if first is not None and "segments_info" not in first:
+            raise InputError(f"{file}: annotations need 'segments_info'; name a COCO panoptic file")
+        files: dict[str, Any] = {}
+        for image_id in self._records.image_ids:
+            name, *others = self._records.notes[image_id]
+            if others or not isinstance(name, str) or not is_below(name) or name in files:
+                raise InputError(
+                    f"{file}: image_id {image_id!r} needs one annotation with a file_name of its "
+                    f"own, this one is {name!r}"
+                )
+            files[name] = image_id
+        self._files = Names(like).table(files, file)
+        self._ids = files
+        super().__init__(path, list(self._files))
+        self._folder = _folder(file, next(iter(files)), pngs)
+
+    def _read(self, name: str) -> Drawn:
+        if name not in self._files:
+            raise self._missing(name)
+        file = self._files[name]
+        (record,) = self._records.of(self._ids[file])
+        segments = _segments(record, f"{self.path}: {file}")
+        path = self._folder / file
+        ids, numbers = renumber(read_segment_ids(path))
+        unknown = [each for each in ids.tolist() if each not in segments and each != _VOID]
+        if unknown:
+            raise InputError(
+                f"{path}: has segment {unknown[0]}, which {self.path} does not list; take the PNGs "
+                "and the JSON file of one run"
+            )
+        kept = [i for i, each in enumerate(ids.tolist()) if _is_region(each, segments)]
+        table = np.full(len(ids), UNASSIGNED, np.int32)
+        table[kept] = np.arange(len(kept))
+        scores = [segments[int(ids[i])].get("score") for i in kept]
+        known = all(isinstance(each, int | float) and np.isfinite(each) for each in scores)
+        return Drawn((table[numbers],), np.array(scores, np.float64) if scores and known else None)
+
+
+def _is_region(segment: int, segments: dict[int, dict[str, Any]]) -> bool:
+    return segment in segments and segment != _VOID and not segments[segment].get("iscrowd")
+
+
+def _segments(record: dict[str, Any], where: str) -> dict[int, dict[str, Any]]:
+    try:
+        return {int(each["id"]): each for each in record["segments_info"]}
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{where}: segments_info needs a list of records with an id") from None
+
+
+def _folder(path: str, file: str, pngs: os.PathLike | str | None) -> epath.Path:
+    beside = epath.Path(path)
+    folder, name = beside.parent, beside.stem
+    places = [folder / name, folder / ".." / name, folder] if pngs is None else [epath.Path(pngs)]
+    for place in places:
+        if (place / file).exists():
+            return place
+    tried = " or ".join(os.fspath(place) for place in places)
+    raise InputError(f"{path}: its {file} is not in {tried}; name the folder of its PNGs (pngs=)")

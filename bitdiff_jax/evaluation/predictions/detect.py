@@ -1,0 +1,124 @@
+"""Which kind of predictions a path holds, by what is there."""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from etils import epath
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation.predictions import arrays, json_index, parameter_levels, pngs, sam
+
+# What detectron2's evaluator leaves in its folder, beside files that are not for us.
+_RESULTS = ("coco_instances_results.json", "inference/coco_instances_results.json")
+
+
+class Found(NamedTuple):
+    """A kind and the path to open, which may be a file of the folder that was named."""
+
+    kind: str
+    path: str
+
+
+def detect(path: os.PathLike | str) -> Found:
+    """The kind of predictions at a path.
+
+    Raises:
+      InputError: nothing is there, or nothing that is known, or several kinds.
+    """
+    place = epath.Path(path)
+    if place.is_file():
+        return Found(_of_file(place), os.fspath(path))
+    if not place.is_dir():
+        raise InputError(f"{os.fspath(path)}: no such file or folder; check the path")
+    for name in _RESULTS:
+        if (place / name).exists():
+            return Found("coco_results", os.fspath(place / name))
+    files = pngs.listed(place)
+    if any(each.name == pngs.TABLE for each in files) and any(
+        each.name.endswith(pngs.LABELS) for each in files
+    ):
+        return Found("segment", os.fspath(path))
+    found = set(_kinds(files, os.fspath(path)))
+    if len(found) == 1:
+        return found.pop()
+    kinds = " and ".join(sorted({each.kind for each in found}))
+    raise InputError(
+        f"{os.fspath(path)}: holds {kinds or 'no predictions that are known'}; "
+        "name the file, or the kind"
+    )
+
+
+def _kinds(files: list[epath.Path], folder: str) -> Iterator[Found]:
+    """What the files of a folder tell; the PNGs of a panoptic JSON file tell nothing."""
+    found = []
+    for each in [each for each in files if each.suffix == ".json"]:
+        kind = _of_json(each)
+        # A folder of SAM's has a file for each picture: one is enough.
+        if kind == "sam":
+            found = [Found(kind, folder)]
+            break
+        # Settings and the like may lie there too.
+        if kind is not None:
+            found.append(Found(kind, os.fspath(each)))
+    yield from found
+    numpys = [each for each in files if each.suffix in arrays.SUFFIXES]
+    if numpys:
+        yield Found("levels" if _has_levels(numpys[0]) else "npz", folder)
+    if any(each.suffix.lower() in pngs.SUFFIXES for each in files):
+        if not any(each.kind == "coco_panoptic" for each in found):
+            yield Found("png", folder)
+    elif not found and any((each / "metadata.csv").exists() for each in files):
+        yield Found("sam", folder)
+    elif not found and not numpys and _is_sweep(epath.Path(folder)):
+        yield Found("levels", folder)
+
+
+def _is_sweep(folder: epath.Path) -> bool:
+    """Folders named by numbers, and pictures that are in more than one of them."""
+    found = parameter_levels.level_folders(folder)
+    if len(found) < 2 or not all(parameter_levels.is_number(each.name) for each in found):
+        return False
+    first, second = ({file.name for file in each.iterdir()} for each in found[:2])
+    return bool(first & second)
+
+
+def _has_levels(path: epath.Path) -> bool:
+    """Whether it is one picture's levels; a damaged file is for its reader to tell."""
+    try:
+        with arrays.load(path) as file:
+            return (
+                set(file) <= {parameter_levels.ARRAY, "thresholds"}
+                and parameter_levels.ARRAY in file
+            )
+    except (InputError, AttributeError, TypeError):
+        return False
+
+
+def _of_file(path: epath.Path) -> str:
+    if path.suffix == ".json":
+        kind = _of_json(path)
+        if kind is None:
+            raise InputError(
+                f"{path}: holds no predictions that are known: records need image_id and "
+                "segmentation or segments_info (COCO), or segmentation and predicted_iou (SAM)"
+            )
+        return kind
+    if path.suffix == ".npz":
+        return "levels" if _has_levels(path) else "npz"
+    raise InputError(f"{path}: name a JSON file, an npz file, or the folder that this file lies in")
+
+
+def _of_json(path: epath.Path) -> str | None:
+    """By the first record, the rest of the file is not read; None if it is no prediction."""
+    for _, record, _, _ in (each for each in json_index.scan(path) if each[0] != "images"):
+        if not isinstance(record, dict):
+            continue
+        if "segments_info" in record:
+            return "coco_panoptic"
+        if "image_id" in record:
+            return "coco_results"
+        if sam.SCORE in record:
+            return "sam"
+        break
+    return None

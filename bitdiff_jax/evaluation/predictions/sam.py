@@ -1,0 +1,124 @@
+"""What Segment Anything's automatic mask generator writes: nested masks, with two scores each.
+
+Its `scripts/amg.py` writes for each picture `ID.json`, with `--convert-to-rle`,
+
+    [{"segmentation": {"size": [h, w], "counts": "..."}, "area": ..., "bbox": [...],
+      "predicted_iou": ..., "point_coords": ..., "stability_score": ..., "crop_box": ...}, ...]
+
+and otherwise a folder `ID` of masks `0.png`, `1.png`, ... with `metadata.csv`. SA-1B's files have
+the same records as 'annotations'. https://github.com/facebookresearch/segment-anything
+"""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from bitdiff_jax.data import images
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation.predictions import coco_results, json_index
+from bitdiff_jax.evaluation.predictions.image_names import Names
+from bitdiff_jax.evaluation.predictions.masks_to_partition import Partition, Rule, partition
+from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
+
+# A whole, its parts and their parts are all there: the whole on top would hide what it is made of.
+RULE = Rule(order="smaller")
+SCORE = "predicted_iou"
+_TABLE = "metadata.csv"
+
+
+class Sam(Predictions):
+    """Masks of the automatic mask generator, made into a partition by a rule.
+
+    The score of a region is `predicted_iou` of its mask.
+    """
+
+    kind = "sam"
+    score = SCORE
+
+    def __init__(
+        self, path: os.PathLike | str, *, like: Iterable[str] = (), rule: Rule | None = None
+    ):
+        """Lists the pictures.
+
+        Args:
+          path: a folder of `ID.json`, a folder of folders with `metadata.csv`, or one `ID.json`.
+          like: names of the ground truth, see `Names`.
+          rule: None for `RULE`: the smaller mask on top.
+
+        Raises:
+          InputError: no such folder, or nothing in it.
+        """
+        self._rule = rule or RULE
+        names = Names(like)
+        place = epath.Path(path)
+        if place.is_file():
+            self._items = {names.name(place.stem): place}
+        else:
+            found = {each.name.removesuffix(".json"): each for each in _items(place)}
+            table = names.table(found, os.fspath(path))
+            self._items = {name: found[key] for name, key in table.items()}
+        super().__init__(path, list(self._items), str(self._rule))
+
+    def _read(self, name: str) -> Drawn:
+        if name not in self._items:
+            raise self._missing(name)
+        path = self._items[name]
+        if path.suffix != ".json":
+            return _of_folder(path, self._rule)
+        found = [
+            each
+            for kind, each, _, _ in json_index.scan(path)
+            if each is not None and kind != "images"
+        ]
+        return coco_results.drawn_of(found, os.fspath(path), self._rule, score_key=SCORE)
+
+
+def partition_of(
+    masks: Sequence[dict[str, Any]],
+    *,
+    shape: tuple[int, int] | None = None,
+    rule: Rule | None = None,
+) -> Partition:
+    """The partition of what `generate` returned with output_mode 'binary_mask', in memory.
+
+    Args:
+      masks: records with 'segmentation', bool [h, w], and 'predicted_iou'.
+      shape: (h, w); needed where there is no mask.
+      rule: None for `RULE`.
+    """
+    scores = [float(each[SCORE]) for each in masks]
+    return partition(
+        [each["segmentation"] for each in masks], scores, shape=shape, rule=rule or RULE
+    )
+
+
+def _items(folder: epath.Path) -> list[epath.Path]:
+    if not folder.is_dir():
+        raise InputError(f"{os.fspath(folder)}: no such folder or file; check the path")
+    # By name: what a folder lists first differs from disk to disk.
+    found = sorted(folder.iterdir(), key=lambda path: path.name)
+    return [each for each in found if each.suffix == ".json" or (each / _TABLE).exists()]
+
+
+def _of_folder(folder: epath.Path, rule: Rule) -> Drawn:
+    path = folder / _TABLE
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text())))
+        table = [(row["id"], float(row[SCORE])) for row in rows]
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{path}: not the table that amg.py writes, with id and {SCORE}; write it again"
+        ) from None
+    if not table:
+        return Drawn((), np.zeros(0))
+    masks = [images.read_labels(folder / f"{name}.png") > 127 for name, _ in table]
+    try:
+        found = partition(masks, [score for _, score in table], rule=rule)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
+    return Drawn((found.labels,), found.scores)

@@ -1,0 +1,114 @@
+"""The pictures of a report: best, median and worst, each map under what it is."""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bitdiff_jax.evaluation.on_files import Task
+from bitdiff_jax.evaluation.protocols import View
+from bitdiff_jax.evaluation.report import matched_colours
+from bitdiff_jax.evaluation.rows import Table
+
+_RANKED_BY = "ari"
+_MAX_PEOPLE, _MAX_SAMPLES = 4, 5
+_ON_A_LINE = 6
+CELL = 150  # longest side of what is shown
+
+
+def shown_names(table: Table, view: View, shown: int) -> dict[str, list[str]]:
+    """Which pictures the page shows, by title; each once."""
+    values = table.column(f"{_RANKED_BY}@{view.name}")
+    order = [int(i) for i in np.argsort(-values, kind="stable") if math.isfinite(values[i])]
+    if not shown:
+        return {}
+    if not order:  # nothing to rank by
+        places = np.linspace(0, len(table.names) - 1, min(shown, len(table.names)))
+        return {"Some": [table.names[round(place)] for place in places.tolist()]}
+    # Few pictures are shared out, from both ends to the middle.
+    ends = min(shown, -(-len(order) // 3))
+    middle = order[ends : len(order) - ends]
+    start = max(0, (len(middle) - shown) // 2)
+    groups = {
+        "Best": order[:ends],
+        "Median": middle[start : start + shown],
+        "Worst": order[max(ends, len(order) - ends) :][::-1],
+    }
+    return {title: [table.names[i] for i in each] for title, each in groups.items() if each}
+
+
+def as_html(task: Task, table: Table, view: View, shown: int) -> list[str]:
+    """Parts of the page: `shown` pictures at most in each group."""
+    names = ("ari", "iou", "regions", "regions_true")
+    columns = {name: table.column(f"{name}@{view.name}") for name in names}
+    place = {name: index for index, name in enumerate(table.names)}
+    parts = []
+    for title, group in shown_names(table, view, shown).items():
+        parts.append(f"<h2>{title} pictures</h2>")
+        if not parts[1:]:
+            by = f"Ranked by {_RANKED_BY}, {view.name}. " if title != "Some" else ""
+            parts.append(
+                f"<p>{html.escape(by)}Regions have the colour of the region of the first "
+                "person's map that they share most pixels with, one to one. Black: of no "
+                "region.</p>"
+            )
+        for name in group:
+            found = {key: float(values[place[name]]) for key, values in columns.items()}
+            parts.append(_figure_of(task, name, found))
+    return parts
+
+
+def _figure_of(task: Task, name: str, found: Mapping[str, float]) -> str:
+    """One picture with its maps, each under what it is."""
+    texts = [f"{key} {found[key]:.3f}" for key in ("ari", "iou") if math.isfinite(found[key])]
+    if texts:
+        texts.append(f"{found['regions']:.3g} regions predicted, {found['regions_true']:.3g} true")
+    caption = f"<b>{html.escape(name)}</b> {', '.join(texts)}"
+    lines = picture_row(task, name)
+    if sum(map(len, lines)) <= _ON_A_LINE:
+        lines = [[cell for line in lines for cell in line]]
+    maps = "".join(f'<div class="maps">{"".join(_cell(name, *c) for c in line)}</div>'
+                   for line in lines)  # fmt: skip
+    return f"<figure><figcaption>{caption}</figcaption>{maps}</figure>"
+
+
+def _cell(name: str, head: str, source: str) -> str:
+    text = html.escape(f"{name}: {head}")
+    return f'<div><img alt="{text}" src="{source}"><small>{head}</small></div>'
+
+
+def picture_row(task: Task, name: str) -> list[list[tuple[str, str]]]:
+    """(what it is, data URI) of a picture, if there is one, and its truths; then of its samples."""
+    truth = task.truths.read(name)
+    samples = task.samples(name, truth.labels[0].shape)
+    people, drawn = truth.labels[:_MAX_PEOPLE], samples[:_MAX_SAMPLES]
+    sources = [_uri(each, "png") for each in matched_colours.painted([*people, *drawn], CELL)]
+    true = list(zip(_heads("truth", "person", people, truth.labels), sources, strict=False))
+    if truth.image is not None:
+        true.insert(0, ("picture", _uri(matched_colours.photo(truth.image, CELL), "jpeg")))
+    heads = _heads("predicted", "sample", drawn, samples)
+    if task.predictions.levels:
+        heads = [f"level {html.escape(name)}" for name in task.predictions.levels[: len(drawn)]]
+    found = zip(heads, sources[len(people) :], strict=True)
+    return [true, list(found)]
+
+
+def _heads(
+    alone: str, one: str, shown: Sequence[np.ndarray], every: Sequence[np.ndarray]
+) -> list[str]:
+    if len(every) == 1:
+        return [alone]
+    of = f" of {len(every)}" if len(shown) < len(every) else ""
+    return [f"{one} {number}{of}" for number in range(1, len(shown) + 1)]
+
+
+def _uri(pixels: np.ndarray, kind: str) -> str:
+    file = io.BytesIO()
+    options: dict[str, Any] = {"quality": 88} if kind == "jpeg" else {"optimize": True}
+    Image.fromarray(pixels).save(file, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

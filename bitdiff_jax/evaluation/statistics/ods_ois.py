@@ -1,0 +1,234 @@
+"""ODS and OIS of predictions at several levels of a parameter: the BSDS500 protocol.
+
+Optimal dataset scale (ODS) takes one level for all pictures, the best for the set; optimal image
+scale (OIS) the best level of each picture (Arbelaez et al. 2011). Both look at the truth. Figures:
+
+* covering: numerators and pixels added up over people and pictures before they are divided;
+  `covering_any` takes for each true region the best region of any level, the benchmark's "best";
+* rand (the probabilistic Rand index) and vi: means over people, then over pictures;
+* boundary_f: the benchmark's counts added up over pictures, then F; each picture's own F chooses
+  its level for OIS (see `metrics.scale` for what differs from the benchmark).
+
+A row keeps for each view the numbers of `FIELDS` of every level, and the best covered pixels:
+
+    {"native": {"levels": [[310.2, 400, 0.8, 1.2, 30, 41, 28, 39], ...], "any": 350.1}}
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bitdiff_jax import metrics
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation.host_contingency import contingency
+from bitdiff_jax.evaluation.protocols import View
+from bitdiff_jax.evaluation.statistics import significance
+from bitdiff_jax.evaluation.statistics.estimates import Estimate
+
+KEY = "levels"
+FIELDS = ("covered", "pixels", "rand", "vi", "right_pred", "pred", "right_target", "target")
+FIGURES = {
+    "covering": "segmentation covering of the truth",
+    "rand": "probabilistic Rand index",
+    "vi": "variation of information, bits",
+    "boundary_f": "F of boundaries, against all people at once",
+}
+TITLES = {
+    f"{name}_{scale}": f"{title}, {text}"
+    for name, title in FIGURES.items()
+    for scale, text in (("ods", "one level for all pictures"), ("ois", "each picture's best level"))
+} | {"covering_any": "segmentation covering, each true region by the best of any level"}
+
+
+def kept(
+    maps: Sequence[np.ndarray],
+    people: Sequence[np.ndarray],
+    views: Sequence[View],
+    boundaries: bool = True,
+) -> dict[str, Any]:
+    """What a row keeps, by `KEY`.
+
+    Args:
+        maps: one a level, int [h, w].
+        people: truths, as for `figures.score`.
+        views: ways of looking.
+        boundaries: false leaves them out, which take most of the time.
+    """
+    return {KEY: {view.name: _of_view(maps, people, view, boundaries) for view in views}}
+
+
+def _of_view(
+    maps: Sequence[np.ndarray], people: Sequence[np.ndarray], view: View, boundaries: bool
+) -> dict[str, Any] | None:
+    truths = [truth for each in people if ((truth := view.truth(each)) >= 0).any()]
+    if not truths:
+        return None
+    levels: list[list[float | None]] = []
+    best: list[np.ndarray] = [np.zeros(int(truth.max()) + 1) for truth in truths]
+    sizes = [np.bincount(truth[truth >= 0]) for truth in truths]
+    for ids in maps:
+        pred = view.prediction(ids, people[0].shape)
+        tables = [contingency(pred, truth) for truth in truths]
+        covering = metrics.covering_counts(tables)
+        rand = metrics.probabilistic_rand_index_from_tables(tables)
+        vi = float(np.mean([metrics.variation_of_information_from_table(t) for t in tables]))
+        lines = list(metrics.boundary_counts(pred, truths)) if boundaries else [None] * 4
+        best = [
+            np.maximum(b, metrics.best_overlaps(t)[1]) for b, t in zip(best, tables, strict=True)
+        ]
+        numbers = (float(f"{each:.10g}") for each in (covering.covered, covering.pixels, rand, vi))
+        levels.append([*numbers, *lines])
+    covered = sum(float(size @ b) for size, b in zip(sizes, best, strict=True))
+    return {"levels": levels, "any": float(f"{covered:.10g}")}
+
+
+class Sweep(NamedTuple):
+    """The levels of a set of pictures in one view; NaN for a picture without a labelled pixel."""
+
+    values: np.ndarray  # float64 [pictures, levels, FIELDS]
+    covered: np.ndarray  # float64 [pictures], by the best region of any level
+
+    def of(self, index: np.ndarray) -> "Sweep":
+        """Those of some of the pictures."""
+        return Sweep(self.values[index], self.covered[index])
+
+
+class Collector:
+    """Gathers what rows keep."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[int, tuple[np.ndarray, float]]] = {}
+
+    def add(self, picture: int, kept: Mapping[str, Any]) -> None:
+        """One picture's."""
+        for view, each in kept.items():
+            found = self._found.setdefault(view, {})
+            if each is not None:
+                found[picture] = np.array(each["levels"], np.float64), each["any"]
+
+    def sweeps(self, num_pictures: int) -> dict[str, Sweep]:
+        """By view, of pictures 0..n-1.
+
+        Raises:
+            InputError: pictures of several numbers of levels.
+        """
+        result = {}
+        for view, found in self._found.items():
+            counts = {len(values) for values, _ in found.values()}
+            if len(counts) > 1:
+                raise InputError(f"pictures have {sorted(counts)} levels; all must have the same")
+            shape = num_pictures, counts.pop() if counts else 1, len(FIELDS)
+            sweep = Sweep(np.full(shape, math.nan), np.full(num_pictures, math.nan))
+            for picture, (values, covered) in found.items():
+                sweep.values[picture], sweep.covered[picture] = values, covered
+            result[view] = sweep
+        return result
+
+
+class Optimum(NamedTuple):
+    """One figure of a sweep."""
+
+    ods: Estimate
+    level: int  # of the ODS; -1 without
+    ois: Estimate
+
+
+def optima(sweep: Sweep, *, seed: int = 0) -> dict[str, Optimum]:
+    """ODS and OIS of each of `FIGURES`; in each resample of pictures the level is chosen anew."""
+    field = {name: sweep.values[..., i] for i, name in enumerate(FIELDS)}
+    boundary = np.stack([field[name] for name in FIELDS[4:]], axis=-1)
+    return {
+        "covering": _optimum([field["covered"], field["pixels"]], _share, _share, 1, seed),
+        "rand": _optimum([field["rand"]], _itself, _itself, 1, seed),
+        "vi": _optimum([field["vi"]], _itself, _itself, -1, seed),
+        "boundary_f": _optimum(list(np.moveaxis(boundary, -1, 0)), _f, _f, 1, seed),
+    }
+
+
+def estimates(sweep: Sweep | None, *, seed: int = 0) -> dict[str, Estimate]:
+    """The figures of `TITLES` with 95 % bootstrap intervals over pictures."""
+    if sweep is None or not len(sweep.values):
+        return dict.fromkeys(TITLES, Estimate(math.nan, math.nan, math.nan, 0))
+    result: dict[str, Estimate] = {}
+    for name, optimum in optima(sweep, seed=seed).items():
+        result |= {f"{name}_ods": optimum.ods, f"{name}_ois": optimum.ois}
+    parts = np.stack([sweep.covered, sweep.values[:, 0, 1]], axis=-1)
+    means = significance.resampled_means(parts, seed=seed)
+    with np.errstate(invalid="ignore"):
+        drawn, value = means[:, 0] / means[:, 1], np.nansum(parts[:, 0]) / np.nansum(parts[:, 1])
+    result["covering_any"] = _estimate(value, drawn, int(np.isfinite(parts[:, 0]).sum()))
+    return result
+
+
+_Combine = Callable[[Sequence[np.ndarray]], np.ndarray]
+
+
+def _optimum(
+    parts: Sequence[np.ndarray], combine: _Combine, own: _Combine, sign: int, seed: int
+) -> Optimum:
+    """Of sums [pictures, levels] that `combine` makes a figure of, and `own` one picture's."""
+    known = np.isfinite(parts).all(axis=(0, 2))
+    nothing = Estimate(math.nan, math.nan, math.nan, 0)
+    if not known.any():
+        return Optimum(nothing, -1, nothing)
+    parts = [part[known] for part in parts]
+    best = np.argmax(sign * own(parts), axis=1)[:, None]
+    # The last column is each picture's best level.
+    table = [np.concatenate([p, np.take_along_axis(p, best, axis=1)], axis=1) for p in parts]
+    values = combine([each.mean(axis=0) for each in table])
+    width = len(values)
+    means = significance.resampled_means(np.concatenate(table, axis=1), seed=seed)
+    drawn = combine([means[:, i * width : (i + 1) * width] for i in range(len(table))])
+    level = int(np.argmax(sign * values[:-1]))
+    ods = sign * (sign * drawn[:, :-1]).max(axis=1)
+    count = int(known.sum())
+    return Optimum(
+        _estimate(values[level], ods, count), level, _estimate(values[-1], drawn[:, -1], count)
+    )
+
+
+def _estimate(value: float, drawn: np.ndarray, count: int) -> Estimate:
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Estimate(float(value), float(low), float(high), count)
+
+
+def _itself(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return parts[0]
+
+
+def _share(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return parts[0] / parts[1]
+
+
+def _f(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """As `metrics.BoundaryCounts`: what draws no boundary draws none wrongly."""
+    right_pred, pred, right_target, target = parts
+    precision = np.where(pred > 0, right_pred / np.maximum(pred, 1e-300), 1.0)
+    recall = np.where(target > 0, right_target / np.maximum(target, 1e-300), 1.0)
+    total = precision + recall
+    return np.where(total > 0, 2 * precision * recall / np.maximum(total, 1e-300), 0.0)
+
+
+def as_text(sweep: Sweep, names: Sequence[str] | None = None) -> str:
+    """A line a figure: at the one level and its name, at each picture's own.
+
+    Args:
+        sweep: of one view.
+        names: of the levels; None for their numbers from 0.
+    """
+    found = estimates(sweep)
+    rows = {name: optimum for name, optimum in optima(sweep).items() if optimum.ods.num_images}
+    names = names or [str(i) for i in range(sweep.values.shape[1])]
+    lines = [f"{'':<15}{'ODS':>8}  {'95 % interval':<18}{'level':<10}{'OIS':>8}  95 % interval"]
+    for name, each in rows.items():
+        sign = "-" if name == "vi" else " "
+        head, tail = _cell(each.ods), _cell(each.ois)
+        lines.append(f"{name:<14}{sign}{head}  {names[each.level]:<10}{tail}")
+    lines += [f"{'covering_any':<15}{_cell(found['covering_any'])}"] if rows else []
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(estimate: Estimate) -> str:
+    return f"{estimate.mean:>8.4f}  {f'[{estimate.low:.4f}, {estimate.high:.4f}]':<16}"

@@ -1,0 +1,1 @@
+"""Tools that know nothing of segmentation: they would serve any JAX program."""

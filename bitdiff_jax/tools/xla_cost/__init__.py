@@ -1,0 +1,1 @@
+"""What a compiled XLA program costs and where, read from its text."""

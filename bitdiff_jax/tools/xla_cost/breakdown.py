@@ -1,0 +1,137 @@
+"""Where a compiled program's bytes and cycles go: by part of the net, kind of work, operation.
+
+The parts sum up to `costs.costs`: both add up the same walk over the program.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bitdiff_jax.tools.xla_cost import attribution, hlo, operations
+from bitdiff_jax.tools.xla_cost.chip import Chip
+from bitdiff_jax.tools.xla_cost.operations import Figures, Operation
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The operations of one place, phase and kind; see `naming`."""
+
+    place: str
+    phase: str
+    kind: str
+    figures: Figures
+
+
+@dataclasses.dataclass(frozen=True)
+class Dear:
+    """One operation.
+
+    Attributes:
+        name: in the program's text.
+        opcode: of XLA.
+        place: see `naming.place`.
+        kind: see `naming.kind`.
+        op_name: of the traced operation.
+        shapes: operands -> results with the order of their dimensions in memory; S(1) is on the
+            chip.
+        figures: its costs.
+    """
+
+    name: str
+    opcode: str
+    place: str
+    kind: str
+    op_name: str
+    shapes: str
+    figures: Figures
+
+
+@dataclasses.dataclass(frozen=True)
+class Breakdown:
+    """Where a program's costs go.
+
+    Attributes:
+        by_cycles: whether the compiler estimates cycles; if not, time is that at the peaks.
+        parts: all of it, the dearest first.
+        dearest: the dearest operations.
+    """
+
+    by_cycles: bool
+    parts: list[Part]
+    dearest: list[Dear]
+
+    def grouped(self, key: Callable[[Part], str]) -> dict[str, Figures]:
+        """Sums of the parts that share a key, the dearest first."""
+        groups: dict[str, Figures] = {}
+        for part in self.parts:
+            groups.setdefault(key(part), Figures()).add(part.figures)
+        return dict(sorted(groups.items(), key=lambda item: -self.time(item[1])))
+
+    def time(self, figures: Figures) -> float:
+        """Cycles, or seconds at the peaks where there are none."""
+        return figures.cycles if self.by_cycles else figures.seconds
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return dataclasses.asdict(self)
+
+
+def from_json(values: dict[str, Any]) -> Breakdown:
+    """What `Breakdown.to_json` wrote."""
+
+    def made(kind: Any, rows: Sequence[dict[str, Any]]) -> list[Any]:
+        return [kind(**{**row, "figures": Figures(**row["figures"])}) for row in rows]
+
+    parts, dearest = made(Part, values["parts"]), made(Dear, values["dearest"])
+    return Breakdown(values["by_cycles"], parts, dearest)
+
+
+def breakdown(text: str, chip: Chip, dearest: int = 20) -> Breakdown:
+    """Sorts the operations of a compiled program's text.
+
+    Args:
+        text: of the compiled program, see `hlo.parse`.
+        chip: for the seconds at its peaks.
+        dearest: how many single operations to list.
+    """
+    program = operations.read(text)
+    parts: dict[tuple[str, str, str], Figures] = {}
+    rows: list[tuple[Operation, str, str, Figures]] = []
+    for each in program.operations:
+        op_name = attribution.name(each, program.module)
+        kind, figures = attribution.kind(each, program.module, op_name), each.figures(chip)
+        key = attribution.place(op_name), attribution.phase(op_name), kind
+        parts.setdefault(key, Figures()).add(figures)
+        rows.append((each, op_name, kind, figures))
+    by_cycles = any(figures.cycles for figures in parts.values())
+
+    time = Breakdown(by_cycles, [], []).time
+    rows.sort(key=lambda row: -time(row[3]))
+    listed = [
+        Dear(
+            name=each.instruction.name,
+            opcode=each.instruction.opcode,
+            place=attribution.place(op_name),
+            kind=kind,
+            op_name=op_name,
+            shapes=_shapes(each),
+            figures=figures,
+        )
+        for each, op_name, kind, figures in rows[:dearest]
+    ]
+    ordered = sorted(parts.items(), key=lambda item: -time(item[1]))
+    return Breakdown(by_cycles, [Part(*key, figures) for key, figures in ordered], listed)
+
+
+def _shapes(operation: Operation) -> str:
+    known = operation.computation.by_name
+    makers = [known[name] for name in operation.instruction.operands if name in known]
+    operands = [_shape(shape) for maker in makers for shape in maker.shapes]
+    results = [_shape(shape) for shape in operation.instruction.shapes]
+    return f"{' '.join(operands)} -> {' '.join(results)}".strip()
+
+
+def _shape(shape: hlo.Shape) -> str:
+    dimensions = ",".join(map(str, shape.dimensions))
+    order = ",".join(map(str, shape.minor_to_major))
+    return f"{shape.dtype}[{dimensions}]{{{order}}}" + "S(1)" * shape.on_chip

@@ -1,0 +1,116 @@
+"""Folders of id PNGs, and what `bitdiff segment` writes."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitdiff_jax.data import images
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation.predictions import open_predictions
+from bitdiff_jax.inference import outputs
+from bitdiff_jax.inference.region_table import Region
+from tests.evaluation.predictions import forms
+
+
+def ids(seed, high=5, shape=(6, 7)):
+    return np.random.default_rng(seed).integers(0, high, shape).astype(np.int32)
+
+
+def write(folder, **maps):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, labels in maps.items():
+        images.write_labels(folder / f"{name}.png", labels)
+    return folder
+
+
+def test_one_map_a_picture(tmp_path):
+    folder = write(tmp_path, b=ids(1), a=ids(2, 65_536), frame_0001=ids(3))
+    Image.fromarray(ids(4, 200).astype(np.uint8)).convert("P").save(folder / "p.png")
+    (folder / "notes.txt").write_text("not a map")
+    (folder / ".hidden.png").write_bytes(b"")
+    predictions = open_predictions(folder)
+    assert predictions.kind == "png"
+    assert predictions.names == ("a", "b", "frame_0001", "p")
+    np.testing.assert_array_equal(predictions.maps("a", (6, 7))[0], ids(2, 65_536))
+    np.testing.assert_array_equal(predictions.maps("b")[0], ids(1))
+    assert predictions.scores("b") is None and predictions.rule is None
+
+
+def test_ids_beyond_16_bits(tmp_path):
+    large = ids(1, 2**24)
+    large[0, 0] = 70_000
+    Image.fromarray(large).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(open_predictions(tmp_path).maps("a")[0], large)
+    colour = tmp_path / "colour"
+    colour.mkdir()
+    Image.fromarray(forms.id2rgb(large)).save(colour / "a.png")
+    np.testing.assert_array_equal(open_predictions(colour, "rgb_png").maps("a")[0], large)
+    with pytest.raises(InputError, match="RGB"):
+        open_predictions(colour).maps("a")
+
+
+def test_samples(tmp_path):
+    # Eleven samples: 10 comes after 9, not after 1.
+    folder = write(tmp_path, **{f"a_{i}": ids(i) for i in range(11)}, b=ids(20), c_1=ids(21))
+    predictions = open_predictions(folder)
+    assert predictions.names == ("a", "b", "c_1")
+    for i, labels in enumerate(predictions.maps("a")):
+        np.testing.assert_array_equal(labels, ids(i))
+    assert len(predictions.maps("a")) == 11 and len(predictions.maps("c_1")) == 1
+
+
+def test_the_truth_says_what_is_a_sample(tmp_path):
+    folder = write(tmp_path, a_0=ids(0), a_1=ids(1), b_0=ids(2), b_1=ids(3), c_1=ids(4), c_7=ids(5))
+    assert open_predictions(folder).names == ("a", "b", "c_1", "c_7")
+    predictions = open_predictions(folder, like=["a_0.jpg", "x/a_1.jpg", "b.jpg", "c"])
+    assert predictions.names == ("a_0.jpg", "b.jpg", "c", "x/a_1.jpg")
+    assert [len(predictions.maps(name)) for name in predictions.names] == [1, 2, 2, 1]
+
+
+def test_the_folder_of_segment(tmp_path):
+    regions = {"a": 4, "b": 2, "c": 1}
+    rows = []
+    for name, count in regions.items():
+        labels = np.arange(42).reshape(6, 7) % count + 1
+        outputs.save_label_map(tmp_path / f"{name}_labels.png", labels)
+        outputs.save_overlay(
+            tmp_path / f"{name}_overlay.png", np.zeros((6, 7, 3), np.uint8), labels
+        )
+        outputs.save_agreement(tmp_path / f"{name}_agreement.png", np.ones((6, 7)))
+        found = [
+            Region(k, 3, (0, 0, 1, 1), (0.5, 0.5), (1.0, 2.0, 3.0), None if name == "b" else k / 8)
+            for k in range(1, count + 1)
+        ]
+        if name != "c":
+            rows.append((name, f"{name}.jpg", found))
+    outputs.save_regions(tmp_path / "regions.csv", rows)
+    predictions = open_predictions(tmp_path)
+    assert predictions.kind == "segment" and predictions.names == ("a", "b", "c")
+    np.testing.assert_array_equal(predictions.maps("a")[0], np.arange(42).reshape(6, 7) % 4)
+    np.testing.assert_array_equal(predictions.scores("a"), np.arange(1, 5) / 8)
+    assert predictions.scores("b") is None and predictions.scores("c") is None
+    (tmp_path / "regions.csv").write_text("image,agreement\na,no\n")
+    with pytest.raises(InputError, match="not the table"):
+        open_predictions(tmp_path)
+
+
+def test_errors_are_one_line(tmp_path):
+    folder = write(tmp_path / "maps", a_0=ids(0), a_1=ids(1, shape=(7, 6)), b=ids(2), c=ids(3))
+    predictions = open_predictions(folder)
+    (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:-30])
+    (folder / "c.png").unlink()
+    for name, shape, words in (
+        ("a", None, "sizes 7x6 and 6x7|sizes 6x7 and 7x6"),
+        ("b", None, "damaged"),
+        ("c", None, "no such file"),
+        ("d", None, "no prediction for 'd' among 3"),
+    ):
+        with pytest.raises(InputError, match=words) as error:
+            predictions.maps(name, shape)
+        assert "\n" not in str(error.value)
+    write(folder, b=ids(2))
+    with pytest.raises(InputError, match="b is 7x6, its picture is 5x5"):
+        open_predictions(folder).maps("b", (5, 5))
+    Image.fromarray(ids(0).astype(np.uint8)).save(folder / "b.tif")
+    with pytest.raises(InputError, match="a second map of b"):
+        open_predictions(folder)
