@@ -50,12 +50,12 @@ def test_there_are_commands():
     assert len(COMMANDS) >= 5
 
 
-def test_every_figure_is_explained():
+def test_every_metric_is_explained():
     explained = set(re.findall(r"`([a-z0-9_]+)`", PAGE))
     named = {name for name in image_measures.names() if "sum_" not in name}
     suffixes = [suffix for suffix in image_measures.SUFFIXES if suffix]
     assert {f"F{suffix}" for suffix in suffixes} <= set(re.findall(r"`(F[a-z_]*)`", PAGE))
-    of_one = {name + suffix for name in image_measures.FIGURES for suffix in suffixes}
+    of_one = {name + suffix for name in image_measures.METRICS for suffix in suffixes}
     assert named - of_one <= explained
     assert set(pooling.TITLES) <= explained
     assert all(f"ged2_{kind}" in explained for kind in distribution.DISTANCES)

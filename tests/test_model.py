@@ -133,7 +133,7 @@ def test_too_many_regions_are_counted():
     assert float(aux["excess_share"]) == pytest.approx(84 / 256)
 
 
-def test_a_picture_gives_the_same_map_alone_and_in_a_batch():
+def test_a_image_gives_the_same_map_alone_and_in_a_batch():
     model, params = model_and_params()
     batch, keys = batch_of(), jax.random.split(jax.random.key(7), 4)
     draw = jax.jit(functools.partial(model.sample, num_steps=4))

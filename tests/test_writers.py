@@ -179,7 +179,7 @@ def test_which_paths_are_in_a_bucket(path, there):
     assert writers._in_bucket(epath.Path(path)) is there
 
 
-def test_pictures_and_texts(tmp_path):
+def test_images_and_texts(tmp_path):
     writer = RunWriter(tmp_path, start_step=0)
     picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     path = writer.write_image(7, picture)
@@ -213,7 +213,7 @@ def events(workdir):
     return found
 
 
-def test_tensorboard_gets_scalars_pictures_texts_and_forgets_what_is_superseded(tmp_path):
+def test_tensorboard_gets_scalars_images_texts_and_forgets_what_is_superseded(tmp_path):
     pytest.importorskip("tensorboardX", reason="needs the extra `tensorboard`")
     for start, steps in ((0, [1, 2, 3]), (2, [3])):
         writer = RunWriter(tmp_path, start_step=start, tensorboard=True)
@@ -231,8 +231,8 @@ def test_tensorboard_gets_scalars_pictures_texts_and_forgets_what_is_superseded(
         (3, 0.75),
         (3, 0.75),
     ]
-    pictures = [(s, v.image) for s, v in values if "samples" in v.tag]
-    assert [(s, p.height, p.width) for s, p in pictures] == [(3, 4, 6)] * 2
+    images = [(s, v.image) for s, v in values if "samples" in v.tag]
+    assert [(s, p.height, p.width) for s, p in images] == [(3, 4, 6)] * 2
     texts = [v.tensor.string_val[0] for _, v in values if v.tag.startswith("config")]
     assert texts == [b'    {"seed": 0}\n'] * 2
     # A session that starts at a step hides what was said of it and of later ones before.

@@ -73,7 +73,7 @@ def batches(source: pipeline.Source, size: int) -> Iterator[pipeline.Example]:
     )
 
 
-def seconds_per_picture(source: pipeline.Source, size: int, count: int) -> tuple[float, float]:
+def seconds_per_image(source: pipeline.Source, size: int, count: int) -> tuple[float, float]:
     """CPU and wall-clock time of one picture, after a first batch that does not count."""
     stream = batches(source, size)
     next(stream)
@@ -191,7 +191,7 @@ def main() -> None:
         print(f"{args.data or 'scenes'}: {len(originals)} pictures, to {args.size} px; {load()}")
         for name, source in ways.items():
             rounds = [
-                seconds_per_picture(source, args.size, args.num_images) for _ in range(args.rounds)
+                seconds_per_image(source, args.size, args.num_images) for _ in range(args.rounds)
             ]
             cpu, wall = (min(times) for times in zip(*rounds, strict=True))
             print(

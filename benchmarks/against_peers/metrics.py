@@ -20,10 +20,10 @@ from benchmarks.against_peers.worker import Ready
 
 TARGET_MS = 0.5  # an image, both figures
 NUM_LABELS = 64
-Figures = tuple[np.ndarray, np.ndarray]
+Metrics = tuple[np.ndarray, np.ndarray]
 
 
-def ours(pred: np.ndarray, target: np.ndarray) -> Figures:
+def ours(pred: np.ndarray, target: np.ndarray) -> Metrics:
     """Both figures of each map, from tables counted by a compiled program."""
     from bitdiff_jax import metrics
 
@@ -32,7 +32,7 @@ def ours(pred: np.ndarray, target: np.ndarray) -> Figures:
     return ari, metrics.hungarian_iou_from_table(table)
 
 
-def ours_on_the_host(pred: np.ndarray, target: np.ndarray) -> Figures:
+def ours_on_the_host(pred: np.ndarray, target: np.ndarray) -> Metrics:
     """Both figures, from the maps."""
     from bitdiff_jax import metrics
 
@@ -40,7 +40,7 @@ def ours_on_the_host(pred: np.ndarray, target: np.ndarray) -> Figures:
     return ari, metrics.hungarian_iou(pred, target, num_labels=NUM_LABELS)
 
 
-def by_sklearn(pred: np.ndarray, target: np.ndarray) -> Figures:
+def by_sklearn(pred: np.ndarray, target: np.ndarray) -> Metrics:
     """One map after the other, as scikit-learn's users do."""
     from sklearn.metrics import adjusted_rand_score
     from sklearn.metrics.cluster import contingency_matrix
@@ -51,7 +51,7 @@ def by_sklearn(pred: np.ndarray, target: np.ndarray) -> Figures:
     return np.array(ari), np.array(iou)
 
 
-def by_numpy(pred: np.ndarray, target: np.ndarray) -> Figures:
+def by_numpy(pred: np.ndarray, target: np.ndarray) -> Metrics:
     """One map after the other, from one table each."""
     ari, iou = [], []
     for p, t in zip(pred, target, strict=True):

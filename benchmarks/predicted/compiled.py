@@ -130,7 +130,7 @@ def kinds(program: str, chip: accelerators.Chip) -> dict[str, dict[str, float]]:
     if not program:
         return {}
     groups = breakdown.breakdown(program, chip, 0).grouped(lambda part: part.kind)
-    return {kind: dataclasses.asdict(figures) for kind, figures in groups.items()}
+    return {kind: dataclasses.asdict(cost) for kind, cost in groups.items()}
 
 
 def time_of(each: compiled_figures.Report) -> float | None:

@@ -38,7 +38,7 @@ ENVIRONMENT = {
     "NPROC": "1",
 }
 
-Figures = dict[str, dict[str, float]]
+Cost = dict[str, dict[str, float]]
 
 
 def versions() -> dict[str, str]:
@@ -53,7 +53,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def count() -> Figures:
+def count() -> Cost:
     """Compiles each program in a process of its own; name -> figures.
 
     Raises:
@@ -71,7 +71,7 @@ def count() -> Figures:
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def count_here() -> Figures:
+def count_here() -> Cost:
     """Compiles each program in this process."""
     import jax
 
@@ -94,9 +94,9 @@ def count_here() -> Figures:
     return found
 
 
-def differences(found: Figures, stored: Mapping[str, Any]) -> list[str]:
+def differences(found: Cost, stored: Mapping[str, Any]) -> list[str]:
     """What is outside the tolerances, a line each."""
-    known: Figures = stored["programs"]
+    known: Cost = stored["programs"]
     lines = [
         f"{name}: {figure} {each[figure]:,.0f}, stored are {known[name][figure]:,.0f} "
         f"({each[figure] / known[name][figure] - 1:+.2%}, allowed is {allowed:.1%})"

@@ -137,16 +137,16 @@ def section(
         drawn = plot(name, series, table)
         if not drawn:
             continue
-        parts.append(_pictured(docs, f"growth_{name}.svg", series.title, drawn))
+        parts.append(_imaged(docs, f"growth_{name}.svg", series.title, drawn))
         parts.append(f"{command} {name}")
         parts.append(_numbers(name, series, table))
         if name == "resolution" and (shares := attention_plot(series, table)):
-            parts.append(_pictured(docs, "growth_attention.svg", "attention", shares))
+            parts.append(_imaged(docs, "growth_attention.svg", "attention", shares))
             parts.append(_attention_reading(attention_shares(series, table)))
     return "\n\n".join(parts)
 
 
-def _pictured(docs: pathlib.Path, file: str, title: str, drawn: str) -> str:
+def _imaged(docs: pathlib.Path, file: str, title: str, drawn: str) -> str:
     (docs / file).write_text(drawn + "\n")
     return f"![{title}]({file})"
 

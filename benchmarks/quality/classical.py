@@ -35,8 +35,8 @@ from bitdiff_jax.evaluation.statistics import estimates
 
 def evaluate(
     name: str,
-    tuning: Sequence[baselines.Picture],
-    unseen: Sequence[baselines.Picture],
+    tuning: Sequence[baselines.LabelledImage],
+    unseen: Sequence[baselines.LabelledImage],
     settings: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Tunes one method, unless there are settings, and scores it: a row of the table."""
@@ -45,7 +45,7 @@ def evaluate(
     return table_row(name, baselines.rows_of(name, unseen, **chosen), chosen, start)
 
 
-def evaluate_people(unseen: Sequence[baselines.Picture]) -> list[dict[str, Any]]:
+def evaluate_annotators(unseen: Sequence[baselines.LabelledImage]) -> list[dict[str, Any]]:
     """Each person's map, and the medoid of them, against all the others' of the same picture."""
     start = time.perf_counter()
     each_one, medoids = [], []
@@ -58,7 +58,7 @@ def evaluate_people(unseen: Sequence[baselines.Picture]) -> list[dict[str, Any]]
         ]
         each_one.append(baselines.Scores(*np.mean(rows, axis=0).tolist()))
         maps = [labelmaps.at_centres(each, item.image.shape[:2]) for each in item.labels]
-        between = distribution.distances(maps, maps)["rand"].people
+        between = distribution.distances(maps, maps)["rand"].annotators
         medoids.append(rows[distribution.medoid(between)])
     return [
         table_row("one person against another", each_one, {}, start),
@@ -80,12 +80,12 @@ def table_row(name: str, rows: list[baselines.Scores], settings: dict[str, Any],
     }
 
 
-def pictures(spec: str, size: int, count: int) -> list[baselines.Picture]:
+def images(spec: str, size: int, count: int) -> list[baselines.LabelledImage]:
     """The first `count` pictures of a source, brought to `size`."""
     source = specs.open_source(spec, image_size=size)
     items = (source[i] for i in range(min(count, len(source))))
     return [
-        baselines.Picture(
+        baselines.LabelledImage(
             item["name"],
             transforms.resize_image(
                 item["image"], transforms.resized_shape(*item["image"].shape[:2], size)
@@ -115,8 +115,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     missing = [name for name in args.methods if known and name not in known]
     if missing:
         parser.error(f"{missing[0]} is not among the methods kept for {args.tuned}")
-    tuning = [] if known else pictures(args.tune_data, args.size, args.num_tune)
-    unseen = pictures(args.data, args.size, args.num_images)
+    tuning = [] if known else images(args.tune_data, args.size, args.num_tune)
+    unseen = images(args.data, args.size, args.num_images)
     print(f"{args.data}, {args.size} px: {len(unseen)} pictures")
     if args.tuned is None:
         print(f"tuned on {len(tuning)} of {args.tune_data}")
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             about = {"tuned_on": tuned_on, "size": args.size}
             baselines.keep(args.keep, {name: rows[-1]["settings"]}, len(tuning), about)
     if any(len(item.labels) > 1 for item in unseen):
-        for row in evaluate_people(unseen):
+        for row in evaluate_annotators(unseen):
             show(row)
     if args.json is not None:
         about = {key: getattr(args, key) for key in ("data", "tune_data", "size")}

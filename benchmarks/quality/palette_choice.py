@@ -136,7 +136,7 @@ class Row:
         both = (first >= 0) & (second >= 0)
         return float(((first != second) & both).sum() / both.sum())
 
-    def figures(self, maps: list[np.ndarray], shifts: list[int]) -> dict[str, float]:
+    def metrics(self, maps: list[np.ndarray], shifts: list[int]) -> dict[str, float]:
         """All columns."""
         chosen = self.run(maps)
         coded = chosen.code >= 0
@@ -198,12 +198,12 @@ def main() -> None:
     )
     head = True
     for setting in SETTINGS:
-        figures = Row(setting, args, max_regions).figures(maps, args.shifts)
+        metrics = Row(setting, args, max_regions).metrics(maps, args.shifts)
         if head:
-            print(f"{'choice':26}" + "".join(f"{name:>11}" for name in figures))
+            print(f"{'choice':26}" + "".join(f"{name:>11}" for name in metrics))
             head = False
         shown = (
-            f"{v:.2f}" if n in ("distance", "CPU ms") else f"{v:.1%}" for n, v in figures.items()
+            f"{v:.2f}" if n in ("distance", "CPU ms") else f"{v:.1%}" for n, v in metrics.items()
         )
         print(f"{setting!s:26}" + "".join(f"{text:>11}" for text in shown), flush=True)
 

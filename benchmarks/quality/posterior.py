@@ -27,7 +27,7 @@ from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.scenes.posterior import KINDS, PosteriorSource
 from bitdiff_jax.scenes.posterior_scene import PosteriorScene
 
-FIGURES = {
+METRICS = {
     "pair_error": "pixel pairs: mean (q - p)^2",
     "slope": "pixel pairs: slope of q on p",
     "mode_error": "whole maps: sum of (q - p)^2",
@@ -40,14 +40,14 @@ COLUMNS = ("model", "exact draws", "always the mode")
 
 def summarise(rows: list[Calibration]) -> dict[str, Any]:
     """Means over the scenes with 95 % intervals; the slope is that of all pairs together."""
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         name: estimates.bootstrap(np.array([getattr(row, name) for row in rows]))
-        for name in FIGURES
+        for name in METRICS
         if name != "slope"
     }
     p, phat = (np.concatenate([getattr(row, name) for row in rows]) for name in ("p", "phat"))
-    figures["slope"] = estimates.Estimate(calibration.slope(phat, p), np.nan, np.nan, len(rows))
-    return figures
+    metrics["slope"] = estimates.Estimate(calibration.slope(phat, p), np.nan, np.nan, len(rows))
+    return metrics
 
 
 def columns(
@@ -62,10 +62,10 @@ def columns(
             COLUMNS, (maps.codes, scene.draws(rng, num_samples), likely), strict=True
         ):
             rows[name].append(calibrate(codes, scene))
-    figures = {name: summarise(each) for name, each in rows.items()}
+    metrics = {name: summarise(each) for name, each in rows.items()}
     apart = np.array([row.consistent_independent for row in rows["model"]])
-    figures["each object for itself"] = {"consistent": estimates.bootstrap(apart)}
-    return figures
+    metrics["each object for itself"] = {"consistent": estimates.bootstrap(apart)}
+    return metrics
 
 
 def sheet_rows(scenes: list[PosteriorScene], drawn: list[drawing.Drawn]) -> list[list[np.ndarray]]:
@@ -74,17 +74,17 @@ def sheet_rows(scenes: list[PosteriorScene], drawn: list[drawing.Drawn]) -> list
     return [[scene.image, *maps.codes[:MAPS]] for scene, maps in chosen]
 
 
-def show(title: str, figures: dict[str, dict[str, Any]]) -> None:
+def show(title: str, metrics: dict[str, dict[str, Any]]) -> None:
     """Prints one table."""
     print(f"\n{title}")
     print(f"{'':36}{'model':>8}  {'95 % interval':18}{COLUMNS[1]:>13}{COLUMNS[2]:>17}")
-    for name, words in FIGURES.items():
-        model, exact, mode = (figures[column][name] for column in COLUMNS)
+    for name, words in METRICS.items():
+        model, exact, mode = (metrics[column][name] for column in COLUMNS)
         if np.isnan([model.mean, exact.mean]).all():
             continue
         interval = "" if np.isnan(model.low) else f"[{model.low:.4f}, {model.high:.4f}]"
         print(f"{words:36}{model.mean:8.4f}  {interval:18}{exact.mean:13.4f}{mode.mean:17.4f}")
-    apart = figures["each object for itself"]["consistent"]
+    apart = metrics["each object for itself"]["consistent"]
     if not np.isnan(apart.mean):
         print(f"{'  if each object chose for itself':36}{apart.mean:8.4f}")
 
@@ -141,16 +141,16 @@ def main() -> None:
             maps = list(drawn)
             if not held_out:
                 shown += sheet_rows(scenes, maps)
-            figures = columns(scenes, maps, args.num_samples)
+            metrics = columns(scenes, maps, args.num_samples)
             seconds = time.perf_counter() - start
             title = f"{kind}, {'held-out combinations' if held_out else 'unseen scenes'}"
             show(
                 f"{title}: {len(scenes)} scenes, {args.num_samples} maps each, {seconds:.0f} s",
-                figures,
+                metrics,
             )
             written[title] = {
                 column: {name: as_json(estimate) for name, estimate in each.items()}
-                for column, each in figures.items()
+                for column, each in metrics.items()
             }
     if args.sheet is not None:
         args.sheet.write_bytes(contact_sheet.to_png(contact_sheet.contact_sheet(shown, cell=96)))

@@ -29,7 +29,7 @@ _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _MIN_PIXELS = 5
 
 
-def pictures(
+def images(
     spec: str, size: int, count: int, maps: int = 1
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
     """The first `count` pictures of a source and up to `maps` label maps each, all at `size`."""
@@ -47,7 +47,7 @@ def pictures(
 def print_figures(spec: str, size: int, count: int) -> None:
     """One line: quantiles of the number of regions, and how far borders can be seen."""
     numbers, largest, figures = [], [], []
-    for image, (labels,) in pictures(spec, size, count):
+    for image, (labels,) in images(spec, size, count):
         area = np.unique(labels, return_counts=True)[1]
         numbers.append(int((area >= _MIN_PIXELS).sum()))
         largest.append(area.max() / labels.size)
@@ -105,7 +105,7 @@ def print_fit(spec: str) -> None:
     from sklearn.mixture import GaussianMixture
 
     means, weights, picture = [], [], []
-    for i, (image, maps) in enumerate(pictures(spec, 128, 10**9, maps=3)):
+    for i, (image, maps) in enumerate(images(spec, 128, 10**9, maps=3)):
         lab = edges.to_lab(image)
         regions = (lab[labels == k] for labels in maps for k in np.unique(labels))
         for inside in regions:

@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
     print(f"without a region in the truth: {truth.unlabelled}")
     tests, result = {}, {}
     for view in chosen:
-        shown = comparison.shown_figures(summaries, view)
+        shown = comparison.shown_metrics(summaries, view)
         tests[view.name] = {name: comparison.differences(tables, name, view) for name in shown}
         result[view.name] = comparison.as_dict(summaries, tests[view.name], view)
         size = "the truth's own size" if not view.size else f"{view.size} px"

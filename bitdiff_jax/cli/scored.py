@@ -44,7 +44,7 @@ def about_scoring(
         "unlabelled": unlabelled,
         "protocol": protocol,
         "views": [vars(view) for view in chosen],
-        "measured": [name for measure in measures for name in measure.figures],
+        "measured": [name for measure in measures for name in measure.metrics],
     }
 
 
@@ -110,12 +110,12 @@ def print_tables(
     """The tables of all views, and with the paper's protocol what its rules are worth."""
     from bitdiff_jax.evaluation.report import summary_tables
 
-    samples, people = (_span(table.column(name)) for name in ("num_samples", "num_people"))
+    samples, annotators = (_span(table.column(name)) for name in ("num_samples", "num_people"))
     levels = task.predictions.levels
     drawn = f"{samples} sample(s)" if levels is None else f"{len(levels)} levels"
     print(
         f"{task.predictions.path} ({task.predictions.kind}): {len(table.names)} of {asked} "
-        f"pictures scored; of each {drawn}, {people} person(s)"
+        f"pictures scored; of each {drawn}, {annotators} person(s)"
     )
     if task.predictions.rule:
         print(f"masks made one map by: {task.predictions.rule}")

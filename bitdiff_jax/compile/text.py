@@ -4,7 +4,7 @@ from bitdiff_jax.compile.accelerators import find
 from bitdiff_jax.compile.compiled_figures import Report
 from bitdiff_jax.compile.fit import Fit
 from bitdiff_jax.tools.xla_cost.breakdown import Breakdown
-from bitdiff_jax.tools.xla_cost.operations import Figures
+from bitdiff_jax.tools.xla_cost.operations import Cost
 
 _TITLES = {"train": "training step", "sample": "sampler, one map of each image"}
 
@@ -103,17 +103,17 @@ def render_fit(fit: Fit, reports: dict[int, Report]) -> str:
 
 def render_breakdown(found: Breakdown) -> str:
     """Tables by place, phase and kind, and the dearest operations."""
-    total = found.grouped(lambda part: "all").get("all", Figures())
+    total = found.grouped(lambda part: "all").get("all", Cost())
     whole = found.time(total) or 1
     time = "cycles" if found.by_cycles else "at the peaks"
 
-    def cells(figures: Figures) -> str:
-        spent = f"{figures.cycles:,}" if found.by_cycles else duration(figures.seconds)
-        moved = figures.hbm_bytes / (total.hbm_bytes or 1)
-        row = f"{spent:>15s} {found.time(figures) / whole:6.1%}"
-        row += f" {amount(figures.hbm_bytes, 'B'):>9s} {moved:6.1%}"
-        row += f" {amount(figures.flops, 'FLOP'):>11s} {figures.operations:>10,}"
-        return row + (f" {duration(figures.seconds):>12s}" if found.by_cycles else "")
+    def cells(cost: Cost) -> str:
+        spent = f"{cost.cycles:,}" if found.by_cycles else duration(cost.seconds)
+        moved = cost.hbm_bytes / (total.hbm_bytes or 1)
+        row = f"{spent:>15s} {found.time(cost) / whole:6.1%}"
+        row += f" {amount(cost.hbm_bytes, 'B'):>9s} {moved:6.1%}"
+        row += f" {amount(cost.flops, 'FLOP'):>11s} {cost.operations:>10,}"
+        return row + (f" {duration(cost.seconds):>12s}" if found.by_cycles else "")
 
     heading = f"{time:>15s}  share main mem.  share       FLOPs operations"
     heading += "  at the peaks" if found.by_cycles else ""
@@ -125,12 +125,12 @@ def render_breakdown(found: Breakdown) -> str:
     ):
         lines.append(f"{title:28s}{heading}")
         rows = {**found.grouped(key), "all": total}
-        lines += [f"  {name:26s}{cells(figures)}" for name, figures in rows.items()]
+        lines += [f"  {name:26s}{cells(cost)}" for name, cost in rows.items()]
     if found.dearest:
         lines.append("the dearest operations")
     for number, each in enumerate(found.dearest, 1):
         lines.append(f"  {number:3d} {each.name}: {each.kind}, {each.place}")
-        lines.append(f"{'':28s}{cells(each.figures)}")
+        lines.append(f"{'':28s}{cells(each.cost)}")
         lines += [f"      {line}" for line in (each.op_name, each.shapes) if line]
     return "\n".join(lines)
 

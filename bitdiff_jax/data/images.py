@@ -50,7 +50,7 @@ def _open(path: os.PathLike | str, max_pixels: int) -> ImageFile.ImageFile:
     if not data:
         raise InputError(f"{path}: the file is empty; copy or download it again")
     try:
-        picture = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InputError(
             f"{path}: has more than {max_pixels} pixels; shrink it, or raise max_pixels "
@@ -60,17 +60,17 @@ def _open(path: os.PathLike | str, max_pixels: int) -> ImageFile.ImageFile:
         raise InputError(
             f"{path}: not an image file that Pillow can read; convert it to PNG or JPEG"
         ) from None
-    if picture.width * picture.height > max_pixels:
+    if image.width * image.height > max_pixels:
         raise InputError(
-            f"{path}: {picture.width}x{picture.height} is more than {max_pixels} pixels; "
+            f"{path}: {image.width}x{image.height} is more than {max_pixels} pixels; "
             "shrink it, or raise max_pixels"
         )
-    return picture
+    return image
 
 
-def _decode(picture: Image.Image, path: os.PathLike | str) -> None:
+def _decode(image: Image.Image, path: os.PathLike | str) -> None:
     try:
-        picture.load()
+        image.load()
     except _BROKEN as error:
         raise InputError(
             f"{path}: the file is damaged or cut short ({_one_line(error)}); "
@@ -82,17 +82,17 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
     try:
-        orientation = picture.getexif().get(_EXIF_ORIENTATION)
+        orientation = image.getexif().get(_EXIF_ORIENTATION)
     except _BROKEN:  # damaged metadata do not make the pixels unusable
         orientation = None
-    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _to_rgb(picture: Image.Image, path: os.PathLike | str) -> Image.Image:
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture)
+def _to_rgb(image: Image.Image, path: os.PathLike | str) -> Image.Image:
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
         if values.min() < 0 or values.max() > 65_535:
             raise InputError(
                 f"{path}: grey values from {values.min()} to {values.max()} do not fit 16 bits; "
@@ -101,17 +101,17 @@ def _to_rgb(picture: Image.Image, path: os.PathLike | str) -> Image.Image:
         # 65535 / 255 = 257 exactly; the picture's own range plays no part.
         grey = np.rint(values.astype(np.float32) / 257).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
-    if picture.mode == "F":
+    if image.mode == "F":
         raise InputError(f"{path}: floating-point pixels have no set range; save it as 8-bit PNG")
-    if picture.has_transparency_data:
-        colour = picture.convert("RGBA")
+    if image.has_transparency_data:
+        colour = image.convert("RGBA")
         white = Image.new("RGBA", colour.size, "white")
         return Image.alpha_composite(white, colour).convert("RGB")
     try:
-        return picture.convert("RGB")
+        return image.convert("RGB")
     except ValueError:  # LAB, in some versions of Pillow
         raise InputError(
-            f"{path}: colour mode {picture.mode} cannot be turned into RGB; save it as RGB"
+            f"{path}: colour mode {image.mode} cannot be turned into RGB; save it as RGB"
         ) from None
 
 
@@ -133,9 +133,9 @@ def read_image(path: os.PathLike | str, *, max_pixels: int = MAX_PIXELS) -> np.n
       InputError: no such file, a folder, an empty, damaged or foreign file, too many pixels, or
         values that have no 8-bit meaning (floats, more than 16 bits).
     """
-    picture = _open(path, max_pixels)
-    _decode(picture, path)
-    return np.array(_to_rgb(_upright(picture), path))
+    image = _open(path, max_pixels)
+    _decode(image, path)
+    return np.array(_to_rgb(_upright(image), path))
 
 
 def read_labels(path: os.PathLike | str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -150,18 +150,18 @@ def read_labels(path: os.PathLike | str, *, max_pixels: int = MAX_PIXELS) -> np.
     Raises:
       InputError: as `read_image`; also colour, lossy (JPEG) and negative maps.
     """
-    picture = _open(path, max_pixels)
-    if picture.format == "JPEG":
+    image = _open(path, max_pixels)
+    if image.format == "JPEG":
         raise InputError(f"{path}: JPEG alters region ids; save label maps as grey PNG")
-    if picture.mode not in ("1", "L", "P") and not picture.mode.startswith("I"):
+    if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise InputError(
             f"{path}: a label map must be a grey or palette PNG of region ids, this one is "
-            f"{picture.mode}; give each colour a number and save it as 8- or 16-bit grey"
+            f"{image.mode}; give each colour a number and save it as 8- or 16-bit grey"
         )
     # Decoding empties `tile`, which says how the pixels are packed in the file.
-    packing = str(picture.tile[0][3]) if picture.tile else ""
-    _decode(picture, path)
-    labels = np.asarray(picture).astype(np.int32)
+    packing = str(image.tile[0][3]) if image.tile else ""
+    _decode(image, path)
+    labels = np.asarray(image).astype(np.int32)
     if labels.min() < 0:
         raise InputError(f"{path}: region id {labels.min()} is negative; use 0 for unlabelled")
     return labels // _STRETCHED.get(packing, 1)

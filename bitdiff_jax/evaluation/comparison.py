@@ -48,10 +48,10 @@ def common(tables: Mapping[str, Table]) -> dict[str, Table]:
     return {tool: table.of(names) for tool, table in tables.items()}
 
 
-def shown_figures(summaries: Mapping[str, Summary], view: View) -> list[str]:
+def shown_metrics(summaries: Mapping[str, Summary], view: View) -> list[str]:
     """The figures of a view that some system has, without repeats for single samples."""
     result = []
-    for name in (*image_measures.FIGURES, *_OF_DISTANCES):
+    for name in (*image_measures.METRICS, *_OF_DISTANCES):
         if any(summary[f"{name}@{view.name}"].num_images for summary in summaries.values()):
             result.append(name)
     return result
@@ -236,9 +236,9 @@ def sheet(
         if with_image:
             image = truth.image if truth.image is not None else np.full((*shape, 3), 255, np.uint8)
             cells.insert(0, matched_colours.photo(image, cell))
-        people = len(truth.labels)
-        person = f"person 1 of {people}" if people > 1 else ""
-        texts = [*([name, person] if with_image else [name])]
+        annotators = len(truth.labels)
+        annotator = f"person 1 of {annotators}" if annotators > 1 else ""
+        texts = [*([name, annotator] if with_image else [name])]
         texts += [f"ARI {v:.3f}" if np.isfinite(v := values[t][name]) else "" for t in tasks]
         strips += [_beside(cells, cell), _strip(texts, cell)]
     return np.concatenate(strips)

@@ -35,15 +35,17 @@ class Distances(NamedTuple):
 
     cross: np.ndarray  # [n, m], sample to person
     samples: np.ndarray  # [n, n], symmetric, 0 on the diagonal
-    people: np.ndarray  # [m, m], the same
+    annotators: np.ndarray  # [m, m], the same
 
 
-def distances(samples: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[str, Distances]:
+def distances(
+    samples: Sequence[np.ndarray], annotators: Sequence[np.ndarray]
+) -> dict[str, Distances]:
     """All distances between the maps of one picture, by name.
 
     Args:
         samples: n >= 1 predictions, int [h, w]; negative pixels of one form a region.
-        people: m >= 0 truths of the same shape; negative = not labelled.
+        annotators: m >= 0 truths of the same shape; negative = not labelled.
 
     Returns:
         A `Distances` for each of `DISTANCES`. NaN if there is no pixel that all people labelled.
@@ -51,16 +53,16 @@ def distances(samples: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> di
     Raises:
         InputError: there is no sample, or shapes differ.
     """
-    shapes = {np.shape(each) for each in (*samples, *people)}
+    shapes = {np.shape(each) for each in (*samples, *annotators)}
     if not len(samples) or len(shapes) != 1:
         raise InputError(
             f"{len(samples)} samples and maps of shapes {sorted(shapes)}: "
             "bring one or more samples to the truth's shape"
         )
-    common = np.logical_and.reduce([np.asarray(truth) >= 0 for truth in people], axis=0)
+    common = np.logical_and.reduce([np.asarray(truth) >= 0 for truth in annotators], axis=0)
     keep = np.broadcast_to(common, shapes.pop())
     # A row of pixels each, numbered anew: regions outside the common pixels are not there.
-    maps = [_at(keep, as_partition(each)) for each in samples] + [_at(keep, t) for t in people]
+    maps = [_at(keep, as_partition(each)) for each in samples] + [_at(keep, t) for t in annotators]
     size, split = len(maps), len(samples)
     values = {name: np.full((size, size), math.nan) for name in DISTANCES}
     for matrix in values.values():
@@ -102,7 +104,7 @@ def ged2(d: Distances, *, self_pairs: SelfPairs = "left_out") -> float:
     """
     if not d.cross.size:
         return math.nan
-    within = spread(d.samples, self_pairs=self_pairs) + spread(d.people, self_pairs=self_pairs)
+    within = spread(d.samples, self_pairs=self_pairs) + spread(d.annotators, self_pairs=self_pairs)
     return float(2 * d.cross.mean() - within)
 
 
@@ -134,7 +136,9 @@ def best_of_n(values: np.ndarray, *, better: Literal["high", "low"] = "high") ->
     return float(means.max() if better == "high" else means.min())
 
 
-def best_of_n_per_person(values: np.ndarray, *, better: Literal["high", "low"] = "high") -> float:
+def best_of_n_per_annotator(
+    values: np.ndarray, *, better: Literal["high", "low"] = "high"
+) -> float:
     """Each person's best sample, then the mean over people: at least as good as `best_of_n`."""
     best = values.max(axis=0) if better == "high" else values.min(axis=0)
     return float(best.mean())
@@ -158,9 +162,9 @@ def coverage(d: Distances) -> float:
     Returns:
         In [0, 1]; NaN for fewer than two people.
     """
-    if len(d.people) < 2 or np.isnan(d.cross).any():
+    if len(d.annotators) < 2 or np.isnan(d.cross).any():
         return math.nan
-    others = np.where(np.eye(len(d.people), dtype=bool), np.inf, d.people)
+    others = np.where(np.eye(len(d.annotators), dtype=bool), np.inf, d.annotators)
     return float((d.cross.min(axis=0) <= others.min(axis=1)).mean())
 
 

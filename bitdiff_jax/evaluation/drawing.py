@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from bitdiff_jax.data import transforms
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation.shuffled_images import other_picture
+from bitdiff_jax.evaluation.shuffled_images import other_image
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
 
@@ -126,11 +126,11 @@ def draw(
         sampling=(("num_steps", num_steps), *sorted(sampling.items())),
     )
     mine = share(chosen, mesh)
-    pictures, spare = _pictures(source, count, mine, chosen[0], model.image_size, shuffle_images)
+    images, spare = _images(source, count, mine, chosen[0], model.image_size, shuffle_images)
     rows_at_once = -(-batch_size // mesh.size) * own.size
     # As many as the process with most pictures needs, so that none runs ahead of the others.
     num_batches = -(-len(share(chosen, mesh, block=0)) * num_samples // rows_at_once)
-    rows = _drawn_rows(program, pictures, spare, num_samples, rows_at_once, num_batches)
+    rows = _drawn_rows(program, images, spare, num_samples, rows_at_once, num_batches)
     return _gather(rows, num_samples)
 
 
@@ -144,50 +144,50 @@ def share(places: Sequence[int], mesh: Mesh, block: int | None = None) -> Sequen
     return places[own if block is None else block :: processes]
 
 
-class _Picture(NamedTuple):
+class _Image(NamedTuple):
     name: str
     image: np.ndarray  # uint8 [S, S, 3]
     shape: tuple[int, int]  # of the valid rectangle
     labels: tuple[np.ndarray, ...]
 
 
-def _pictures(
+def _images(
     source: Source, count: int, places: Sequence[int], first: int, size: int, shuffle: bool
-) -> tuple[Iterator[_Picture], Callable[[], _Picture]]:
+) -> tuple[Iterator[_Image], Callable[[], _Image]]:
     """The pictures of these places, and the first of all processes', to fill a batch with."""
     shows = list(range(count))
     if shuffle:
         items = (source[i] for i in range(count))
         known = [(item["image"].shape[:2], transforms.image_id(item["name"])) for item in items]
-        shows = other_picture(*zip(*known, strict=True))
+        shows = other_image(*zip(*known, strict=True))
 
-    def picture(index: int) -> _Picture:
-        return _picture(source, index, shows[index], size)
+    def picture(index: int) -> _Image:
+        return _image(source, index, shows[index], size)
 
     return map(picture, places), functools.partial(picture, first)
 
 
-def _picture(source: Source, index: int, shown: int, size: int) -> _Picture:
+def _image(source: Source, index: int, shown: int, size: int) -> _Image:
     item = source[index]
     height, width = item["image"].shape[:2]
     shape = transforms.resized_shape(height, width, size)
     image = item["image"] if shown == index else source[shown]["image"]
     padded = transforms.pad_to_square(transforms.resize_image(image, shape), size)
-    return _Picture(item["name"], padded, shape, item["labels"])
+    return _Image(item["name"], padded, shape, item["labels"])
 
 
 def _drawn_rows(
     program: Any,
-    pictures: Iterator[_Picture],
-    spare: Callable[[], _Picture],
+    images: Iterator[_Image],
+    spare: Callable[[], _Image],
     num_samples: int,
     batch_size: int,
     num_batches: int,
-) -> Iterator[tuple[_Picture, np.ndarray]]:
+) -> Iterator[tuple[_Image, np.ndarray]]:
     """(picture, codes [S, S]), the samples of a picture in succession."""
-    rows = ((picture, sample) for picture in pictures for sample in range(num_samples))
-    pending: tuple[list[tuple[_Picture, int]], jax.Array] | None = None
-    batch: list[tuple[_Picture, int]] = []
+    rows = ((picture, sample) for picture in images for sample in range(num_samples))
+    pending: tuple[list[tuple[_Image, int]], jax.Array] | None = None
+    batch: list[tuple[_Image, int]] = []
     for _ in range(num_batches):
         last = batch[-1:]
         batch = list(itertools.islice(rows, batch_size))
@@ -208,12 +208,12 @@ def _drawn_rows(
 
 
 def _unpack(
-    batch: list[tuple[_Picture, int]], codes: jax.Array
-) -> Iterator[tuple[_Picture, np.ndarray]]:
+    batch: list[tuple[_Image, int]], codes: jax.Array
+) -> Iterator[tuple[_Image, np.ndarray]]:
     return zip((picture for picture, _ in batch), np.asarray(codes), strict=False)
 
 
-def _gather(rows: Iterator[tuple[_Picture, np.ndarray]], num_samples: int) -> Iterator[Drawn]:
+def _gather(rows: Iterator[tuple[_Image, np.ndarray]], num_samples: int) -> Iterator[Drawn]:
     while group := list(itertools.islice(rows, num_samples)):
         picture = group[0][0]
         height, width = picture.shape

@@ -30,7 +30,7 @@ from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.statistics import pooling
 
 
-class Figure(NamedTuple):
+class Metric(NamedTuple):
     """What a figure of one prediction and one truth says."""
 
     better: Literal["high", "low"]
@@ -43,25 +43,25 @@ class Measure(NamedTuple):
     function: Callable[..., Any]  # a float, or one for each of the figures; picklable
     # What it takes: a contingency table int64 [P, T], or prediction and truth int32 [h, w].
     of: Literal["table", "maps"]
-    figures: tuple[str, ...]
+    metrics: tuple[str, ...]
 
 
-FIGURES: dict[str, Figure] = {
-    "ari": Figure("high", "adjusted Rand index"),
-    "iou": Figure("high", "matched IoU, mean over true regions"),
-    "iou_symmetric": Figure("high", "matched IoU, mean over the larger number of regions"),
-    "iou_16": Figure("high", "matched IoU without regions under 16 px"),
-    "rand": Figure("high", "Rand index; its mean over people is the probabilistic Rand index"),
-    "vi": Figure("low", "variation of information, bits"),
-    "covering": Figure("high", "segmentation covering of the truth"),
-    "pq": Figure("high", "panoptic quality of one class, per picture"),
-    "sq": Figure("high", "mean IoU of matched regions, per picture"),
-    "rq": Figure("high", "F1 of regions at IoU > 1/2, per picture"),
-    "count_error": Figure("low", "predicted minus true regions, absolute"),
-    "boundary_f": Figure("high", "F of boundaries, tolerance .0075 of the diagonal"),
-    "boundary_p": Figure("high", "precision of boundaries"),
-    "boundary_r": Figure("high", "recall of boundaries"),
-    "trimap_iou": Figure("high", "matched IoU in a band along true boundaries"),
+METRICS: dict[str, Metric] = {
+    "ari": Metric("high", "adjusted Rand index"),
+    "iou": Metric("high", "matched IoU, mean over true regions"),
+    "iou_symmetric": Metric("high", "matched IoU, mean over the larger number of regions"),
+    "iou_16": Metric("high", "matched IoU without regions under 16 px"),
+    "rand": Metric("high", "Rand index; its mean over people is the probabilistic Rand index"),
+    "vi": Metric("low", "variation of information, bits"),
+    "covering": Metric("high", "segmentation covering of the truth"),
+    "pq": Metric("high", "panoptic quality of one class, per picture"),
+    "sq": Metric("high", "mean IoU of matched regions, per picture"),
+    "rq": Metric("high", "F1 of regions at IoU > 1/2, per picture"),
+    "count_error": Metric("low", "predicted minus true regions, absolute"),
+    "boundary_f": Metric("high", "F of boundaries, tolerance .0075 of the diagonal"),
+    "boundary_p": Metric("high", "precision of boundaries"),
+    "boundary_r": Metric("high", "recall of boundaries"),
+    "trimap_iou": Metric("high", "matched IoU in a band along true boundaries"),
 }
 
 
@@ -108,16 +108,16 @@ COUNTS = ("regions", "regions_true")
 
 def names() -> list[str]:
     """All that `score` computes, in order."""
-    paired = [name + suffix for name in FIGURES for suffix in SUFFIXES]
+    paired = [name + suffix for name in METRICS for suffix in SUFFIXES]
     of_distances = [form.format(kind) for kind in distribution.DISTANCES for form in _OF_DISTANCES]
     return [*paired, *of_distances, *COUNTS, *pooling.SUMS]
 
 
 def better(name: str) -> str | None:
     """Which end of a figure is better: 'high', 'low', or None if neither is."""
-    for base, figure in FIGURES.items():
+    for base, metric in METRICS.items():
         if name in {base + suffix for suffix in SUFFIXES}:
-            return figure.better
+            return metric.better
     if name.startswith(("coverage_", "matched_")):
         return "high"
     return "low" if name.startswith("ged2") else None
@@ -125,7 +125,7 @@ def better(name: str) -> str | None:
 
 def score(
     samples: Sequence[np.ndarray],
-    people: Sequence[np.ndarray],
+    annotators: Sequence[np.ndarray],
     view: View,
     measures: Sequence[Measure] = MEASURES,
 ) -> dict[str, float]:
@@ -133,7 +133,7 @@ def score(
 
     Args:
         samples: n >= 1 predictions, int [h, w] of any size; negative pixels form a region.
-        people: m truths, int [H, W], all of one shape; ids >= 0, negative = not labelled. Those
+        annotators: m truths, int [H, W], all of one shape; ids >= 0, negative = not labelled. Those
             without a labelled pixel do not take part.
         view: size and rules of the comparison.
         measures: what is computed; figures of others are NaN.
@@ -145,7 +145,7 @@ def score(
         InputError: no sample or no truth, truths of several shapes, a sample of other proportions,
             or more regions than can be compared.
     """
-    shapes = {truth.shape for truth in people}
+    shapes = {truth.shape for truth in annotators}
     if len(shapes) != 1 or not len(samples):
         raise InputError(
             f"{len(samples)} predictions and truths of shapes {sorted(shapes)}; "
@@ -153,9 +153,9 @@ def score(
         )
     shape = shapes.pop()
     preds = [view.prediction(np.asarray(each), shape) for each in samples]
-    truths = [truth for each in people if ((truth := view.truth(each)) >= 0).any()]
+    truths = [truth for each in annotators if ((truth := view.truth(each)) >= 0).any()]
 
-    values = {name: np.full((len(preds), max(1, len(truths))), math.nan) for name in FIGURES}
+    values = {name: np.full((len(preds), max(1, len(truths))), math.nan) for name in METRICS}
     sums = []
     for i, pred in enumerate(preds):
         for j, truth in enumerate(truths):
@@ -164,15 +164,15 @@ def score(
             for name, value in _pair(pred, truth, table, measures).items():
                 values[name][i, j] = value
     of_distances = distribution.distances(preds, truths)
-    among, of_medoid = _among(truths, measures, of_distances["rand"].people)
+    among, of_medoid = _among(truths, measures, of_distances["rand"].annotators)
     chosen = _medoid(preds, truths, of_distances["rand"])
 
     row: dict[str, float] = {}
     for name, array in values.items():
-        end = FIGURES[name].better
+        end = METRICS[name].better
         row[name] = float(array.mean())
         row[f"{name}_best"] = distribution.best_of_n(array, better=end)
-        row[f"{name}_best_per_person"] = distribution.best_of_n_per_person(array, better=end)
+        row[f"{name}_best_per_person"] = distribution.best_of_n_per_annotator(array, better=end)
         row[f"{name}_medoid"] = float(array[chosen].mean())
         row[f"{name}_people"] = among[name]
         row[f"{name}_people_medoid"] = of_medoid[name]
@@ -182,7 +182,7 @@ def score(
         row[f"coverage_{kind}"] = distribution.coverage(d)
         row[f"matched_{kind}"] = distribution.matched(d)
         row[f"diversity_{kind}"] = distribution.spread(d.samples)
-        row[f"diversity_{kind}_people"] = distribution.spread(d.people)
+        row[f"diversity_{kind}_people"] = distribution.spread(d.annotators)
     row["regions"] = float(np.mean([pred.max() + 1 for pred in preds]))
     row["regions_true"] = float(np.mean([t.max() + 1 for t in truths])) if truths else math.nan
     boundaries = [
@@ -201,7 +201,7 @@ def _pair(
     for measure in measures:
         maps = (table,) if measure.of == "table" else (pred, truth)
         found = np.atleast_1d(measure.function(*maps)).tolist()
-        result |= zip(measure.figures, found, strict=True)
+        result |= zip(measure.metrics, found, strict=True)
     return result
 
 
@@ -231,7 +231,7 @@ def _among(
 def _means(pairs: Sequence[dict[str, float]]) -> dict[str, float]:
     return {
         name: float(np.mean([pair.get(name, math.nan) for pair in pairs])) if pairs else math.nan
-        for name in FIGURES
+        for name in METRICS
     }
 
 

@@ -50,12 +50,12 @@ class Task(NamedTuple):
         return row
 
     def _sweep(
-        self, name: str, maps: Sequence[np.ndarray], people: Sequence[np.ndarray]
+        self, name: str, maps: Sequence[np.ndarray], annotators: Sequence[np.ndarray]
     ) -> rows.Row:
         """Levels are no samples: none of the figures of samples is made of them."""
         boundaries = any(measure.of == "maps" for measure in self.measures)
-        values = [1.0, len(people), *[math.nan] * (len(self.columns()) - len(NUMBERS))]
-        return rows.Row(name, values, kept=ods_ois.kept(maps, people, self.views, boundaries))
+        values = [1.0, len(annotators), *[math.nan] * (len(self.columns()) - len(NUMBERS))]
+        return rows.Row(name, values, kept=ods_ois.kept(maps, annotators, self.views, boundaries))
 
 
 def run(

@@ -154,7 +154,7 @@ def evaluate(
         own: Source = source
         if keep_going and not drawing.get("shuffle_images"):
             own = source_names.Tolerant(source)
-        pictures = collective.agreed(
+        images = collective.agreed(
             lambda: draw(
                 model, params, own, num_images=num_images, only=todo, mesh=mesh, **drawing
             ),
@@ -162,7 +162,7 @@ def evaluate(
         )
 
         def jobs() -> Iterator[_Job]:
-            for place, drawn in zip(share(todo, mesh), pictures, strict=True):
+            for place, drawn in zip(share(todo, mesh), images, strict=True):
                 if isinstance(own, source_names.Tolerant) and place in own.errors:
                     yield _Job(place, drawn.name, error=own.errors.pop(place))
                     continue
@@ -206,8 +206,8 @@ def draw_some(
     own = share(places, mesh)
 
     def drawn() -> list[tuple[int, Drawn]]:
-        pictures = draw(model, params, source, only=places, mesh=mesh, **drawing)
-        return list(zip(own, pictures, strict=True))
+        images = draw(model, params, source, only=places, mesh=mesh, **drawing)
+        return list(zip(own, images, strict=True))
 
     return dict(collective.of_all(drawn, alone))
 

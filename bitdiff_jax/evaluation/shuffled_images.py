@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from bitdiff_jax.errors import InputError
 
 
-def other_picture(shapes: Sequence[tuple[int, int]], image_ids: Sequence[int]) -> list[int]:
+def other_image(shapes: Sequence[tuple[int, int]], image_ids: Sequence[int]) -> list[int]:
     """Gives each picture another one, of as similar a shape as there is.
 
     Wide, tall and square pictures are put in a row each, ordered by aspect and then by image id,

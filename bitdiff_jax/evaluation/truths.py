@@ -64,7 +64,7 @@ class MapTruths:
             raise InputError(f"{maps.path}: holds levels of a parameter, which are no truths")
         self.names = maps.names if names is None else tuple(names)
         self._maps = maps
-        self._pictures = pictures
+        self._images = pictures
         # In files of other kinds pixels without a region are known as such.
         self._ignore_zero = maps.kind == "png" and zero != "region"
         if maps.kind == "png" and zero is None:
@@ -76,7 +76,7 @@ class MapTruths:
         labels = self._maps.maps(name)
         if self._ignore_zero:
             labels = tuple(np.where(ids == 0, labelmaps.IGNORE, ids) for ids in labels)
-        path = self._pictures.get(name)
+        path = self._images.get(name)
         return Truth(labels, None if path is None else images.read_image(path))
 
     def _check_zero(self) -> None:
@@ -124,7 +124,7 @@ def open_truths(
         folder = FolderSource(ground_truth, zero=zero)  # type: ignore[arg-type]
         return SourceTruths(folder, folder.names, folder.unlabelled)
     _check(zero)
-    return MapTruths(open_predictions(ground_truth), zero, _pictures(images_folder))
+    return MapTruths(open_predictions(ground_truth), zero, _images(images_folder))
 
 
 def _check(zero: str | None) -> None:
@@ -160,10 +160,10 @@ def _maps_of(spec: str, kind: str, zero: str | None, images_folder: str | None) 
         raise InputError(
             f"{spec}: {len(missing)} of the split have no map, the first is {missing[0]}; add it"
         )
-    return MapTruths(maps, zero, _pictures(options.get("images", images_folder)), names)
+    return MapTruths(maps, zero, _images(options.get("images", images_folder)), names)
 
 
-def _pictures(folder: str | None) -> dict[str, str]:
+def _images(folder: str | None) -> dict[str, str]:
     if folder is None:
         return {}
     path = epath.Path(folder)

@@ -21,7 +21,7 @@ _BATCH_SIZE = 8
 
 
 @dataclasses.dataclass
-class _Picture:
+class _Image:
     """A picture on its way through; its rows may fall into several batches."""
 
     name: str
@@ -214,8 +214,8 @@ class Segmenter:
         self, items: Iterable[tuple[str, Any]], request: Request
     ) -> Iterator[Segmentation]:
         num_rows = self._programs.rows_for(request.batch_size)
-        rows: list[tuple[_Picture, int]] = []
-        waiting: collections.deque[_Picture] = collections.deque()
+        rows: list[tuple[_Image, int]] = []
+        waiting: collections.deque[_Image] = collections.deque()
 
         def finished() -> Iterator[Segmentation]:
             while waiting and len(waiting[0].codes) == request.num_samples:
@@ -240,13 +240,13 @@ class Segmenter:
             self._draw(rows, num_rows, request)
         yield from finished()
 
-    def _prepare(self, name: str, image: Any) -> _Picture:
+    def _prepare(self, name: str, image: Any) -> _Image:
         rgb = image_input.as_rgb(image)
         size = transforms.resized_shape(rgb.shape[0], rgb.shape[1], self.model.image_size)
         square = transforms.pad_to_square(transforms.resize_image(rgb, size), self.model.image_size)
-        return _Picture(name, rgb, square, size, transforms.image_id(name))
+        return _Image(name, rgb, square, size, transforms.image_id(name))
 
-    def _draw(self, rows: list[tuple[_Picture, int]], num_rows: int, request: Request) -> None:
+    def _draw(self, rows: list[tuple[_Image, int]], num_rows: int, request: Request) -> None:
         """Draws up to `num_rows` rows and hands each picture its maps."""
         filled = rows + rows[-1:] * (num_rows - len(rows))
         batch = {

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.metrics.host import figure_per_table
+from bitdiff_jax.metrics.host import metric_per_table
 
 _KINDS = {
     "absolute": lambda pred, target: abs(pred - target),
@@ -40,7 +40,7 @@ def region_count_error_from_table(table: ArrayLike, *, kind: str = "absolute") -
     if kind not in _KINDS:
         raise InputError(f"kind is {kind!r}; use one of {', '.join(_KINDS)}")
 
-    def figure(counts: np.ndarray) -> float:
+    def metric(counts: np.ndarray) -> float:
         return float(_KINDS[kind](*counts.shape)) if counts.size else np.nan
 
-    return figure_per_table(figure, table)
+    return metric_per_table(metric, table)

@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.metrics.host import check_table, figure_per_map, figure_per_table
+from bitdiff_jax.metrics.host import check_table, metric_per_map, metric_per_table
 
 
 class CoveringCounts(NamedTuple):
@@ -58,13 +58,13 @@ def segmentation_covering(
       >>> float(segmentation_covering([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
       0.75
     """
-    figure = functools.partial(segmentation_covering_from_table, of=of)
-    return figure_per_map(figure, pred, target, mask, num_labels=num_labels)
+    metric = functools.partial(segmentation_covering_from_table, of=of)
+    return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
 
 
 def segmentation_covering_from_table(table: ArrayLike, *, of: str = "target") -> Any:
     """`segmentation_covering` of contingency tables, integers [..., P, T] -> float64 [...]."""
-    return figure_per_table(lambda counts: covering_counts([counts], of=of).covering, table)
+    return metric_per_table(lambda counts: covering_counts([counts], of=of).covering, table)
 
 
 def covering_counts(tables: Iterable[ArrayLike], *, of: str = "target") -> CoveringCounts:

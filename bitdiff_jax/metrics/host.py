@@ -11,21 +11,21 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.metrics.contingency import check_maps
 
 
-def figure_per_map(
-    figure: Callable[[np.ndarray], Any],
+def metric_per_map(
+    metric: Callable[[np.ndarray], Any],
     pred: ArrayLike,
     target: ArrayLike,
     mask: ArrayLike | None,
     *,
     num_labels: int,
 ) -> Any:
-    """Gives `figure` the table of one pair of maps after the other.
+    """Gives `metric` the table of one pair of maps after the other.
 
     Counted with numpy, so maps of ever new sizes compile nothing; which pixels count is as
     `contingency_table` says. Jax arrays are brought to the host.
 
     Args:
-      figure: from an int64 table [L + 1, L] to a float.
+      metric: from an int64 table [L + 1, L] to a float.
       pred: integer label maps [..., H, W], numpy or jax.
       target: integer label maps of the same shape.
       mask: bool of the same shape, or None.
@@ -58,7 +58,7 @@ def figure_per_map(
     for index in np.ndindex(values.shape):
         keep = counted[index]
         table = _count(pred[index][keep], target[index][keep], num_labels)
-        values[index] = figure(table)
+        values[index] = metric(table)
     return values[()]
 
 
@@ -80,11 +80,11 @@ def check_table(table: ArrayLike) -> np.ndarray:
     return counts.astype(np.int64)
 
 
-def figure_per_table(figure: Callable[[np.ndarray], float], table: ArrayLike) -> Any:
-    """Gives `figure` one table after the other, without the rows and columns that hold no pixel.
+def metric_per_table(metric: Callable[[np.ndarray], float], table: ArrayLike) -> Any:
+    """Gives `metric` one table after the other, without the rows and columns that hold no pixel.
 
     Args:
-      figure: from an int64 table [P, T], each row and column with a pixel, to a float; P and T may
+      metric: from an int64 table [P, T], each row and column with a pixel, to a float; P and T may
         be 0.
       table: integers [..., P, T].
 
@@ -97,7 +97,7 @@ def figure_per_table(figure: Callable[[np.ndarray], float], table: ArrayLike) ->
     counts = check_table(table)
     values = np.empty(counts.shape[:-2], np.float64)
     for index in np.ndindex(values.shape):
-        values[index] = figure(without_empty(counts[index]))
+        values[index] = metric(without_empty(counts[index]))
     return values[()]
 
 

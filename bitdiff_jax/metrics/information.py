@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.metrics.host import figure_per_map, figure_per_table
+from bitdiff_jax.metrics.host import metric_per_map, metric_per_table
 
 _PER_NAT = {"bits": 1 / np.log(2.0), "nats": 1.0}
 
@@ -54,8 +54,8 @@ def variation_of_information(
       >>> float(variation_of_information([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
       0.5
     """
-    figure = functools.partial(variation_of_information_from_table, unit=unit)
-    return figure_per_map(figure, pred, target, mask, num_labels=num_labels)
+    metric = functools.partial(variation_of_information_from_table, unit=unit)
+    return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
 
 
 def variation_of_information_from_table(table: ArrayLike, *, unit: str = "bits") -> Any:
@@ -85,6 +85,6 @@ def conditional_entropies_from_table(table: ArrayLike, *, unit: str = "bits") ->
         # Of a quotient >= 1, so that no term is -0.0.
         return float(shares @ np.log(given[some] / counts[some])) * _PER_NAT[unit]
 
-    over = figure_per_table(functools.partial(entropy, axis=0), table)
-    under = figure_per_table(functools.partial(entropy, axis=1), table)
+    over = metric_per_table(functools.partial(entropy, axis=0), table)
+    under = metric_per_table(functools.partial(entropy, axis=1), table)
     return Entropies(over, under)

@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.metrics.host import figure_per_map, figure_per_table
+from bitdiff_jax.metrics.host import metric_per_map, metric_per_table
 
 
 def hungarian_iou(
@@ -53,8 +53,8 @@ def hungarian_iou(
       >>> float(hungarian_iou([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7, penalise_extra=True))
       0.5
     """
-    figure = functools.partial(hungarian_iou_from_table, penalise_extra=penalise_extra)
-    return figure_per_map(figure, pred, target, mask, num_labels=num_labels)
+    metric = functools.partial(hungarian_iou_from_table, penalise_extra=penalise_extra)
+    return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
 
 
 def hungarian_iou_from_table(
@@ -80,10 +80,10 @@ def hungarian_iou_from_table(
     """
     if min_pixels < 1:
         raise InputError(f"min_pixels is {min_pixels}; use 1 (every region) or more")
-    figure = functools.partial(
+    metric = functools.partial(
         _mean_matched_iou, penalise_extra=penalise_extra, min_pixels=min_pixels
     )
-    return figure_per_table(figure, table)
+    return metric_per_table(metric, table)
 
 
 def symmetric_iou_from_table(table: ArrayLike, *, min_pixels: int = 1) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.metrics.host import check_table, figure_per_map, figure_per_table
+from bitdiff_jax.metrics.host import check_table, metric_per_map, metric_per_table
 
 
 class PanopticCounts(NamedTuple):
@@ -75,13 +75,13 @@ def panoptic_quality(
       >>> float(panoptic_quality([[0, 0, 1, 1, 2]], [[5, 5, 6, 6, 6]], num_labels=7))
       0.6666666666666666
     """
-    figure = panoptic_quality_from_table
-    return figure_per_map(figure, pred, target, mask, num_labels=num_labels)
+    metric = panoptic_quality_from_table
+    return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
 
 
 def panoptic_quality_from_table(table: ArrayLike) -> Any:
     """`panoptic_quality` of contingency tables, integers [..., P, T] -> float64 [...]."""
-    return figure_per_table(lambda counts: panoptic_counts(counts).pq, table)
+    return metric_per_table(lambda counts: panoptic_counts(counts).pq, table)
 
 
 def panoptic_counts(

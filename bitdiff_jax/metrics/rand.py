@@ -19,7 +19,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from bitdiff_jax.metrics.contingency import contingency_table, count_out_of_range
-from bitdiff_jax.metrics.host import check_table, figure_per_map
+from bitdiff_jax.metrics.host import check_table, metric_per_map
 
 
 def adjusted_rand_index(
@@ -45,15 +45,15 @@ def adjusted_rand_index(
       >>> float(adjusted_rand_index([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
       0.5714285714285714
     """
-    figure = adjusted_rand_index_from_table
-    return figure_per_map(figure, pred, target, mask, num_labels=num_labels)
+    metric = adjusted_rand_index_from_table
+    return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
 
 
 def rand_index(
     pred: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None, *, num_labels: int
 ) -> Any:
     """Share of pixel pairs on which the maps agree; arguments as `adjusted_rand_index`."""
-    return figure_per_map(rand_index_from_table, pred, target, mask, num_labels=num_labels)
+    return metric_per_map(rand_index_from_table, pred, target, mask, num_labels=num_labels)
 
 
 def adjusted_rand_index_from_table(table: ArrayLike) -> Any:

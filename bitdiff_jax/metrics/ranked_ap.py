@@ -24,7 +24,7 @@ _SLACK = 1e-12
 class RankedRegions(NamedTuple):
     """Predicted regions of a set of pictures, 13 bytes each, in any order."""
 
-    picture: np.ndarray  # int32 [N], in 0..pictures-1
+    image: np.ndarray  # int32 [N], in 0..pictures-1
     score: np.ndarray  # float32 [N]
     found: np.ndarray  # int8 [N], at how many of the thresholds it was matched, 0 to 10
     weight: np.ndarray  # float32 [N]; 1, or 1 / people where a picture has several
@@ -76,7 +76,7 @@ def ranked_ap(
     result = np.empty((*sets.shape[:-1], 3))
     size = len(THRESHOLDS) + 1
     for index in np.ndindex(sets.shape[:-1]):
-        weights = weight * sets[index][regions.picture]
+        weights = weight * sets[index][regions.image]
         counts = np.bincount(cell, weights, minlength=size * ranks).reshape(size, ranks)
         result[index] = _of_counts(counts, float(sets[index] @ targets), slack)
     return result

@@ -11,7 +11,7 @@ from bitdiff_jax.scenes.posterior_scene import PosteriorScene
 
 KINDS = posterior_plan.KINDS
 _NUM_DRAWS = 8  # in `labels`; training draws its own
-_PICTURE, _DRAWS = 0, 1  # streams of random numbers
+_IMAGE, _DRAWS = 0, 1  # streams of random numbers
 
 
 class PosteriorSource:
@@ -110,7 +110,7 @@ class PosteriorSource:
         i = operator.index(index)
         if not 0 <= i < self.length:
             raise IndexError(f"index {i} is out of range for {self.length} scenes")
-        rng = self._rng(i, _PICTURE)
+        rng = self._rng(i, _IMAGE)
         plan = posterior_plan.draw(rng, self.kind, self.held_out)
         drawing = posterior_render.render(rng, plan, self.size)
         choices = posterior_cues.measure(drawing.image, drawing.atoms, drawing.groups)

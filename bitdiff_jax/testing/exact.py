@@ -77,9 +77,9 @@ def split(x: Any, layout: tuple[tuple[int, int], ...]) -> list[Any]:
     return jnp.split(x, np.cumsum([m * count for m, count in layout])[:-1], axis=2)
 
 
-def listed(schedule: Schedule, pictures: np.ndarray) -> Callable[..., jax.Array]:
-    """Denoiser of data that are one of `pictures` [K, H, W, C]; cond float32 [B, K]: log prior."""
-    flat = jnp.asarray(pictures, jnp.float32).reshape(len(pictures), -1)
+def listed(schedule: Schedule, images: np.ndarray) -> Callable[..., jax.Array]:
+    """Denoiser of data that are one of `images` [K, H, W, C]; cond float32 [B, K]: log prior."""
+    flat = jnp.asarray(images, jnp.float32).reshape(len(images), -1)
     squares = jnp.sum(flat**2, axis=1)
 
     def denoise(x_t: jax.Array, t: jax.Array, cond: jax.Array) -> jax.Array:

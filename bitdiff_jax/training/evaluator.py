@@ -14,7 +14,7 @@ from bitdiff_jax.training.state import TrainState
 
 _NUM_SHOWN = 8  # pictures on the sheet of each evaluation
 # Written down at each evaluation; all the others are for `bitdiff evaluate`.
-_FIGURES = ("ari", "iou", "iou_symmetric", "covering", "vi", "pq", "regions", "regions_true")
+_METRICS = ("ari", "iou", "iou_symmetric", "covering", "vi", "pq", "regions", "regions_true")
 
 
 class Evaluator:
@@ -54,4 +54,4 @@ class Evaluator:
             **sampling_settings(self._config),
         )
         means = evaluation.means()
-        return {f"eval/{name}": means[name] for name in _FIGURES}, evaluation.sheet()
+        return {f"eval/{name}": means[name] for name in _METRICS}, evaluation.sheet()

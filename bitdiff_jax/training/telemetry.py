@@ -130,17 +130,17 @@ def rates(
     """
     seconds = max(seconds, 1e-9)
     images = steps * batch_size / seconds
-    figures = {
+    metrics = {
         "steps_per_second": steps / seconds,
         "images_per_second": images,
         "images_per_second_per_chip": images / num_devices,
         "waiting_for_data": min(waited / seconds, 1.0),
     }
     if step_flops and peak_flops:
-        figures["model_flop_utilization"] = (
+        metrics["model_flop_utilization"] = (
             steps * step_flops / seconds / (num_devices * peak_flops)
         )
-    return figures
+    return metrics
 
 
 def idle_seconds(arrivals: Iterable[tuple[float, float, float | None]]) -> float:

@@ -51,10 +51,10 @@ def test_both_programs_and_the_largest_batch(asked, capsys, tmp_path):
     for words in ("training step", "59 images a device", "sampler, one map", "2 a device, 8 in"):
         assert words in printed
     assert "note:" not in printed
-    figures = json.loads(out.read_text())
-    assert [p["measured"]["program"] for p in figures["programs"]] == ["train", "sample"]
-    assert figures["fit"]["largest"] == 59
-    assert figures["fit"]["image_bytes"] == GIB / 4
+    cost = json.loads(out.read_text())
+    assert [p["measured"]["program"] for p in cost["programs"]] == ["train", "sample"]
+    assert cost["fit"]["largest"] == 59
+    assert cost["fit"]["image_bytes"] == GIB / 4
 
 
 def test_another_batch_is_told(asked, capsys):

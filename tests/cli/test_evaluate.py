@@ -87,14 +87,14 @@ def test_table_and_files(workdir, folder, tmp_path, capsys):
     }  # fmt: skip
 
 
-def _figures(out):
+def _metrics(out):
     """Everything that is told of each picture and of all, NaN as empty cells and nulls."""
     with (out / "per_image.csv").open() as file:
         table = list(csv.reader(file))
     return table, json.loads((out / "metrics.json").read_text())["views"]
 
 
-def test_drawn_maps_and_the_same_maps_on_disk_have_the_same_figures(
+def test_drawn_maps_and_the_same_maps_on_disk_have_the_same_metrics(
     workdir, folder, tmp_path, capsys
 ):
     out, maps, data = tmp_path / "model", tmp_path / "maps", f"folder:{folder},zero=ignore"
@@ -114,7 +114,7 @@ def test_drawn_maps_and_the_same_maps_on_disk_have_the_same_figures(
     argv = ["evaluate", str(maps), str(folder), "--zero=ignore", f"--out={files}", *options]
     assert cli.main(argv) == 0
     second = capsys.readouterr().out
-    assert _figures(out) == _figures(files)
+    assert _metrics(out) == _metrics(files)
     tables = [
         text[text.index("\npaper (128 px)") : text.index("written:")] for text in (first, second)
     ]
@@ -148,7 +148,7 @@ def test_a_second_start_draws_only_what_is_missing(workdir, folder, tmp_path, ca
     assert "(it differs in parameters, weights)" in _error(capsys)
 
 
-def test_a_torn_picture_costs_itself_only(workdir, folder, tmp_path, capsys):
+def test_a_torn_image_costs_itself_only(workdir, folder, tmp_path, capsys):
     root, out = tmp_path / "data", tmp_path / "out"
     shutil.copytree(folder, root)
     (root / "images" / "picture001.png").write_bytes(b"torn")
@@ -161,19 +161,19 @@ def test_a_torn_picture_costs_itself_only(workdir, folder, tmp_path, capsys):
 
 
 def test_options_override_the_checkpoint(workdir, tmp_path, capsys):
-    def figures(*options):
+    def metrics(*options):
         out = tmp_path / str(len(list(tmp_path.iterdir())))
         arguments = ("--num_images=3", "--sheet=0", "--fast", f"--out={out}", *options)
         assert _run(workdir, "scenes,level=0,seed=1", *arguments) == 0
         assert not (out / "samples.png").exists()
         return json.loads((out / "metrics.json").read_text())
 
-    plain = figures()
-    assert figures()["views"] == plain["views"]
-    raw = figures("--weights=raw")
+    plain = metrics()
+    assert metrics()["views"] == plain["views"]
+    raw = metrics("--weights=raw")
     assert raw["weights"] == "raw"
     assert raw["views"]["128"]["ari"] != plain["views"]["128"]["ari"]
-    other = figures("--guidance_weight=-0.5", "--seed=3", "--shuffle_images")
+    other = metrics("--guidance_weight=-0.5", "--seed=3", "--shuffle_images")
     assert other["settings"]["guidance_weight"] == -0.5
     assert other["settings"]["shuffle_images"] is True
     assert other["views"]["native"]["ari"] != plain["views"]["native"]["ari"]

@@ -25,8 +25,8 @@ def test_the_whole_way_small(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "look at" in done.stdout and "trained on: procedural scenes" in done.stdout
 
-    figures = json.loads((out / "evaluation" / "metrics.json").read_text())
-    assert figures["num_images"] == 3 and set(figures["views"]) == {"native"}
+    metrics = json.loads((out / "evaluation" / "metrics.json").read_text())
+    assert metrics["num_images"] == 3 and set(metrics["views"]) == {"native"}
     scenes = sorted((out / "scenes").glob("*.png"))
     assert len(scenes) == 8
     for scene in scenes:

@@ -64,8 +64,8 @@ def error_line(capsys, *parts):
 def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
     folder, out = tmp_path / "pictures", tmp_path / "deep" / "out"
-    save(folder / "cat.png", tiny.picture(40, 60))
-    save(folder / "dog.JPG", tiny.picture(25, 20, seed=1))
+    save(folder / "cat.png", tiny.image(40, 60))
+    save(folder / "dog.JPG", tiny.image(25, 20, seed=1))
     (folder / "notes.txt").write_text("no picture")
     (folder / ".hidden.png").write_text("no picture either")
     arguments = [str(folder), f"--checkpoint={workdir}", f"--out={out}", "--num_steps=2"]
@@ -101,16 +101,16 @@ def test_compiling_is_said_once_it_takes_long(workdir, segmenter, tmp_path, caps
 
     monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
     monkeypatch.setattr(Segmenter, "from_checkpoint", from_checkpoint)
-    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+    picture = save(tmp_path / "a.png", tiny.image(9, 9))
     arguments = [str(picture), "--checkpoint=somewhere", f"--out={tmp_path}", "--num_steps=2"]
     assert cli.main(["segment", *arguments]) == 0
     assert capsys.readouterr().out.count("compiling the program") == 1
 
 
-def test_broken_pictures_are_named_and_the_others_done(run, tmp_path, capsys):
+def test_broken_images_are_named_and_the_others_done(run, tmp_path, capsys):
     folder = tmp_path / "pictures"
-    save(folder / "a.png", tiny.picture(20, 20))
-    whole = save(folder / "c.png", tiny.picture(20, 20)).read_bytes()
+    save(folder / "a.png", tiny.image(20, 20))
+    whole = save(folder / "c.png", tiny.image(20, 20)).read_bytes()
     (folder / "b.png").write_bytes(whole[:200])
     (folder / "d.png").write_text("not a picture")
     (folder / "e.png").write_bytes(b"")
@@ -128,16 +128,16 @@ def test_broken_pictures_are_named_and_the_others_done(run, tmp_path, capsys):
     np.testing.assert_array_equal(images.read_labels(tmp_path / "alone" / "c_labels.png"), want)
 
 
-def test_nothing_but_broken_pictures(run, tmp_path, capsys):
+def test_nothing_but_broken_images(run, tmp_path, capsys):
     (tmp_path / "a.png").write_text("not a picture")
     assert run(tmp_path / "a.png") == 1
     assert len(capsys.readouterr().err.splitlines()) == 2
     assert files(tmp_path / "out") == []
 
 
-def test_pictures_of_one_name_do_not_overwrite_each_other(run, tmp_path):
+def test_images_of_one_name_do_not_overwrite_each_other(run, tmp_path):
     shapes = {"a.png": (9, 9), "a.bmp": (9, 10), "sub/A.png": (9, 11), "a-2.png": (9, 12)}
-    paths = [save(tmp_path / "in" / n, tiny.picture(*shape)) for n, shape in shapes.items()]
+    paths = [save(tmp_path / "in" / n, tiny.image(*shape)) for n, shape in shapes.items()]
     assert run(*paths, paths[0], tmp_path / "in" / "sub" / ".." / "a.png") == 0
     out = tmp_path / "out"
     widths = {path.name: images.read_labels(path).shape[1] for path in out.glob("*_labels.png")}
@@ -147,7 +147,7 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(run, tmp_path):
 
 
 def test_one_sample_has_no_agreement(run, tmp_path, capsys):
-    paths = [save(tmp_path / f"{i}.png", tiny.picture(20, 20)) for i in range(4)]
+    paths = [save(tmp_path / f"{i}.png", tiny.image(20, 20)) for i in range(4)]
     assert run(*paths, "--num_samples=1") == 0
     names = [f"{i}_{kind}.png" for i in range(4) for kind in ("labels", "overlay")]
     assert files(tmp_path / "out") == [*names, "regions.csv"]
@@ -155,18 +155,18 @@ def test_one_sample_has_no_agreement(run, tmp_path, capsys):
     assert "agreement" not in capsys.readouterr().out.replace(str(tmp_path), "")
 
 
-def test_odd_pictures_come_out_at_their_own_size(run, tmp_path):
+def test_odd_images_come_out_at_their_own_size(run, tmp_path):
     rng = np.random.default_rng(0)
     folder = tmp_path / "pictures"
-    save(folder / "pixel.png", tiny.picture(1, 1))
-    save(folder / "line.png", tiny.picture(1, 3000))
-    save(folder / "grey.png", tiny.picture(7, 9)[..., 0])
+    save(folder / "pixel.png", tiny.image(1, 1))
+    save(folder / "line.png", tiny.image(1, 3000))
+    save(folder / "grey.png", tiny.image(7, 9)[..., 0])
     save(folder / "deep.png", rng.integers(0, 65_536, (7, 9)).astype(np.uint16))
     save(folder / "alpha.png", rng.integers(0, 256, (7, 9, 4), np.uint8))
-    Image.fromarray(tiny.picture(7, 9)).convert("P").save(folder / "palette.png")
+    Image.fromarray(tiny.image(7, 9)).convert("P").save(folder / "palette.png")
     turned = Image.Exif()
     turned[0x0112] = 6
-    Image.fromarray(tiny.picture(7, 9)).save(folder / "turned.jpg", exif=turned)
+    Image.fromarray(tiny.image(7, 9)).save(folder / "turned.jpg", exif=turned)
     assert run(folder) == 0
     shapes = {"pixel": (1, 1), "line": (1, 3000), "turned": (9, 7)}
     for path in folder.iterdir():
@@ -194,22 +194,22 @@ def test_an_empty_folder_is_refused(run, tmp_path, capsys):
 
 
 def test_places_that_cannot_be_written_are_refused(run, tmp_path, capsys):
-    picture = save(tmp_path / "in" / "a.png", tiny.picture(9, 9))
+    picture = save(tmp_path / "in" / "a.png", tiny.image(9, 9))
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
         assert run(picture, out=out) == 2
         error_line(capsys, "--out", str(out), "folder")
     assert run(tmp_path / "in", out=tmp_path / "in") == 2
     error_line(capsys, "--out", str(tmp_path / "in"))
-    labels = save(tmp_path / "in" / "a_labels.png", tiny.picture(9, 9))
+    labels = save(tmp_path / "in" / "a_labels.png", tiny.image(9, 9))
     before = labels.read_bytes()
     assert run(picture, labels, out=tmp_path / "in") == 2
     error_line(capsys, "overwrite", "a_labels.png")
     assert labels.read_bytes() == before
 
 
-def test_results_may_lie_beside_a_picture(run, tmp_path):
-    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+def test_results_may_lie_beside_a_image(run, tmp_path):
+    picture = save(tmp_path / "a.png", tiny.image(9, 9))
     assert run(picture, out=tmp_path) == 0
     assert "a_labels.png" in files(tmp_path)
 
@@ -222,7 +222,7 @@ def test_a_full_disk_ends_it_in_one_line(run, tmp_path, capsys, monkeypatch):
         write(path, data[: len(data) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+    picture = save(tmp_path / "a.png", tiny.image(9, 9))
     monkeypatch.setattr(local, "write_bytes", write_half)
     assert run(picture) == 2
     error_line(capsys, "a_labels.png", "No space left on device", "free space")
@@ -231,7 +231,7 @@ def test_a_full_disk_ends_it_in_one_line(run, tmp_path, capsys, monkeypatch):
 
 def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
-    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+    picture = save(tmp_path / "a.png", tiny.image(9, 9))
     arguments = [str(picture), f"--checkpoint={tmp_path / 'none'}", f"--out={tmp_path / 'out'}"]
     assert cli.main(["segment", *arguments]) == 2
     error_line(capsys, "checkpoint", str(tmp_path / "none"), "--workdir")
@@ -241,7 +241,7 @@ def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
     "bad", ["--num_samples=0", "--num_steps=0", "--seed=-1", "--guidance_weight=nan"]
 )
 def test_numbers_out_of_their_range_are_refused(run, tmp_path, capsys, bad):
-    picture = save(tmp_path / "a.png", tiny.picture(9, 9))
+    picture = save(tmp_path / "a.png", tiny.image(9, 9))
     assert cli.main(["segment", str(picture), "--checkpoint=x", f"--out={tmp_path}", bad]) == 2
     name, value = bad.removeprefix("--").split("=")
     error_line(capsys, f"{name} is {value}")

@@ -33,7 +33,7 @@ def config():
     return config_lib.load("base:smoke")
 
 
-def test_figures_of_a_training_step(config):
+def test_cost_of_a_training_step(config):
     found = compiled_figures.make(MEASURED, TPU, config)
     assert found.devices == 8 and MEASURED.per_device == 2
     assert found.needed == 4.5 * GIB and found.usable == 15.75 * GIB and found.fits

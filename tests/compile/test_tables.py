@@ -12,7 +12,7 @@ from bitdiff_jax import config as config_lib
 from bitdiff_jax.cli.train import override
 from bitdiff_jax.compile import compiled_figures, remote
 from bitdiff_jax.errors import InputError
-from tests.compile.test_compiled_figures import MEASURED
+from tests.compile.test_compiled_cost import MEASURED
 from tests.tools import stored
 
 CONFIG = "base:smoke"
@@ -20,7 +20,7 @@ GIB = 2**30
 
 
 @functools.cache
-def stored_figures():
+def stored_cost():
     """(report, kinds) of the stored program."""
     chip = compiled.accelerators.V5E
     text = stored.load("v5e-1")
@@ -29,9 +29,9 @@ def stored_figures():
     return compiled_figures.make(measured, text, config), compiled.kinds(text, chip)
 
 
-def figures(row, scale=1.0, fits=True):
+def cost(row, scale=1.0, fits=True):
     """A row as `Table.compile` keeps it: the stored program's, time and bytes `scale` times."""
-    made, kinds = stored_figures()
+    made, kinds = stored_cost()
     measured = dataclasses.replace(
         MEASURED,
         program=row.program,
@@ -59,7 +59,7 @@ def table(tmp_path):
     for name, series in growth.all_series(CONFIG, "v5e").items():
         for number, row in series.rows.items():
             fits = (name, number) not in (("batch", 128), ("resolution", 512))
-            made.rows[row.name] = figures(row, fits=fits)
+            made.rows[row.name] = cost(row, fits=fits)
     made.write()
     return compiled.Table(tmp_path / "rows.json", str(tmp_path / "programs"))
 
@@ -136,7 +136,7 @@ def test_sections_of_a_page(tmp_path):
 def exported(tmp_path):
     """What `bitdiff compile --json` wrote of the first version: a program, and those of a fit."""
     rows = [compiled.Row(CONFIG, "v5e-1", batch) for batch in (8, 32)]
-    made = [figures(row) for row in rows]
+    made = [cost(row) for row in rows]
     path = tmp_path / "first.json"
     path.write_text(json.dumps({"programs": made[:1], "fit": {"programs": made}}))
     return path
@@ -162,9 +162,9 @@ def test_the_first_version_and_now(tmp_path, exported):
         compiled.Row(CONFIG, "v5e-1", 8),
         compiled.Row(CONFIG, "v5e-1", 8, "train", (halved,)),
     ):
-        now[row.name] = figures(row, 0.5)
+        now[row.name] = cost(row, 0.5)
     large = compiled.Row(CONFIG, "v5e-1", 32)
-    now[large.name] = figures(large, fits=False)
+    now[large.name] = cost(large, fits=False)
     (tmp_path / "rows.json").write_text(json.dumps(now))
     after = {(line[0], line[2]): line for line in run_speed_table(tmp_path, "--page_only")}
     for network in (CONFIG, f"{CONFIG} `{halved}`"):
@@ -172,7 +172,7 @@ def test_the_first_version_and_now(tmp_path, exported):
     assert after[CONFIG, "32"][10] == "100 GiB: does not fit" and after[CONFIG, "32"][5] == "-"
 
 
-def test_figures_of_another_network_are_not_taken_up(tmp_path, exported):
+def test_cost_of_another_network_are_not_taken_up(tmp_path, exported):
     with pytest.raises(InputError, match="parameters"):
         run_speed_table(
             tmp_path, "--import_first", str(exported), "--config.model.net.base_channels=32"

@@ -195,7 +195,7 @@ def test_released_hue_shift_of_a_full_turn_changes_little():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 3)])
 @pytest.mark.parametrize("fill", [-1, 5])
-def test_degenerate_pictures(shape, fill):
+def test_degenerate_images(shape, fill):
     image = np.full((*shape, 3), 100, np.uint8)
     labels = np.full(shape, fill, np.int32)
     for change in (FULL, augment.as_released):

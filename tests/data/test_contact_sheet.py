@@ -27,7 +27,7 @@ def test_paint_shows_regions_boundaries_and_ignored_pixels():
     np.testing.assert_array_equal(paint(ids + 256)[0, 0], colours[0])
 
 
-def test_sheet_lays_out_pictures_and_maps():
+def test_sheet_lays_out_images_and_maps():
     image = np.full((10, 20, 3), 200, np.uint8)
     ids = np.zeros((10, 20), np.int32)
     sheet = contact_sheet([(image, ids, ids), (image,)], cell=40, gap=2)

@@ -101,7 +101,7 @@ def test_a_split_without_splits_file(root):
     refused("splits.json", "split=None", root=root, split="train")
 
 
-def test_pictures_outside_the_split_need_no_labels(root):
+def test_images_outside_the_split_need_no_labels(root):
     write(root, "d")
     refused("d.png", "1 of 4", root=root)
     (root / "splits.json").write_text('{"train": ["a"]}')

@@ -73,9 +73,9 @@ def seeds():
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         kinds[f"tiff, {compression}"] = (rgb, "TIFF", {"compression": compression})
     files = {}
-    for name, (picture, kind, options) in kinds.items():
+    for name, (image, kind, options) in kinds.items():
         buffer = io.BytesIO()
-        picture.save(buffer, kind, **options)
+        image.save(buffer, kind, **options)
         files[name] = buffer.getvalue()
     return files
 
@@ -204,7 +204,7 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch, name,
     assert "\n" not in str(error.value)
 
 
-def test_a_bomb_of_text_inside_a_small_picture(tmp_path):
+def test_a_bomb_of_text_inside_a_small_image(tmp_path):
     """100 MB of zeros in a compressed comment of a PNG."""
     body = b"zTXt" + b"Comment\0\0" + zlib.compress(bytes(100_000_000), 9)
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))

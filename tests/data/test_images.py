@@ -200,10 +200,10 @@ def test_labels_are_read_as_numbers(tmp_path, dtype):
 
 
 def test_palette_labels_are_indices(tmp_path):
-    picture = Image.fromarray(np.array([[0, 3], [1, 1]], np.uint8)).convert("P")
-    picture.putdata([0, 3, 1, 1])
-    picture.putpalette([0, 0, 0, 255, 0, 0, 255, 0, 0, 9, 9, 9])
-    picture.save(tmp_path / "a.png")
+    image = Image.fromarray(np.array([[0, 3], [1, 1]], np.uint8)).convert("P")
+    image.putdata([0, 3, 1, 1])
+    image.putpalette([0, 0, 0, 255, 0, 0, 255, 0, 0, 9, 9, 9])
+    image.save(tmp_path / "a.png")
     np.testing.assert_array_equal(images.read_labels(tmp_path / "a.png"), [[0, 3], [1, 1]])
 
 

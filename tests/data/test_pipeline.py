@@ -107,9 +107,9 @@ def mixture(tmp_path_factory):
         for k in range(count):
             shade = np.full((12, 16, 3), k * 20 + count, np.uint8)
             Image.fromarray(shade).save(root / "images" / f"{name}{k}.png")
-            for person in range(2):
-                ids = np.arange(192).reshape(12, 16) // (40 + person) + 1
-                images.write_labels(root / "labels" / f"{name}{k}_{person}.png", ids)
+            for annotator in range(2):
+                ids = np.arange(192).reshape(12, 16) // (40 + annotator) + 1
+                images.write_labels(root / "labels" / f"{name}{k}_{annotator}.png", ids)
         sources[name] = Resident(folder.FolderSource(root), 14)
     return {"sources": sources, "weights": {"first": 2.0, "second": 1.0}, "batch_size": 6}
 
@@ -140,7 +140,7 @@ def test_two_processes_share_the_batches_of_a_mixture(mixture, unbroken, start):
             assert same(got, {key: value[3 * p : 3 * p + 3] for key, value in batch.items()})
 
 
-def test_a_picture_in_memory_is_augmented_anew(mixture, unbroken):
+def test_a_image_in_memory_is_augmented_anew(mixture, unbroken):
     """What is kept is the picture, not what was made of it; nothing writes into it."""
     assert all(map(same, unbroken[:4], take(4, **mixture)))
     seen = names(unbroken, mixture["sources"])
@@ -155,7 +155,7 @@ def names(batches, sources):
     return [known[int(value)] for batch in batches for value in batch["image_id"]]
 
 
-def test_each_epoch_visits_each_picture_once_in_a_new_order():
+def test_each_epoch_visits_each_image_once_in_a_new_order():
     sources = {"a": Flat("a", 12)}
     seen = names(take(6, sources), sources)
     epochs = [tuple(seen[k : k + 12]) for k in range(0, 72, 12)]
@@ -295,7 +295,7 @@ def test_fingerprint_tells_pipelines_apart():
     assert same == again != other
 
 
-def test_real_pictures(real_data):
+def test_real_images(real_data):
     sources = {
         "photos": Resident(folder.FolderSource(real_data / "bsds500", "train"), 160),
         "nuclei": Resident(folder.FolderSource(real_data / "dsb2018"), 160),

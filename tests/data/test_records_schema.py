@@ -33,8 +33,8 @@ def item(height=30, width=41, high=9, maps=2):
 def test_ids_of_any_size_are_kept_in_as_few_bytes_as_they_need(high, mode):
     ids = np.array([[-1, high, min(high, 7)], [high // 2, high, high - (high > 0)]], np.int32)
     data = schema.encode_ids(ids)
-    picture = Image.open(io.BytesIO(data))
-    assert picture.format == "PNG" and picture.mode == mode
+    image = Image.open(io.BytesIO(data))
+    assert image.format == "PNG" and image.mode == mode
     np.testing.assert_array_equal(schema.decode_ids(data), ids)
     assert schema.decode_ids(data).dtype == np.int32
 

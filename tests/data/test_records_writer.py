@@ -72,7 +72,7 @@ class _Stop(Exception):
     pass
 
 
-def test_stopped_at_random_pictures_it_goes_on(tmp_path, unbroken):
+def test_stopped_at_random_images_it_goes_on(tmp_path, unbroken):
     rng = random.Random()
     left, rounds = 0, 0
     while rounds < 50:
@@ -158,7 +158,7 @@ def test_a_removed_shard_is_made_again(tmp_path, unbroken):
     assert "41 pictures were there already" in text and content(tmp_path) == unbroken
 
 
-def test_corrupt_pictures_are_named_and_left_out(tmp_path):
+def test_corrupt_images_are_named_and_left_out(tmp_path):
     data = FakeData(broken=("train/001", "val/008", *(f"train/{k:03d}" for k in range(8, 16))))
     text = prepare(tmp_path, data)
     assert "skipped (10):" in text
@@ -182,7 +182,7 @@ def test_strict_stops_at_the_first(tmp_path, workers):
     assert shards == ([] if workers else ["fake-train.array_record-00000-of-00005"])
 
 
-def test_a_fault_of_a_reader_is_not_taken_for_a_corrupt_picture(tmp_path):
+def test_a_fault_of_a_reader_is_not_taken_for_a_corrupt_image(tmp_path):
     data = FakeData({"val": 5}, buggy=("val/000",))
     with pytest.raises(KeyError, match="val/000"):
         prepare(tmp_path, data)
@@ -190,7 +190,7 @@ def test_a_fault_of_a_reader_is_not_taken_for_a_corrupt_picture(tmp_path):
         prepare(tmp_path, data, workers=1)
 
 
-def test_a_split_without_a_readable_picture(tmp_path):
+def test_a_split_without_a_readable_image(tmp_path):
     refused("'b'", "b/000.jpg: the file is damaged", out=tmp_path,
             data=FakeData({"a": 1, "b": 2}, broken=("b/000", "b/001")))  # fmt: skip
 
@@ -325,7 +325,7 @@ class _List(list):
     names = ("a", "b")
 
 
-def test_the_contact_sheet_shows_pictures_beside_their_maps(tmp_path):
+def test_the_contact_sheet_shows_images_beside_their_maps(tmp_path):
     data = FakeData({"val": 3})
     prepare(tmp_path, data)
     sheet = np.asarray(Image.open(tmp_path / "contact_sheet.png"))

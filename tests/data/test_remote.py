@@ -107,8 +107,8 @@ def local(tmp_path, bucket):
         (root / name).mkdir(parents=True)
     rng = np.random.default_rng(0)
     for k in range(3):
-        picture = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
-        Image.fromarray(picture).save(root / "images" / f"{k}.png")
+        image = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(image).save(root / "images" / f"{k}.png")
         ids = np.arange(600).reshape(20, 30) // (100 + k) + 1
         images.write_labels(root / "labels" / f"{k}.png", ids)
     (root / "splits.json").write_text(json.dumps({"train": ["2", "0"], "val": ["1"]}))

@@ -67,7 +67,7 @@ def test_the_memory_is_bounded_and_keeps_what_came_first(items):
     assert source.reads == [1] * items + [20] * (3 - items)
 
 
-def test_threads_see_the_same_pictures():
+def test_threads_see_the_same_images():
     resident = Resident(Counted(), cache_bytes=BYTES)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         items = list(pool.map(resident.__getitem__, [0, 1, 2] * 20))
@@ -76,7 +76,7 @@ def test_threads_see_the_same_pictures():
     assert resident._cached_bytes == BYTES
 
 
-def test_larger_pictures_are_reduced_and_smaller_ones_stay():
+def test_larger_images_are_reduced_and_smaller_ones_stay():
     item, original = Resident(Counted(), 15)[0], Counted()[0]
     assert item["image"].shape == (10, 15, 3)
     np.testing.assert_array_equal(

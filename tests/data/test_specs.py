@@ -12,16 +12,14 @@ from bitdiff_jax.scenes import SceneSource
 def folder(tmp_path):
     for name in ("images", "labels"):
         (tmp_path / name).mkdir()
-    picture = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "images" / "a.png")
+    image = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "images" / "a.png")
     images.write_labels(tmp_path / "labels" / "a.png", np.ones((60, 90), np.int32))
     return tmp_path
 
 
 @pytest.mark.parametrize(("keep_scale", "shape"), [(0, (60, 90)), (2, (21, 32)), (9, (60, 90))])
-def test_pictures_to_train_on_are_kept_at_a_multiple_of_the_networks_size(
-    folder, keep_scale, shape
-):
+def test_images_to_train_on_are_kept_at_a_multiple_of_the_networks_size(folder, keep_scale, shape):
     sources, _ = specs.open_sources(
         f"folder:{folder},zero=region", image_size=16, keep_scale=keep_scale
     )
@@ -29,7 +27,7 @@ def test_pictures_to_train_on_are_kept_at_a_multiple_of_the_networks_size(
     assert source[0]["image"].shape == (*shape, 3) and source[0]["labels"][0].shape == shape
 
 
-def test_pictures_to_evaluate_on_keep_their_size(folder):
+def test_images_to_evaluate_on_keep_their_size(folder):
     assert specs.open_source(f"folder:{folder}", image_size=16)[0]["image"].shape == (60, 90, 3)
 
 
@@ -50,7 +48,7 @@ def test_any_reader_is_a_spec_and_kept_in_memory_for_training(tmp_path):
     assert pipeline.definition(plain) in pipeline.definition(source)
 
 
-def test_drawn_pictures_are_not_kept():
+def test_drawn_images_are_not_kept():
     (source,) = specs.open_sources("scenes,level=0", image_size=32)[0].values()
     assert isinstance(source, SceneSource)
 

@@ -73,7 +73,7 @@ def test_image_is_the_mean_over_the_covered_area(image, shape):
     np.testing.assert_allclose(transforms.resize_image(image, shape), expected, atol=0.501)
 
 
-def test_a_large_picture_is_reduced_in_bands():
+def test_a_large_image_is_reduced_in_bands():
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
     large = small.repeat(50, axis=0).repeat(60, axis=1)
@@ -81,7 +81,7 @@ def test_a_large_picture_is_reduced_in_bands():
 
 
 @pytest.mark.parametrize("method", ["nearest", "majority"])
-def test_thin_and_tiny_pictures(method):
+def test_thin_and_tiny_images(method):
     line = np.repeat(np.arange(4, dtype=np.int32), 750)[None]
     resized = transforms.resize_labels(line, transforms.resized_shape(1, 3000, 64), method)
     np.testing.assert_array_equal(resized, np.repeat(np.arange(4), 16)[None])

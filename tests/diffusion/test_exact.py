@@ -78,11 +78,11 @@ def test_denoisers_are_posterior_means(t):
         plus, minus = P * likelihood[1], (1 - P) * likelihood[-1]
         np.testing.assert_allclose(got[pixels], (plus - minus) / (plus + minus), atol=1e-5)
 
-    pictures = rng.normal(size=(4, 3, 4, 1))
+    images = rng.normal(size=(4, 3, 4, 1))
     log_prior = np.log([0.1, 0.2, 0.3, 0.4])
-    log = log_prior + norm.logpdf(x_t, alpha * pictures, sigma).sum((1, 2, 3))
-    want = np.tensordot(np.exp(log - logsumexp(log)), pictures, 1)
-    got = ask(exact.listed(schedule, pictures), jnp.float32(log_prior)[None])[0]
+    log = log_prior + norm.logpdf(x_t, alpha * images, sigma).sum((1, 2, 3))
+    want = np.tensordot(np.exp(log - logsumexp(log)), images, 1)
+    got = ask(exact.listed(schedule, images), jnp.float32(log_prior)[None])[0]
     np.testing.assert_allclose(got, want, atol=1e-4)
 
 
@@ -217,11 +217,11 @@ def test_guidance_drifts_to_a_frequency_that_depends_on_the_method(name, limit):
 # (c) A list of pictures
 
 
-def draw_listed(pictures, prior, name, num_steps, final="x0", *, count):
+def draw_listed(images, prior, name, num_steps, final="x0", *, count):
     schedule = schedules.cosine(0.1)
     return sampling.sample(
-        exact.listed(schedule, pictures),
-        jax.random.normal(jax.random.key(0), (count, *pictures.shape[1:])),
+        exact.listed(schedule, images),
+        jax.random.normal(jax.random.key(0), (count, *images.shape[1:])),
         jnp.tile(jnp.log(jnp.float32(prior)), (count, 1)),
         schedule=schedule,
         num_steps=num_steps,
@@ -232,11 +232,11 @@ def draw_listed(pictures, prior, name, num_steps, final="x0", *, count):
 
 
 @pytest.mark.parametrize("name", ["DDPM large", "DDIM eta 0"])
-def test_two_pictures_are_a_group_of_the_values_in_which_they_differ(name):
+def test_two_images_are_a_group_of_the_values_in_which_they_differ(name):
     codes = np.zeros((2, 4, 4), np.int32)
     codes[1, :2] = 3  # 2 bits of 8 pixels
-    pictures = np.asarray(bits.encode(jnp.asarray(codes), 3))
-    x0 = draw_listed(pictures, [1 - P, P], name, 8, count=4000)
+    images = np.asarray(bits.encode(jnp.asarray(codes), 3))
+    x0 = draw_listed(images, [1 - P, P], name, 8, count=4000)
     got = exact.shares(np.asarray(bits.decode(x0)), codes)
     assert got[2] == 0
     assert got[1] == pytest.approx(expected(name, 8, 16), abs=4 * 0.007)
@@ -254,8 +254,8 @@ def test_two_pictures_are_a_group_of_the_values_in_which_they_differ(name):
 )
 def test_partitions_are_drawn_as_often_as_they_should(name, num_steps, final, least, most):
     codes, prior = exact.partitions()
-    pictures = np.asarray(bits.encode(jnp.asarray(codes), 3))
-    x0 = draw_listed(pictures, prior, name, num_steps, final, count=1200)
+    images = np.asarray(bits.encode(jnp.asarray(codes), 3))
+    x0 = draw_listed(images, prior, name, num_steps, final, count=1200)
     shares = exact.shares(np.asarray(bits.decode(x0)), codes)
     distance = 0.5 * np.abs(shares - np.append(prior, 0)).sum()  # total variation
     assert least <= distance <= most

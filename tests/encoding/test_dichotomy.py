@@ -30,7 +30,7 @@ def test_partitions_match_the_reference(golden):
         assert same_partition(again, want)  # clean colours leave nothing to chance
 
 
-def flat_picture(noise=0.02, seed=0, side=48):
+def flat_image(noise=0.02, seed=0, side=48):
     """A picture of colours that are codes, and the codes."""
     rng = np.random.default_rng(seed)
     codes = np.kron(rng.choice(125, (4, 4), replace=False), np.ones((side // 4,) * 2, int))
@@ -39,7 +39,7 @@ def flat_picture(noise=0.02, seed=0, side=48):
 
 
 def test_codes_drawn_as_colours_are_found_again_under_jit():
-    image, codes = flat_picture()
+    image, codes = flat_image()
     sizes = np.array([[48, 48], [30, 41], [48, 48]])
 
     @jax.jit
@@ -54,7 +54,7 @@ def test_codes_drawn_as_colours_are_found_again_under_jit():
     assert same_partition(got[1, :30, :41], codes[:30, :41])
 
 
-def test_the_result_is_a_function_of_picture_and_seed():
+def test_the_result_is_a_function_of_image_and_seed():
     image = np.random.default_rng(0).uniform(-1, 1, (24, 24, 3))  # no clear clusters
     first, again, other = (dichotomy.decode(image, seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
@@ -72,7 +72,7 @@ def test_when_a_cluster_stays_whole():
     assert dichotomy.decode(two, tolerance=300).max() == 0
     near = np.where(two > 0, 10 / 127.5, -9.9 / 127.5)[..., :1]  # on average 9.95 from their mean
     assert dichotomy.decode(near).max() == 0 and dichotomy.decode(near * 1.02).max() == 1
-    many, _ = flat_picture(0)
+    many, _ = flat_image(0)
     assert dichotomy.decode(many, max_splits=2).max() + 1 == 4
     assert dichotomy.decode(many, max_rounds=3).max() + 1 == 4
     assert dichotomy.decode(np.full((0, 7, 3), 0.0)).shape == (0, 7)

@@ -38,13 +38,13 @@ def blocks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 SHAPES = [(32, 32), (20, 32), (32, 24), (20, 32), (32, 20)]
 
 
-def make_source(count: int, people: int = 2, seed: int = 0) -> ListSource:
+def make_source(count: int, annotators: int = 2, seed: int = 0) -> ListSource:
     """Pictures whose red channel is the first annotator's map."""
     rng = np.random.default_rng(seed)
     items = []
     for i in range(count):
         height, width = SHAPES[i % len(SHAPES)]
-        labels = tuple(blocks(rng, height, width) for _ in range(people))
+        labels = tuple(blocks(rng, height, width) for _ in range(annotators))
         image = rng.integers(0, 256, (height, width, 3), np.uint8)
         image[..., 0] = labels[0]
         items.append({"name": f"picture{i:03d}", "image": image, "labels": labels})

@@ -68,7 +68,7 @@ def test_the_plain_squared_error_would_not_do():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_collapsed_model_has_the_figures_announced(kind):
+def test_a_collapsed_model_has_the_metrics_announced(kind):
     for i in range(6):
         scene = PosteriorSource(kind, seed=1).scene(i)
         row = calibrate(_collapsed(scene), scene)
@@ -175,6 +175,6 @@ def test_nothing_undecided_and_a_single_sample_are_nan():
         np.zeros((2, 32, 32)),
     ],
 )
-def test_codes_that_are_not_maps_of_the_picture_are_refused(codes):
+def test_codes_that_are_not_maps_of_the_image_are_refused(codes):
     with pytest.raises(InputError, match="codes"):
         calibrate(codes, PosteriorSource("pairs").scene(0))

@@ -25,9 +25,9 @@ def _joined(maps):
 def test_distances_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     for _ in range(20):
-        samples, people = _maps(rng, 3), _maps(rng, 2)
-        d = distribution.distances(samples, people)
-        every = samples + people
+        samples, annotators = _maps(rng, 3), _maps(rng, 2)
+        d = distribution.distances(samples, annotators)
+        every = samples + annotators
         for name, oracle in {
             "rand": rand_score,
             "ari": adjusted_rand_score,
@@ -36,16 +36,16 @@ def test_distances_are_those_of_scikit_learn():
             want = np.array([[1 - oracle(a.ravel(), b.ravel()) for b in every] for a in every])
             np.testing.assert_allclose(d[name].cross, want[:3, 3:], atol=1e-12)
             np.testing.assert_allclose(d[name].samples, want[:3, :3], atol=1e-12)
-            np.testing.assert_allclose(d[name].people, want[3:, 3:], atol=1e-12)
+            np.testing.assert_allclose(d[name].annotators, want[3:, 3:], atol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 2), (4, 5)])
 def test_ged_with_rand_is_twice_the_squared_error_of_prob_same(n, m):
     rng = np.random.default_rng(n)
-    samples, people = _maps(rng, n), _maps(rng, m)
-    d = distribution.distances(samples, people)["rand"]
+    samples, annotators = _maps(rng, n), _maps(rng, m)
+    d = distribution.distances(samples, annotators)["rand"]
     pairs = ~np.eye(samples[0].size, dtype=bool)
-    error = np.square(_joined(samples) - _joined(people))[pairs].mean()
+    error = np.square(_joined(samples) - _joined(annotators))[pairs].mean()
     assert distribution.ged2(d, self_pairs="counted") == pytest.approx(2 * error, abs=1e-12)
 
 
@@ -80,12 +80,12 @@ def test_what_is_undefined_is_nan():
         distribution.ged2(one, self_pairs="some")
 
 
-def test_only_pixels_that_all_people_labelled_count():
+def test_only_pixels_that_all_annotators_labelled_count():
     rng = np.random.default_rng(3)
-    samples, people = _maps(rng, 2), _maps(rng, 2)
-    people[0][0], people[1][:, 0] = -1, -1
-    whole = distribution.distances(samples, people)
-    cut = distribution.distances([s[1:, 1:] for s in samples], [p[1:, 1:] for p in people])
+    samples, annotators = _maps(rng, 2), _maps(rng, 2)
+    annotators[0][0], annotators[1][:, 0] = -1, -1
+    whole = distribution.distances(samples, annotators)
+    cut = distribution.distances([s[1:, 1:] for s in samples], [p[1:, 1:] for p in annotators])
     for name in distribution.DISTANCES:
         for a, b in zip(whole[name], cut[name], strict=True):
             np.testing.assert_allclose(a, b, atol=1e-12)
@@ -102,15 +102,15 @@ def test_the_medoid_is_the_one_that_segment_writes():
 def test_both_best_of_n():
     values = np.array([[0.9, 0.1], [0.2, 0.6], [0.5, 0.4]])
     assert distribution.best_of_n(values) == pytest.approx(0.5)
-    assert distribution.best_of_n_per_person(values) == pytest.approx(0.75)
+    assert distribution.best_of_n_per_annotator(values) == pytest.approx(0.75)
     assert distribution.best_of_n(values, better="low") == pytest.approx(0.4)
-    assert distribution.best_of_n_per_person(values, better="low") == pytest.approx(0.15)
+    assert distribution.best_of_n_per_annotator(values, better="low") == pytest.approx(0.15)
 
 
-def test_coverage_counts_people_with_a_sample_as_near_as_a_fellow():
-    people = np.array([[0, 0.2, 0.9], [0.2, 0, 0.8], [0.9, 0.8, 0]])
+def test_coverage_counts_annotators_with_a_sample_as_near_as_a_fellow():
+    annotators = np.array([[0, 0.2, 0.9], [0.2, 0, 0.8], [0.9, 0.8, 0]])
     cross = np.array([[0.2, 0.3, 0.9], [0.5, 0.3, 0.75]])
-    d = distribution.Distances(cross, np.zeros((2, 2)), people)
+    d = distribution.Distances(cross, np.zeros((2, 2)), annotators)
     assert distribution.coverage(d) == pytest.approx(2 / 3)
     rng = np.random.default_rng(5)
     same = _maps(rng, 3)

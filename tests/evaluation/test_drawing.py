@@ -36,7 +36,7 @@ def _agreement(a, b):
     return np.mean([np.mean(x.codes == y.codes) for x, y in zip(a, b, strict=True)])
 
 
-def test_every_picture_comes_once_in_order_with_its_valid_rectangle(thirteen):
+def test_every_image_comes_once_in_order_with_its_valid_rectangle(thirteen):
     source = make_source(13)
     assert [d.name for d in thirteen] == [item["name"] for item in source]
     for i, d in enumerate(thirteen):
@@ -72,7 +72,7 @@ def test_equals_the_model_called_by_hand(tiny, thirteen):
     assert np.mean(by_hand == thirteen[1].codes[0]) > _ALIKE
 
 
-def test_order_of_pictures_and_number_of_samples_change_no_map(tiny, thirteen):
+def test_order_of_images_and_number_of_samples_change_no_map(tiny, thirteen):
     backwards = list(tiny[0](ListSource(make_source(13).items[::-1]), batch_size=4, num_samples=3))
     assert backwards[0].codes.shape[0] == 3
     first = [d._replace(codes=d.codes[:1]) for d in backwards[::-1]]
@@ -104,7 +104,7 @@ def test_samples_are_independent_draws_of_the_rows_own_key():
     assert all((a.codes == b.codes).all() for a, b in zip(drawn, again, strict=True))
 
 
-def test_the_first_pictures_only():
+def test_the_first_images_only():
     names = [d.name for d in draw(StubModel(), {}, make_source(5), num_images=2)]
     assert names == ["picture000", "picture001"]
     assert len(list(draw(StubModel(), {}, make_source(2), num_images=9))) == 2
@@ -126,7 +126,7 @@ def test_another_size():
     assert [d.codes.shape[1:] for d in drawn] == [(64, 64), (40, 64)]
 
 
-def test_shuffled_images_are_another_pictures_in_this_ones_rectangle():
+def test_shuffled_images_are_another_images_in_this_ones_rectangle():
     source = make_source(10)
     shown = list(draw(StubModel("image"), {}, source, shuffle_images=True))
     originals = [item["image"] for item in source]

@@ -10,18 +10,18 @@ from tests.evaluation.stubs import blocks
 from tests.metrics.oracle import matched_iou, valid_ids
 
 
-def _people(rng, count, shape=(30, 40)):
+def _annotators(rng, count, shape=(30, 40)):
     maps = [blocks(rng, *shape) for _ in range(count)]
     for each in maps:
         each[rng.random(shape) < 0.1] = -1
     return maps
 
 
-def test_figures_are_the_oracles():
+def test_metrics_are_the_oracles():
     rng = np.random.default_rng(0)
-    samples, people = [blocks(rng, 30, 40) for _ in range(4)], _people(rng, 3)
+    samples, annotators = [blocks(rng, 30, 40) for _ in range(4)], _annotators(rng, 3)
     samples[1][:5] = -1
-    row = image_measures.score(samples, people, protocols.NATIVE)
+    row = image_measures.score(samples, annotators, protocols.NATIVE)
     assert list(row) == image_measures.names()
     for name, oracle in {
         "ari": adjusted_rand_score,
@@ -29,18 +29,20 @@ def test_figures_are_the_oracles():
         "iou": matched_iou,
         "iou_symmetric": lambda p, t: matched_iou(p, t, penalise_extra=True),
     }.items():
-        values = np.array([[oracle(*valid_ids(s, p)) for p in people] for s in samples])
+        values = np.array([[oracle(*valid_ids(s, p)) for p in annotators] for s in samples])
         assert row[name] == pytest.approx(values.mean(), abs=1e-9)
         assert row[f"{name}_best"] == pytest.approx(values.mean(axis=1).max(), abs=1e-9)
         assert row[f"{name}_best_per_person"] == pytest.approx(values.max(axis=0).mean(), abs=1e-9)
         assert np.abs(values.mean(axis=1) - row[f"{name}_medoid"]).min() < 1e-9
-        among = [oracle(*valid_ids(a, b, a >= 0)) for a in people for b in people if a is not b]
+        among = [
+            oracle(*valid_ids(a, b, a >= 0)) for a in annotators for b in annotators if a is not b
+        ]
         assert row[f"{name}_people"] == pytest.approx(np.mean(among), abs=1e-9)
     assert row["regions"] == np.mean([len(np.unique(s)) for s in samples])
     assert row["diversity_ari_people"] > 0
 
 
-def test_one_sample_one_person_and_nothing_labelled():
+def test_one_sample_one_annotator_and_nothing_labelled():
     rng = np.random.default_rng(2)
     truth = blocks(rng, 20, 20)
     row = image_measures.score([truth + 7], [truth, np.full((20, 20), -1)], protocols.NATIVE)
@@ -87,27 +89,34 @@ def test_predictions_of_other_sizes_are_brought_to_the_truth():
         protocols.at_sizes([5, 5])
 
 
-def test_every_figure_knows_which_end_is_better():
+def test_every_metric_knows_which_end_is_better():
     ends = {name: image_measures.better(name) for name in image_measures.names()}
     assert ends["ari_best_per_person"] == "high" and ends["ged2_iou_counted"] == "low"
     assert ends["regions"] is None and ends["diversity_rand_people"] is None
 
 
-def test_the_medoid_of_people_is_one_person_held_against_the_others():
+def test_the_medoid_of_annotators_is_one_annotator_held_against_the_others():
     rng = np.random.default_rng(5)
     first = blocks(rng, 30, 40)
     near = np.where(rng.random(first.shape) < 0.05, 3, first)
-    people = [blocks(rng, 30, 40), near, first, np.where(rng.random(first.shape) < 0.1, 4, near)]
-    row = image_measures.score([first], people, protocols.NATIVE, image_measures.TABLE_MEASURES)
-    rand = np.array([[rand_score(a.ravel(), b.ravel()) for b in people] for a in people])
+    annotators = [
+        blocks(rng, 30, 40),
+        near,
+        first,
+        np.where(rng.random(first.shape) < 0.1, 4, near),
+    ]
+    row = image_measures.score([first], annotators, protocols.NATIVE, image_measures.TABLE_MEASURES)
+    rand = np.array([[rand_score(a.ravel(), b.ravel()) for b in annotators] for a in annotators])
     chosen = int(np.argmax(rand.sum(axis=1)))
     assert chosen != 0
     others = [k for k in range(4) if k != chosen]
     assert row["rand_people_medoid"] == pytest.approx(rand[chosen, others].mean())
-    want = [adjusted_rand_score(people[chosen].ravel(), people[k].ravel()) for k in others]
+    want = [adjusted_rand_score(annotators[chosen].ravel(), annotators[k].ravel()) for k in others]
     assert row["ari_people_medoid"] == pytest.approx(np.mean(want))
     assert row["ari_people_medoid"] > row["ari_people"]
     assert image_measures.better("vi_people_medoid") == "low"
     # Of two, neither is nearer to the other.
-    two = image_measures.score([first], people[:2], protocols.NATIVE, image_measures.TABLE_MEASURES)
+    two = image_measures.score(
+        [first], annotators[:2], protocols.NATIVE, image_measures.TABLE_MEASURES
+    )
     assert math.isnan(two["ari_people_medoid"]) and not math.isnan(two["ari_people"])

@@ -25,13 +25,13 @@ def test_there_were_as_many_processes_as_meant(runs):
 
 
 @pytest.mark.parametrize("what", ["rows", "means", "shown", "sheet", "single", "told"])
-def test_each_process_has_the_figures_of_one_alone(runs, what):
+def test_each_process_has_the_metrics_of_one_alone(runs, what):
     alone, first, second = (run[what] for run in runs)
     assert alone == first == second
     if what == "rows":
-        names, figures = alone
+        names, metrics = alone
         assert names == [f"picture{i:03d}" for i in range(13)]
-        assert len({tuple(each) for each in figures}) == 13
+        assert len({tuple(each) for each in metrics}) == 13
     if what == "told":
         assert alone == [13, 13]
 

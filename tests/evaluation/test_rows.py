@@ -69,7 +69,7 @@ def test_rows_resume_where_they_were_cut_off(tmp_path):
     assert maps.reads == 0
 
 
-def test_each_picture_has_one_row(tmp_path):
+def test_each_image_has_one_row(tmp_path):
     path = tmp_path / "rows"
     with rows.RowFile(path, {}, ["a", "b"]) as file:
         file.add(rows.Row("x", [1.0, math.nan]))

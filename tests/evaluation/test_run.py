@@ -33,7 +33,7 @@ def drawn(monkeypatch):
 
 
 def test_a_perfect_model_scores_one_and_a_blank_one_nothing():
-    source = make_source(13, people=1)
+    source = make_source(13, annotators=1)
     options = {"scoring": Scoring(protocols.at_sizes([SIZE]), image_measures.TABLE_MEASURES)}
     perfect = _run(source, "truth", **options)
     assert perfect.means()["ari"] == perfect.means()["iou_symmetric"] == 1
@@ -53,7 +53,7 @@ def test_rows_do_not_depend_on_batches_or_order():
 
 
 def test_shuffled_images_take_away_what_looking_gives():
-    source = make_source(13, people=1)
+    source = make_source(13, annotators=1)
     shuffled = _run(source, "truth", shuffle_images=True)
     assert [*shuffled.table.names] == [item["name"] for item in source]
     assert shuffled.means()["ari"] < 0.6
@@ -61,7 +61,7 @@ def test_shuffled_images_take_away_what_looking_gives():
     np.testing.assert_array_equal(shuffled.table.values, backwards.table.values[::-1])
 
 
-def test_shown_pictures_make_a_sheet_and_progress_is_told():
+def test_shown_images_make_a_sheet_and_progress_is_told():
     done = []
     source = make_source(5)
     evaluation = _run(source, num_samples=2, num_shown=3, progress=lambda *each: done.append(each))
@@ -129,7 +129,7 @@ class Torn(ListSource):
         return super().__getitem__(index)
 
 
-def test_a_picture_that_cannot_be_read_ends_it_or_is_an_error():
+def test_a_image_that_cannot_be_read_ends_it_or_is_an_error():
     items = make_source(6).items
     with pytest.raises(InputError, match="is\ntorn"):
         _run(Torn(items))

@@ -36,7 +36,7 @@ def test_eight_devices_draw_what_one_draws(workdir, segmenter, tmp_path):
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    images = [tiny.picture(40, 60), tiny.picture(17, 9, seed=1), tiny.picture(33, 33, seed=2)]
+    images = [tiny.image(40, 60), tiny.image(17, 9, seed=1), tiny.image(33, 33, seed=2)]
     results = segmenter.segment_batch(images, 4, 2, batch_size=4)
     with np.load(tmp_path / "eight.npz") as eight:
         for result, codes in zip(results, eight.values(), strict=True):

@@ -11,7 +11,7 @@ from tests.inference import tiny
 
 
 def test_rgb_is_taken_as_it_is():
-    image = tiny.picture(4, 5)
+    image = tiny.image(4, 5)
     np.testing.assert_array_equal(as_rgb(image), image)
     np.testing.assert_array_equal(as_rgb(jnp.asarray(image)), image)
 
@@ -29,7 +29,7 @@ def test_an_array_is_what_the_file_of_it_is(tmp_path, mode):
 
 
 def test_one_channel_is_grey():
-    grey = tiny.picture(4, 5)[..., :1]
+    grey = tiny.image(4, 5)[..., :1]
     np.testing.assert_array_equal(as_rgb(grey), as_rgb(grey[..., 0]))
 
 

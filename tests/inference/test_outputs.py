@@ -36,8 +36,8 @@ def test_agreement_is_grey_from_black_to_white(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "a.png"), [[0, 128, 255]])
 
 
-def test_overlay_shows_picture_regions_and_boundaries(tmp_path):
-    image = tiny.picture(12, 20) // 2
+def test_overlay_shows_image_regions_and_boundaries(tmp_path):
+    image = tiny.image(12, 20) // 2
     label_map = np.ones((12, 20), np.int32)
     label_map[:, 10:] = 2
     label_map[:4, 10:] = 3
@@ -64,7 +64,7 @@ def test_overlay_of_one_pixel_and_of_many_regions():
     assert len(np.unique(got[2::4, 2::4].reshape(-1, 3), axis=0)) == 64
 
 
-def test_boundaries_grow_with_the_picture():
+def test_boundaries_grow_with_the_image():
     def width(side):
         label_map = np.ones((4, side), np.int32)
         label_map[:, side // 2 :] = 2
@@ -74,7 +74,7 @@ def test_boundaries_grow_with_the_picture():
 
 
 def test_the_table_of_regions(tmp_path):
-    image = tiny.picture(4, 6)
+    image = tiny.image(4, 6)
     label_map = number(np.repeat([[3, 3, 3, 3, 8, 8]], 4, axis=0))
     agreement = np.full((4, 6), 0.25, np.float32)
     outputs.save_regions(

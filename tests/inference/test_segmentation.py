@@ -35,7 +35,7 @@ def test_each_pixel_takes_the_drawn_pixel_under_its_centre(drawn_shape, shape):
 
 @settings(max_examples=30, deadline=None)
 @given(sides, st.integers(0, 9), st.integers(0, 9))
-def test_nothing_that_was_drawn_is_lost_in_a_larger_picture(drawn_shape, more, wider):
+def test_nothing_that_was_drawn_is_lost_in_a_larger_image(drawn_shape, more, wider):
     drawn = np.arange(np.prod(drawn_shape)).reshape(drawn_shape)
     got = at_centres(drawn, (drawn_shape[0] + more, drawn_shape[1] + wider))
     np.testing.assert_array_equal(np.unique(got), drawn.ravel())

@@ -18,7 +18,7 @@ SHAPES = [(40, 60), (17, 9), (32, 32), (1, 3000), (1, 1), (3000, 1)]
 
 @pytest.fixture(scope="module")
 def images():
-    return [tiny.picture(*shape, seed=i) for i, shape in enumerate(SHAPES)]
+    return [tiny.image(*shape, seed=i) for i, shape in enumerate(SHAPES)]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_maps_are_those_of_the_model(segmenter, images, batch):
 
 
 @pytest.mark.parametrize("index", range(len(SHAPES)))
-def test_results_have_the_pictures_own_size(images, batch, index):
+def test_results_have_the_images_own_size(images, batch, index):
     result, shape = batch[index], SHAPES[index]
     np.testing.assert_array_equal(result.image, images[index])
     assert result.shape == shape and result.num_samples == 4 and result.seed == 0
@@ -117,7 +117,7 @@ def test_guidance_weights_share_a_program_and_0_needs_none(segmenter, images, ba
     assert (plain.codes == weak.codes).mean() > 0.999
 
 
-def test_pictures_of_all_sizes_share_a_program(segmenter, images, batch):
+def test_images_of_all_sizes_share_a_program(segmenter, images, batch):
     before = dict(segmenter._programs.compiled)
     results = segmenter.stream(
         ((str(i), image) for i, image in enumerate(images)), 4, 2, batch_size=4
@@ -174,7 +174,7 @@ def test_arguments_are_checked_at_the_door(segmenter, images, arguments, words):
         assert "\n" not in str(error.value)
 
 
-def test_wrong_pictures_and_names_are_refused(segmenter, images, tmp_path):
+def test_wrong_images_and_names_are_refused(segmenter, images, tmp_path):
     with pytest.raises(InputError, match="float32"):
         segmenter(images[0].astype(np.float32))
     with pytest.raises(InputError, match=r"none\.png"):

@@ -69,7 +69,7 @@ def shared():
     return workdir, Segmenter.from_checkpoint(workdir)
 
 
-def picture(height, width, seed=0):
+def image(height, width, seed=0):
     """Coloured blocks and a little noise, uint8 [height, width, 3]."""
     rng = np.random.default_rng(seed)
     colors = rng.integers(30, 220, (3, 3, 3))

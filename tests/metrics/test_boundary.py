@@ -105,11 +105,11 @@ def test_a_jagged_double_line_is_punished_by_one_to_one_alone():
     assert boundary_counts(pred, target, tolerance=0.1, matching="dilation").f == 1.0
 
 
-def test_several_people():
+def test_several_annotators():
     rng = np.random.default_rng(2)
     pred, first, second = (cases.blocks(rng, (30, 40), n) for n in (6, 5, 7))
     both = boundary_counts(pred, [first, second], tolerance=0.05)
-    each = [boundary_counts(pred, person, tolerance=0.05) for person in (first, second)]
+    each = [boundary_counts(pred, annotator, tolerance=0.05) for annotator in (first, second)]
     assert both.right_target == sum(e.right_target for e in each)
     assert both.target == sum(e.target for e in each)
     assert both.pred == each[0].pred == each[1].pred
@@ -134,22 +134,22 @@ def matched_by_the_benchmark(ours, theirs, reach):
     return matched
 
 
-def test_counts_are_those_of_the_least_cost_on_pictures(real_data):
+def test_counts_are_those_of_the_least_cost_on_images(real_data):
     names = sorted({p.stem.split("_")[0] for p in (real_data / "bsds500/labels").glob("*.png")})
     off = []
     for name in names[5::40]:
         paths = sorted((real_data / "bsds500/labels").glob(f"{name}_*.png"))
         maps = [images.read_labels(path)[80:220, 80:220] for path in paths]
-        pred, *people = maps
+        pred, *annotators = maps
         tolerance = 4.3 / np.hypot(*pred.shape)  # as of a whole picture
         lines = [thin(boundary_pixels(ids, ids >= 0)) for ids in maps]
         right = np.zeros(pred.shape, bool)
-        for person, line in zip(people, lines[1:], strict=True):
+        for annotator, line in zip(annotators, lines[1:], strict=True):
             matched = matched_by_the_benchmark(lines[0], line, 4.3)
-            counts = boundary_counts(pred, person, tolerance=tolerance)
+            counts = boundary_counts(pred, annotator, tolerance=tolerance)
             assert counts.right_pred == counts.right_target == matched.sum()
             right |= matched
-        counts = boundary_counts(pred, people, tolerance=tolerance)
+        counts = boundary_counts(pred, annotators, tolerance=tolerance)
         off.append((counts.right_pred - right.sum()) / max(1, counts.pred))
     assert len(off) >= 5 and np.abs(off).max() < 0.015 and np.abs(np.mean(off)) < 0.005
 
@@ -175,7 +175,7 @@ def test_nothing_to_find_and_nothing_drawn():
     assert BoundaryCounts(1, 2, 3, 4).plus(BoundaryCounts(1, 1, 1, 1)) == (2, 3, 4, 5)
 
 
-def test_the_matching_ends_soon_on_pictures():
+def test_the_matching_ends_soon_on_images():
     rng = np.random.default_rng(3)
     target = cases.blocks(rng, (160, 240), 20)
     for pred in (np.roll(target, 1, 0), np.arange(160 * 240).reshape(160, 240) // 3, target):

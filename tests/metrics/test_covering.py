@@ -31,15 +31,15 @@ def test_agrees_with_pixel_sets():
         assert got == of_target
 
 
-def test_people_weigh_by_what_they_labelled():
+def test_annotators_weigh_by_what_they_labelled():
     rng = np.random.default_rng(0)
     pred = cases.blocks(rng, (12, 9), 5)
-    people = [cases.blocks(rng, (12, 9), n) for n in (1, 3, 8)]
-    tables = [cases.table_of(pred, each)[0] for each in people]
+    annotators = [cases.blocks(rng, (12, 9), n) for n in (1, 3, 8)]
+    tables = [cases.table_of(pred, each)[0] for each in annotators]
     each = [segmentation_covering_from_table(table) for table in tables]
     assert covering_counts(tables).covering == pytest.approx(np.mean(each), abs=1e-12)
-    people[0][:6] = -1
-    tables[0] = cases.table_of(pred, people[0])[0]
+    annotators[0][:6] = -1
+    tables[0] = cases.table_of(pred, annotators[0])[0]
     each[0] = segmentation_covering_from_table(tables[0])
     counts = covering_counts(tables)
     assert counts.pixels == 54 + 108 + 108
@@ -55,7 +55,7 @@ def test_best_of_several_predictions_region_by_region():
     assert np.maximum(*best).tolist() == [1.0, 1.0]
 
 
-def test_large_pictures_and_errors():
+def test_large_images_and_errors():
     small = np.array([[3, 1], [0, 4]])
     large = (small * 2**27).astype(np.int32)
     got = segmentation_covering_from_table(large)

@@ -16,13 +16,13 @@ def rle(mask):
     return coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
 
 
-def by_pycocotools(pictures, max_regions=100, holes=True):
+def by_pycocotools(images, max_regions=100, holes=True):
     """AP, AP50, AP75 of (pred, target, scores, ignored is a crowd) pictures.
 
     Pixels of no region are one region more, but for holes=False.
     """
     truths, drawn = [], []
-    for image, (pred, target, scores, crowd) in enumerate(pictures):
+    for image, (pred, target, scores, crowd) in enumerate(images):
         num_pred = max(pred.max() + 1, 1)
         rows = np.where(pred < 0, num_pred, pred)
         if not crowd:
@@ -50,7 +50,7 @@ def by_pycocotools(pictures, max_regions=100, holes=True):
             "info": {},
             "images": [
                 {"id": i, "height": t.shape[0], "width": t.shape[1]}
-                for i, (_, t, *_) in enumerate(pictures)
+                for i, (_, t, *_) in enumerate(images)
             ],
             "annotations": truths, "categories": [{"id": 1}],
         }  # fmt: skip
@@ -63,9 +63,9 @@ def by_pycocotools(pictures, max_regions=100, holes=True):
     return [p.mean() if (p > -1).all() else np.nan for p in (precision, precision[0], precision[5])]
 
 
-def ours(pictures, max_regions=100, **kwargs):
+def ours(images, max_regions=100, **kwargs):
     matches = []
-    for pred, target, scores, crowd in pictures:
+    for pred, target, scores, crowd in images:
         table, ignored = cases.table_of(pred, target)
         matches.append(
             entity_matches(
@@ -77,18 +77,18 @@ def ours(pictures, max_regions=100, **kwargs):
 
 @pytest.mark.parametrize("crowd", [False, True])
 @pytest.mark.parametrize("constant", [False, True])
-def test_agrees_with_pycocotools_picture_by_picture_and_over_all(crowd, constant):
+def test_agrees_with_pycocotools_image_by_image_and_over_all(crowd, constant):
     rng = np.random.default_rng(0)
-    pictures = []
+    images = []
     # pycocotools keeps no picture without a detection apart from one without anything.
     for pred, target in cases.maps(150, seed=1):
         scores = rng.integers(0, 6, max(pred.max() + 1, 1) + 1) / 5
-        pictures.append((pred, target, 0 * scores + 0.5 if constant else scores, crowd))
-    for picture in pictures:
+        images.append((pred, target, 0 * scores + 0.5 if constant else scores, crowd))
+    for picture in images:
         if (picture[1] >= 0).any():
             np.testing.assert_allclose(ours([picture]), by_pycocotools([picture]), atol=1e-12)
-    got = ours(pictures)
-    np.testing.assert_allclose(got, by_pycocotools(pictures), rtol=0, atol=1e-12)
+    got = ours(images)
+    np.testing.assert_allclose(got, by_pycocotools(images), rtol=0, atol=1e-12)
     assert 0.05 < got.ap < got.ap75 + 0.1 and got.ap75 < got.ap50 < 0.9
 
 
@@ -102,13 +102,13 @@ def test_three_hundred_regions(max_regions):
     np.testing.assert_array_equal(ours(picture, 1000), ours(picture, None))
 
 
-def test_without_scores_the_order_of_regions_and_pictures_plays_no_part():
+def test_without_scores_the_order_of_regions_and_images_plays_no_part():
     rng = np.random.default_rng(2)
-    pictures = [(p, t, None, False) for p, t in cases.maps(30, seed=3)]
-    expected = ours(pictures, ranked=False)
+    images = [(p, t, None, False) for p, t in cases.maps(30, seed=3)]
+    expected = ours(images, ranked=False)
     for _ in range(3):
         shuffled = []
-        for pred, target, _, _ in (pictures[i] for i in rng.permutation(len(pictures))):
+        for pred, target, _, _ in (images[i] for i in rng.permutation(len(images))):
             names = rng.permutation(40)
             shuffled.append((np.where(pred < 0, -1, names[pred]), target, None, False))
         # Two halves of a region have IoU 1/2 each, whichever takes it.

@@ -61,7 +61,7 @@ def test_tables_rand_indices_and_entropies(large):
     assert count == 5 if large else count > 170
 
 
-def test_matched_figures_at_512_pixels():
+def test_matched_metrics_at_512_pixels():
     for pred, target in _large():
         p, t = _compact(pred, target)
         table = contingency_matrix(p, t)

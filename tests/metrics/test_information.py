@@ -53,7 +53,7 @@ def test_it_is_a_metric():
         assert vi(a, c) <= vi(a, b) + vi(b, c) + 1e-12
 
 
-def test_device_tables_masks_and_large_pictures():
+def test_device_tables_masks_and_large_images():
     rng = np.random.default_rng(1)
     pred, target = rng.integers(-1, 5, (2, 3, 8, 8))
     mask = rng.random((3, 8, 8)) < 0.7

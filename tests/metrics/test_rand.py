@@ -64,17 +64,17 @@ def test_golden_vectors(golden):
 def test_equal_partitions_are_exactly_one(shape, kind):
     ids = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     target = {"one region": ids * 0, "all different": ids, "mixed": ids // 7 % 5}[kind]
-    for figure in (adjusted_rand_index, rand_index, adjusted_rand_index_jit):
-        assert figure(ids.max() - target, target, num_labels=ids.size) == 1.0
+    for metric in (adjusted_rand_index, rand_index, adjusted_rand_index_jit):
+        assert metric(ids.max() - target, target, num_labels=ids.size) == 1.0
 
 
 def test_one_region_says_nothing_about_many_and_the_reverse():
     many = np.arange(300, dtype=np.int32).reshape(20, 15)
     one = np.zeros_like(many)
-    for figure in (adjusted_rand_index, adjusted_rand_index_jit):
-        assert figure(one, many, num_labels=300) == 0.0
-        assert figure(many, one, num_labels=300) == 0.0
-        assert figure(many // 150, one, num_labels=300) == 0.0
+    for metric in (adjusted_rand_index, adjusted_rand_index_jit):
+        assert metric(one, many, num_labels=300) == 0.0
+        assert metric(many, one, num_labels=300) == 0.0
+        assert metric(many // 150, one, num_labels=300) == 0.0
 
 
 def test_three_hundred_regions():
@@ -101,10 +101,10 @@ def test_a_hole_is_one_more_region_and_not_a_pixel_less():
     target = np.repeat(np.arange(4), 25).reshape(10, 10)
     pred = target.copy()
     pred[rng.random((10, 10)) < 0.3] = -1
-    for figure in (adjusted_rand_index, adjusted_rand_index_jit):
-        got = figure(pred, target, num_labels=5)
-        assert got == figure(np.where(pred < 0, 4, pred), target, num_labels=5)
-        assert got == figure(np.where(pred < 0, -7, pred), target, num_labels=5)
+    for metric in (adjusted_rand_index, adjusted_rand_index_jit):
+        got = metric(pred, target, num_labels=5)
+        assert got == metric(np.where(pred < 0, 4, pred), target, num_labels=5)
+        assert got == metric(np.where(pred < 0, -7, pred), target, num_labels=5)
         assert got < 0.9
 
 
@@ -142,7 +142,7 @@ def test_batches_jax_arrays_and_lists():
     assert isinstance(each[0][0], float)
 
 
-def test_device_tables_finish_to_the_same_figures():
+def test_device_tables_finish_to_the_same_metrics():
     rng = np.random.default_rng(5)
     pred, target = rng.integers(-1, 5, (2, 3, 8, 8))
     tables = contingency_table(pred, target, num_labels=5)
@@ -188,10 +188,10 @@ def test_the_twin_runs_under_jit_and_vmap_without_surprise_promotions():
     rng = np.random.default_rng(7)
     pred, target = rng.integers(-1, 6, (2, 5, 8, 8)).astype(np.int32)
     mask = rng.random((5, 8, 8)) < 0.7
-    figure = functools.partial(adjusted_rand_index_jit, num_labels=6)
+    metric = functools.partial(adjusted_rand_index_jit, num_labels=6)
     with jax.numpy_dtype_promotion("strict"):
-        batched = jax.jit(figure)(pred, target, mask)
-        mapped = jax.jit(jax.vmap(figure))(pred, target, mask)
+        batched = jax.jit(metric)(pred, target, mask)
+        mapped = jax.jit(jax.vmap(metric))(pred, target, mask)
     np.testing.assert_allclose(mapped, batched, rtol=0, atol=F32_BOUND)
     np.testing.assert_allclose(
         batched, adjusted_rand_index(pred, target, mask, num_labels=6), rtol=0, atol=F32_BOUND
@@ -241,20 +241,20 @@ def test_probabilistic_rand_index_by_pairs_of_pixels():
     for _ in range(100):
         shape = rng.integers(1, 7, 2)
         pred = rng.integers(0, rng.integers(1, 5), shape)
-        people = rng.integers(0, 4, (rng.integers(1, 5), *shape))
-        tables = [cases.table_of(pred, each)[0] for each in people]
+        annotators = rng.integers(0, 4, (rng.integers(1, 5), *shape))
+        tables = [cases.table_of(pred, each)[0] for each in annotators]
         got = probabilistic_rand_index_from_tables(tables)
         first, second = np.triu_indices(pred.size, 1)
         if not len(first):
             assert got == 1.0
             continue
-        flat = people.reshape(len(people), -1)
+        flat = annotators.reshape(len(annotators), -1)
         p = (flat[:, first] == flat[:, second]).mean(0)
         c = pred.flat[first] == pred.flat[second]
         assert got == pytest.approx(np.where(c, p, 1 - p).mean(), abs=1e-12)
 
 
-def test_probabilistic_rand_index_leaves_out_people_who_labelled_nothing():
+def test_probabilistic_rand_index_leaves_out_annotators_who_labelled_nothing():
     pred, one = np.arange(6).reshape(2, 3) // 2, np.zeros((2, 3), int)
     tables = [cases.table_of(pred, each)[0] for each in (one, one - 1, pred)]
     got = probabilistic_rand_index_from_tables(tables)

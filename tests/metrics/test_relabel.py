@@ -38,10 +38,10 @@ def test_it_is_the_remedy_that_the_errors_name():
     rng = np.random.default_rng(0)
     names = np.array([-1, 12, 70001, 2**33])
     pred, target = names[rng.integers(0, 4, (2, 2, 10, 10))]
-    for figure in (adjusted_rand_index, hungarian_iou):
+    for metric in (adjusted_rand_index, hungarian_iou):
         with pytest.raises(InputError, match="relabel"):
-            figure(pred, target, num_labels=3)
-        assert (figure(relabel(pred), relabel(target), num_labels=3) >= -1).all()
+            metric(pred, target, num_labels=3)
+        assert (metric(relabel(pred), relabel(target), num_labels=3) >= -1).all()
 
 
 @pytest.mark.parametrize("bad", [np.zeros((2, 2)), np.zeros(3, int), np.zeros((2, 2), bool)])

@@ -5,7 +5,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.metrics import BoundaryCounts, optimal_boundary_scales, optimal_scales
 
 
-def test_means_of_pictures_as_the_benchmark_takes_them():
+def test_means_of_images_as_the_benchmark_takes_them():
     values = np.array([[0.2, 0.6, 0.5], [0.9, 0.5, 0.8]])
     assert optimal_scales(values) == pytest.approx((0.65, 2, 0.75))
     assert optimal_scales(values, lower_is_better=True) == pytest.approx((0.55, 0, 0.35))
@@ -35,8 +35,8 @@ def test_random_sets_and_gaps():
 def test_boundaries_are_added_up_before_they_are_divided():
     rng = np.random.default_rng(1)
     for _ in range(50):
-        pictures, parameters = rng.integers(1, 6, 2)
-        wanted = rng.integers(0, 50, (pictures, parameters, 2))
+        images, parameters = rng.integers(1, 6, 2)
+        wanted = rng.integers(0, 50, (images, parameters, 2))
         right = (wanted * rng.random(wanted.shape)).astype(int)
         counts = [
             [

@@ -68,7 +68,7 @@ def _has_ties(pred, target):
     return len({tuple(linear_sum_assignment(-(iou + n))[1]) for n in noise}) > 1
 
 
-def test_a_wide_band_is_the_whole_picture_and_a_good_middle_does_not_help():
+def test_a_wide_band_is_the_whole_image_and_a_good_middle_does_not_help():
     rng = np.random.default_rng(1)
     target = cases.blocks(rng, (24, 30), 5)
     pred = np.roll(target, 1, axis=1)
@@ -77,8 +77,8 @@ def test_a_wide_band_is_the_whole_picture_and_a_good_middle_does_not_help():
     assert trimap_iou(pred, target, width=0.02) < whole
     assert trimap_iou(target, target) == 1.0
     for pred, target in cases.maps(60, seed=7):
-        band, picture = (trimap_iou(pred, target, matched=m) for m in ("band", "picture"))
-        assert np.isnan(band) or band >= picture - 1e-12
+        band, image = (trimap_iou(pred, target, matched=m) for m in ("band", "picture"))
+        assert np.isnan(band) or band >= image - 1e-12
     pred, target = cases.three_hundred_regions()
     assert 0.0 < trimap_iou(pred, target) <= 1.0
 

@@ -138,7 +138,7 @@ def test_time_scale_multiplies_the_time_and_tanh_comes_last():
 
 
 @pytest.mark.parametrize("patch_size", [2, 4])
-def test_patches_fold_the_picture(patch_size):
+def test_patches_fold_the_image(patch_size):
     out = run(patch_size=patch_size)
     assert out.shape == (3, 16, 16, 3)
     params = case(patch_size=patch_size)[1]["params"]

@@ -109,8 +109,8 @@ def test_five_training_steps_of_the_small_net(golden):
     step = compiled(step, params, state)
     trace = []
     for number in range(5):
-        params, state, gradients, figures = step(params, state)
-        trace.append(figures)
+        params, state, gradients, metrics = step(params, state)
+        trace.append(metrics)
         if number == 0:
             per_parameter = gradients["params"]
     got = np.asarray(trace)

@@ -35,7 +35,7 @@ def test_colours_are_those_of_photographs():
     np.testing.assert_allclose(1 - within / drawn.var((0, 1)), [0.27, 0.51, 0.57], atol=0.08)
 
 
-def test_edges_on_a_known_picture():
+def test_edges_on_a_known_image():
     # Two grey halves; a bright line inside the left one; noise nowhere.
     image = np.full((40, 40, 3), 100, np.uint8)
     image[:, 20:] = 110

@@ -145,7 +145,7 @@ def test_heaps_can_be_told_apart():
             assert cdist(*heaps).min() > 1.15 * max(nearest)
 
 
-def test_a_mixed_picture_has_several_choices_and_few_partitions():
+def test_a_mixed_image_has_several_choices_and_few_partitions():
     scenes = [PosteriorSource(seed=8).scene(i) for i in range(150)]
     kinds = [{choice.kind for choice in scene.choices} for scene in scenes]
     assert min(map(len, kinds)) >= 2 and set().union(*kinds) == set(posterior_cues.SCALES) | {

@@ -95,7 +95,7 @@ def _mean_colour(scene, atoms):
 
 
 @pytest.mark.parametrize("kind", ["pairs", "switch", "clutter"])
-def test_the_chance_to_be_apart_is_read_off_the_picture(kind):
+def test_the_chance_to_be_apart_is_read_off_the_image(kind):
     for scene in _scenes(kind):
         for choice in scene.choices:
             pieces = [group[0] for group in choice.options[1]]
@@ -154,7 +154,7 @@ def test_pairs_are_independent():
         np.testing.assert_allclose(joint[off], np.outer(marginal, marginal)[off], atol=1e-12)
 
 
-def test_a_picture_without_a_choice_has_one_partition():
+def test_a_image_without_a_choice_has_one_partition():
     atoms = np.array([[0, 1], [1, 2]], np.int32)
     scene = PosteriorScene("plain", np.zeros((2, 2, 3), np.uint8), atoms, ())
     ((partition, probability),) = scene.posterior()

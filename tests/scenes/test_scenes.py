@@ -138,7 +138,7 @@ def test_some_shape_is_cut_in_two_and_keeps_one_id():
     assert np.mean(np.array(pieces) == 1) > 0.6
 
 
-def test_shapes_are_spread_over_the_picture():
+def test_shapes_are_spread_over_the_image():
     source = SceneSource(size=32, level=0)
     nearest = []
     for i in range(100):

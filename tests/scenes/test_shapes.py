@@ -125,7 +125,7 @@ def test_tessellations_cover_the_square_without_overlap(kind):
     assert counted.min() >= 1 and np.mean(counted == 1) > 0.85
 
 
-def test_herd_members_share_a_family_and_lie_in_the_picture():
+def test_herd_members_share_a_family_and_lie_in_the_image():
     for seed in range(20):
         things, which = herds.draw(np.random.default_rng(seed), 9, 1.0)
         for kind in np.unique(which):

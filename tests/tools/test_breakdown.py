@@ -61,7 +61,7 @@ def test_arithmetic_of_a_step_by_kind(step):
     exact = chip.clock is None
     found = breakdown(text, chip)
     forward = flops.forward_flops(model_lib.from_config(stored.tiny())) * stored.BATCH
-    kinds = {name: figures.flops for name, figures in group(found, "kind").items()}
+    kinds = {name: cost.flops for name, cost in group(found, "kind").items()}
     ahead, attention = kinds[attribution.FORWARD], kinds[attribution.ATTENTION]
     # Of attention's two products, each has two gradients.
     # Edges of an upsampled map count a little differently.
@@ -69,11 +69,11 @@ def test_arithmetic_of_a_step_by_kind(step):
     assert kinds[attribution.BY_WEIGHTS] == pytest.approx(ahead, rel=0.002 if exact else 0.1)
     # No gradient goes on to the network's input.
     stem = next(
-        p.figures.flops for p in found.parts if (p.place, p.kind) == ("stem", attribution.FORWARD)
+        p.cost.flops for p in found.parts if (p.place, p.kind) == ("stem", attribution.FORWARD)
     )
     behind = kinds[attribution.BY_INPUT]
     assert behind == pytest.approx(ahead - stem, rel=0.002 if exact else 0.05)
-    phases = {name: figures.flops for name, figures in group(found, "phase").items()}
+    phases = {name: cost.flops for name, cost in group(found, "phase").items()}
     assert phases["forward"] == ahead + attention / 3 and phases["outside the net"] == 0
 
 
@@ -191,7 +191,7 @@ def test_the_text_tells_all_and_can_be_made_from_what_is_stored(step):
     program, chip = step
     found = breakdown(program, chip, dearest=3)
     assert len(found.dearest) == 3 and found.by_cycles == (chip.clock is not None)
-    times = [found.time(each.figures) for each in found.dearest]
+    times = [found.time(each.cost) for each in found.dearest]
     assert times == sorted(times, reverse=True)
     printed = text.render_breakdown(found)
     for words in ("by place", "by kind", "by phase", "optimizer", "100.0%", "jit(train_step)"):

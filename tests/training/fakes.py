@@ -78,14 +78,14 @@ def setup(c, *, bad_batches=(), at_step=None, evaluator=None):
 class Scores:
     """An evaluator that scores the state's step, and remembers which."""
 
-    def __init__(self, of=lambda step: step / 100, on_picture=None):
-        self.steps, self._of, self._on_picture = [], of, on_picture
+    def __init__(self, of=lambda step: step / 100, on_image=None):
+        self.steps, self._of, self._on_image = [], of, on_image
 
     def __call__(self, state, progress):
         step = int(state.step)
         for number in (1, 2):
-            if self._on_picture:
-                self._on_picture(step, number)
+            if self._on_image:
+                self._on_image(step, number)
             progress(number)
         self.steps.append(step)
         return {"eval/ari": self._of(step), "eval/iou": 0.5}, np.zeros((4, 4, 3), np.uint8)

@@ -126,11 +126,11 @@ def test_a_signal_at_the_last_step_changes_nothing(monkeypatch, tmp_path):
 
 
 def test_an_evaluation_is_given_up_and_made_up_for(monkeypatch, tmp_path):
-    def on_picture(step, number):
+    def on_image(step, number):
         if (step, number) == (6, 1):
             send(signal.SIGUSR1)
 
-    scores = fakes.Scores(on_picture=on_picture)
+    scores = fakes.Scores(on_image=on_image)
     with pytest.raises(Interrupted, match="SIGUSR1 after step 6"):
         train(monkeypatch, tmp_path, evaluator=scores)
     assert scores.steps == []

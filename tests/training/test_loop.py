@@ -100,7 +100,7 @@ def test_a_finished_run_does_nothing_more(unbroken):
     assert int(again.step) == int(whole.step) == 6
 
 
-def test_evaluation_and_its_picture(tmp_path, capsys):
+def test_evaluation_and_its_image(tmp_path, capsys):
     loop.train(
         tiny(eval__data="scenes,level=1,seed=1", train__num_steps=4, train__eval_every=4), tmp_path
     )

@@ -49,7 +49,7 @@ def settings(**changes):
 
 
 def test_rates_by_hand():
-    figures = rates(
+    metrics = rates(
         steps=10,
         seconds=4.0,
         waited=1.0,
@@ -58,7 +58,7 @@ def test_rates_by_hand():
         step_flops=2e12,
         peak_flops=1e12,
     )
-    assert figures == {
+    assert metrics == {
         "steps_per_second": 2.5,
         "images_per_second": 40.0,
         "images_per_second_per_chip": 5.0,
@@ -68,15 +68,15 @@ def test_rates_by_hand():
 
 
 @pytest.mark.parametrize("known", [{}, {"step_flops": 1e9}, {"peak_flops": 1e9}])
-def test_no_utilisation_without_both_figures(known):
-    figures = rates(steps=1, seconds=1.0, waited=0.0, batch_size=1, num_devices=1, **known)
-    assert "model_flop_utilization" not in figures
+def test_no_utilisation_without_both_metrics(known):
+    metrics = rates(steps=1, seconds=1.0, waited=0.0, batch_size=1, num_devices=1, **known)
+    assert "model_flop_utilization" not in metrics
 
 
 def test_rates_of_no_time_are_finite():
-    figures = rates(steps=1, seconds=0.0, waited=0.0, batch_size=1, num_devices=1)
-    assert all(np.isfinite(v) for v in figures.values())
-    assert figures["waiting_for_data"] == 0.0
+    metrics = rates(steps=1, seconds=0.0, waited=0.0, batch_size=1, num_devices=1)
+    assert all(np.isfinite(v) for v in metrics.values())
+    assert metrics["waiting_for_data"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_the_meter_leaves_out_compilation_and_pauses():
     with meter.paused():
         clock.now = 203.0
     clock.now = 205.0
-    figures = meter.read(11)
-    assert figures["steps_per_second"] == pytest.approx(10 / 5)
-    assert figures["images_per_second_per_chip"] == pytest.approx(10 / 5 * 8 / 2)
+    metrics = meter.read(11)
+    assert metrics["steps_per_second"] == pytest.approx(10 / 5)
+    assert metrics["images_per_second_per_chip"] == pytest.approx(10 / 5 * 8 / 2)
     clock.now = 206.0
     assert meter.read(12)["steps_per_second"] == pytest.approx(1.0)  # the pause is not kept
     meter.close()
@@ -242,9 +242,9 @@ def test_the_meter_on_real_steps():
                 loss.block_until_ready()
                 meter.read(0)
         loss.block_until_ready()
-        figures = meter.read(3)
+        metrics = meter.read(3)
         meter.close()
-        return figures["waiting_for_data"]
+        return metrics["waiting_for_data"]
 
     assert share(6 * duration) > 0.5
     # The first of the three waits finds the devices idle, the others do not.

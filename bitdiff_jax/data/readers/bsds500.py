@@ -99,18 +99,18 @@ def read_segmentations(path: os.PathLike | str) -> tuple[np.ndarray, ...]:
             f"{path}: cannot be read ({files.reason(error)}); check its permissions"
         ) from None
     try:
-        people = matlab.variable(data, "groundTruth", _MAX_INFLATED)
+        annotators = matlab.variable(data, "groundTruth", _MAX_INFLATED)
     except ValueError as error:
         raise InputError(
             f"{path}: not a MATLAB 5 file, or a damaged one ({error}); copy or download it again"
         ) from None
-    if not isinstance(people, list) or not people:
+    if not isinstance(annotators, list) or not annotators:
         raise InputError(f"{path}: has no cell array groundTruth; use the authors' files")
-    return tuple(_segmentation(person, k, path) for k, person in enumerate(people))
+    return tuple(_segmentation(annotator, k, path) for k, annotator in enumerate(annotators))
 
 
-def _segmentation(person: Any, number: int, path: os.PathLike | str) -> np.ndarray:
-    fields = person[0] if isinstance(person, list) and len(person) == 1 else None
+def _segmentation(annotator: Any, number: int, path: os.PathLike | str) -> np.ndarray:
+    fields = annotator[0] if isinstance(annotator, list) and len(annotator) == 1 else None
     if not isinstance(fields, dict) or "Segmentation" not in fields:
         raise InputError(f"{path}: person {number} has no Segmentation; use the authors' files")
     what = f"{path}: the Segmentation of person {number}"

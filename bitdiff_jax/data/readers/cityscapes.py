@@ -18,7 +18,7 @@ _EXPECTED = (
     "leftImg8bit_trainvaltest.zip"
 )
 _TRUTH = "_gtFine_instanceIds.png"
-_PICTURE = "_leftImg8bit.png"
+_IMAGE = "_leftImg8bit.png"
 # Classes by the labels of the authors' scripts: 0..6 is void, 7..23 has no instances, 24..33 has.
 _STUFF = slice(7, 24)
 _THINGS = slice(24, 34)
@@ -137,8 +137,8 @@ def _city(base: epath.Path, place: str) -> list[listed.Item]:
 
     annotated = names("gtFine", _TRUTH)
     folder = base / "leftImg8bit" / place
-    listed.require_all(annotated, names("leftImg8bit", _PICTURE), folder, "{}" + _PICTURE)
+    listed.require_all(annotated, names("leftImg8bit", _IMAGE), folder, "{}" + _IMAGE)
     return [
-        (name, f"leftImg8bit/{place}/{name}{_PICTURE}", f"gtFine/{place}/{name}{_TRUTH}")
+        (name, f"leftImg8bit/{place}/{name}{_IMAGE}", f"gtFine/{place}/{name}{_TRUTH}")
         for name in annotated
     ]

@@ -77,7 +77,7 @@ class CocoInstancesReader(coco_items.CocoReader):
             f"around them; crowds, whose members were not told apart, are {crowd}"
         )
 
-    def _picture(self, part: int, name: str) -> epath.Path:
+    def _image(self, part: int, name: str) -> epath.Path:
         return epath.Path(self._images[part]) / name
 
     def _labels(

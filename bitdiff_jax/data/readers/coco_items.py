@@ -82,7 +82,7 @@ class CocoReader(abc.ABC):
         part, row = self._rows[index].tolist()
         source = self._indices[part]
         name = self.names[index]
-        path = os.fspath(self._picture(part, name))
+        path = os.fspath(self._image(part, name))
         image = images.read_image(path)
         height, width = source.shapes[row].tolist()
         if image.shape[:2] != (height, width):
@@ -101,7 +101,7 @@ class CocoReader(abc.ABC):
         """What pixels without a region were taken for, and why."""
 
     @abc.abstractmethod
-    def _picture(self, part: int, name: str) -> epath.Path:
+    def _image(self, part: int, name: str) -> epath.Path:
         """The picture's file."""
 
     @abc.abstractmethod

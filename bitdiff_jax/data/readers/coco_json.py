@@ -68,26 +68,26 @@ class Index:
                 record = self._parse(text[begin:end].encode("latin-1"))
             entries = found.setdefault(name, [])
             if record is not None:
-                read = self._picture if name == "images" else self._annotation
+                read = self._image if name == "images" else self._annotation
                 entries.append(read(record, len(entries), key, begin, end))
         for name in ("images", "annotations"):
             if name not in found:
                 raise InputError(
                     f"{self.path}: has no list {name!r}; a COCO {_KINDS[key]} file does"
                 )
-        pictures = found["images"]
-        rows = {picture_id: row for row, (picture_id, _, _) in enumerate(pictures)}
-        self.names = tuple(name for _, name, _ in pictures)
-        if len(rows) < len(pictures) or len(set(self.names)) < len(pictures):
+        images = found["images"]
+        rows = {image_id: row for row, (image_id, _, _) in enumerate(images)}
+        self.names = tuple(name for _, name, _ in images)
+        if len(rows) < len(images) or len(set(self.names)) < len(images):
             raise InputError(f"{self.path}: two pictures have one id or file_name; remove one")
-        self.shapes = np.array([shape for _, _, shape in pictures], np.int32).reshape(-1, 2)
+        self.shapes = np.array([shape for _, _, shape in images], np.int32).reshape(-1, 2)
         self._group(found["annotations"], rows)
 
     def _group(self, annotations: list[tuple[Any, int, int]], rows: dict[Any, int]) -> None:
-        for number, (picture_id, _, _) in enumerate(annotations):
-            if picture_id not in rows:
+        for number, (image_id, _, _) in enumerate(annotations):
+            if image_id not in rows:
                 raise InputError(
-                    f"{self.path}: annotations[{number}] is of image_id {picture_id!r}, which is "
+                    f"{self.path}: annotations[{number}] is of image_id {image_id!r}, which is "
                     "not in 'images'; the file is incomplete, download it again"
                 )
         owner = np.array([rows[each[0]] for each in annotations], np.intp)
@@ -96,14 +96,14 @@ class Index:
         self._spans = spans[np.argsort(owner, kind="stable")]
         self._first = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(rows)))])
 
-    def _picture(self, record: Any, number: int, *_: Any) -> tuple[Any, str, tuple[int, int]]:
+    def _image(self, record: Any, number: int, *_: Any) -> tuple[Any, str, tuple[int, int]]:
         try:
             name, shape = record["file_name"], (record["height"], record["width"])
-            picture_id = record["id"]
+            image_id = record["id"]
             usable = isinstance(name, str) and all(type(side) is int for side in shape)
             if not usable or min(shape) < 1 or max(shape) >= 2**31:
                 raise ValueError
-            hash(picture_id)
+            hash(image_id)
         except (KeyError, TypeError, ValueError):
             raise InputError(
                 f"{self.path}: images[{number}] needs id, file_name, height and width, as COCO's do"
@@ -112,7 +112,7 @@ class Index:
             raise InputError(
                 f"{self.path}: file_name {name!r} leads out of the folder of pictures; correct it"
             )
-        return picture_id, name, shape
+        return image_id, name, shape
 
     def _annotation(
         self, record: Any, number: int, key: str, begin: int, end: int
@@ -125,14 +125,14 @@ class Index:
                 f"{self.path}: annotations[{number}] needs image_id and {key}; {looks}, "
                 f"use a COCO {_KINDS[key]} file"
             )
-        picture_id = record["image_id"]
+        image_id = record["image_id"]
         try:
-            hash(picture_id)
+            hash(image_id)
         except TypeError:
             raise InputError(
-                f"{self.path}: annotations[{number}] has the image_id {picture_id!r}; use a number"
+                f"{self.path}: annotations[{number}] has the image_id {image_id!r}; use a number"
             ) from None
-        return picture_id, begin, end
+        return image_id, begin, end
 
     def __len__(self) -> int:
         return len(self.names)

@@ -89,7 +89,7 @@ class CocoPanopticReader(coco_items.CocoReader):
         crowd = "regions, as asked for" if self._crowd == "region" else "ignored"
         return f"void (id 0) {void}; crowds, whose members were not told apart, are {crowd}"
 
-    def _picture(self, part: int, name: str) -> epath.Path:
+    def _image(self, part: int, name: str) -> epath.Path:
         return epath.Path(self._images[part]) / name
 
     def _labels(

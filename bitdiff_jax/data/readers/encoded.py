@@ -12,7 +12,7 @@ _COLOUR = ("RGB", "L", "P", "1")
 _GREY = ("1", "L", "P", "I", "I;16")
 
 
-def picture(value: bytes | np.ndarray, where: str) -> np.ndarray:
+def decode_image(value: bytes | np.ndarray, where: str) -> np.ndarray:
     """A picture.
 
     Args:

@@ -109,7 +109,7 @@ class EntitySegReader(coco_items.CocoReader):
             return "pixels without annotation are region 0, as asked for"
         return "pixels without annotation are ignored: nobody said what they show"
 
-    def _picture(self, part: int, name: str) -> epath.Path:
+    def _image(self, part: int, name: str) -> epath.Path:
         return epath.Path(self._folders[_top(name)]) / name
 
     def _labels(

@@ -139,7 +139,7 @@ class TFDSReader:
             raise InputError(
                 f"{where} cannot be read ({reason}); copy or prepare it again"
             ) from None
-        image = encoded.picture(example[self._image], f"{where}, {self._image}")
+        image = encoded.decode_image(example[self._image], f"{where}, {self._image}")
         ids = encoded.ids(example[self._labels], f"{where}, {self._labels}")
         listed.check_size(image, self._image, ids, f"{where}, {self._labels}")
         if self.zero == "ignore":

@@ -31,10 +31,10 @@ PARTIAL: Final = re.compile(r"\..+\.\d+\.tmp")
 
 # A shard is what an interruption may cost, and what a process works on at a time; and each is a
 # file that training keeps open.
-_MOST_PICTURES = 256
+_MOST_IMAGES = 256
 _MOST_SHARDS = 128
 _FEW_SHARDS = 16
-_FEW_PICTURES = 8
+_FEW_IMAGES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Shard:
         return f"{self.dataset}-{self.split}.array_record-{self._place}"
 
     @property
-    def figures(self) -> str:
+    def statistics(self) -> str:
         """The file with its figures, in the folder of progress."""
         return f"{self.split}-{self._place}.json"
 
@@ -63,12 +63,12 @@ class Shard:
         return f"{self.number:05d}-of-{self.count:05d}"
 
 
-def plan(dataset: str, split: str, num_pictures: int) -> list[Shard]:
+def plan(dataset: str, split: str, num_images: int) -> list[Shard]:
     """The shards of a split: a function of the number of pictures alone, never of the workers."""
-    count = -(-num_pictures // _MOST_PICTURES)
-    count = max(count, min(_FEW_SHARDS, -(-num_pictures // _FEW_PICTURES)))
+    count = -(-num_images // _MOST_IMAGES)
+    count = max(count, min(_FEW_SHARDS, -(-num_images // _FEW_IMAGES)))
     count = min(count, _MOST_SHARDS)
-    edges = [k * num_pictures // count for k in range(count + 1)]
+    edges = [k * num_images // count for k in range(count + 1)]
     return [Shard(dataset, split, k, count, edges[k], edges[k + 1]) for k in range(count)]
 
 

@@ -17,7 +17,7 @@ from bitdiff_jax.errors import InputError
 def write_index(
     out: epath.Path,
     plans: Mapping[str, Sequence[folder_layout.Shard]],
-    figures: Mapping[str, Sequence[shards.Figures]],
+    statistics: Mapping[str, Sequence[shards.ShardStatistics]],
     parameters: dict[str, Any],
     unlabelled: str,
 ) -> None:
@@ -28,13 +28,13 @@ def write_index(
     """
     splits = {}
     for split, plan in plans.items():
-        parts = figures[split]
+        parts = statistics[split]
         if not any(part.names for part in parts):
             _, reason = parts[0].skipped[0]
             raise InputError(f"no picture of split {split!r} can be read; the first: {reason}")
         splits[split] = {
             "shards": [
-                {"file": shard.file, "figures": shard.figures, "records": len(part.names)}
+                {"file": shard.file, "figures": shard.statistics, "records": len(part.names)}
                 for shard, part in zip(plan, parts, strict=True)
             ],
             "digest": hashlib.sha256("".join(p.digest for p in parts).encode()).hexdigest(),
@@ -53,7 +53,7 @@ def write_tfds(
     out: epath.Path,
     dataset: str,
     plans: Mapping[str, Sequence[folder_layout.Shard]],
-    figures: Mapping[str, Sequence[shards.Figures]],
+    statistics: Mapping[str, Sequence[shards.ShardStatistics]],
     description: str,
 ) -> None:
     """What `tfds.builder_from_directory` needs; the file that says the set is whole comes last."""
@@ -71,8 +71,8 @@ def write_tfds(
             infos.append(
                 tfds.core.SplitInfo(
                     name=split,
-                    shard_lengths=[len(part.names) for part in figures[split]],
-                    num_bytes=sum(part.bytes for part in figures[split]),
+                    shard_lengths=[len(part.names) for part in statistics[split]],
+                    num_bytes=sum(part.bytes for part in statistics[split]),
                     filename_template=template,
                 )
             )

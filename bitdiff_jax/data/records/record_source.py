@@ -63,7 +63,7 @@ class RecordSource:
         self.max_annotators = max(int(part["max_annotators"]) for part in parts)
         shards = [shard for part in parts for shard in part["shards"] if shard["records"]]
         self._files = [str(shard["file"]) for shard in shards]
-        self._figures = [str(shard["figures"]) for shard in shards]
+        self._statistics = [str(shard["figures"]) for shard in shards]
         self._ends = list(itertools.accumulate(int(shard["records"]) for shard in shards))
         self._open_nothing()
 
@@ -107,7 +107,7 @@ class RecordSource:
         if self._names is None:
             names: list[str] = []
             try:
-                for file in self._figures:
+                for file in self._statistics:
                     text = (epath.Path(self.root) / folder_layout.PROGRESS / file).read_text()
                     names += json.loads(text)["names"]
             except (OSError, ValueError, KeyError):  # they are in the records too

@@ -51,7 +51,7 @@ class Settings:
 
 
 @dataclasses.dataclass
-class Figures:
+class ShardStatistics:
     """What is in a shard.
 
     Attributes:
@@ -88,7 +88,7 @@ class Figures:
 
 def make(
     reader: Reader, shard: folder_layout.Shard, settings: Settings, report: Callable[[], None]
-) -> Figures:
+) -> ShardStatistics:
     """Writes a shard and its figures; the final name of the shard comes last.
 
     Args:
@@ -102,47 +102,47 @@ def make(
             written. Nothing of the shard is left then.
     """
     out = epath.Path(settings.out)
-    figures = Figures()
+    statistics = ShardStatistics()
     digest = hashlib.sha256()
     with _partial(out, shard.file) as partial:
         with _writer(partial, settings.out) as write:
             for index in range(shard.start, shard.stop):
                 try:
-                    record = _record(reader, index, settings, figures)
+                    record = _record(reader, index, settings, statistics)
                 except InputError as error:
                     if settings.strict:
                         raise
-                    figures.skipped.append((str(reader.names[index]), str(error)))
+                    statistics.skipped.append((str(reader.names[index]), str(error)))
                 else:
                     # A digest of digests: where a record ends is part of the content.
                     digest.update(hashlib.sha256(record).digest())
                     write(record)
                 report()
-        figures.bytes = partial.stat().st_size
-        figures.digest = digest.hexdigest()
-        text = json.dumps(dataclasses.asdict(figures), ensure_ascii=False)
-        files.write(out / folder_layout.PROGRESS / shard.figures, text.encode())
+        statistics.bytes = partial.stat().st_size
+        statistics.digest = digest.hexdigest()
+        text = json.dumps(dataclasses.asdict(statistics), ensure_ascii=False)
+        files.write(out / folder_layout.PROGRESS / shard.statistics, text.encode())
         _publish(partial, out / shard.file)
-    return figures
+    return statistics
 
 
-def read_figures(out: epath.Path, shard: folder_layout.Shard) -> Figures:
+def read_statistics(out: epath.Path, shard: folder_layout.Shard) -> ShardStatistics:
     """The figures of a finished shard."""
-    path = out / folder_layout.PROGRESS / shard.figures
+    path = out / folder_layout.PROGRESS / shard.statistics
     try:
-        return Figures(**json.loads(path.read_text()))
+        return ShardStatistics(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         raise InputError(
             f"{path}: cannot be read; remove {out / shard.file} and run the same command again"
         ) from None
 
 
-def _record(reader: Reader, index: int, settings: Settings, figures: Figures) -> bytes:
+def _record(reader: Reader, index: int, settings: Settings, statistics: ShardStatistics) -> bytes:
     native = reader[index]
     schema.check(native)
     kept = schema.shrink(native, settings.size)
     record = schema.encode(kept, original=native, image_format=settings.image_format)
-    figures.add(native, kept)
+    statistics.add(native, kept)
     return record
 
 

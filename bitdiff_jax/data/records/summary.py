@@ -18,7 +18,7 @@ _PAIRS = 4  # in a row
 
 def as_text(
     title: str,
-    figures: Mapping[str, Sequence[shards.Figures]],
+    statistics: Mapping[str, Sequence[shards.ShardStatistics]],
     *,
     unlabelled: str,
     seconds: float,
@@ -28,13 +28,13 @@ def as_text(
 
     Args:
         title: the first line.
-        figures: of the shards of each split.
+        statistics: of the shards of each split.
         unlabelled: what pixels without a region were taken for.
         seconds: of this run.
         made: pictures that this run has made; the others were there.
     """
-    columns = {name: _column(parts) for name, parts in figures.items()}
-    every = [part for parts in figures.values() for part in parts]
+    columns = {name: _column(parts) for name, parts in statistics.items()}
+    every = [part for parts in statistics.values() for part in parts]
     if len(columns) > 1:
         columns["together"] = _column(every)
     rows = [["", *columns], *([row, *(c[row] for c in columns.values())] for row in _column([]))]
@@ -49,7 +49,7 @@ def as_text(
         f"time: {seconds:.1f} s" + (f" ({there} pictures were there already)" if there else "")
     )
     skipped = [
-        (name, *each) for name, parts in figures.items() for p in parts for each in p.skipped
+        (name, *each) for name, parts in statistics.items() for p in parts for each in p.skipped
     ]
     if skipped:
         lines += ["", f"skipped ({len(skipped)}):"]
@@ -57,7 +57,7 @@ def as_text(
     return "\n".join(lines) + "\n"
 
 
-def _column(parts: Sequence[shards.Figures]) -> dict[str, str]:
+def _column(parts: Sequence[shards.ShardStatistics]) -> dict[str, str]:
     counts = np.array([n for part in parts for maps in part.regions for n in maps] or [0])
     annotators = collections.Counter(len(maps) for part in parts for maps in part.regions)
     pixels = sum(part.pixels for part in parts)

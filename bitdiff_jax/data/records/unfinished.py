@@ -91,7 +91,7 @@ def _refuse_other(out: epath.Path, earlier: dict[str, Any], now: dict[str, Any])
 def refuse_skipped(out: epath.Path, done: Sequence[folder_layout.Shard]) -> None:
     """Raises InputError if a finished shard lacks a picture."""
     for shard in done:
-        for name, reason in shards.read_figures(out, shard).skipped:
+        for name, reason in shards.read_statistics(out, shard).skipped:
             raise InputError(
                 f"--strict: an earlier run left out {name} ({reason}); mend it, remove "
                 f"{out / shard.file} and run the same command again"

@@ -107,7 +107,7 @@ def prepare(
         plans, parameters, unlabelled = _plan(data, splits, size, image_format)
         there = unfinished.resume(out, parameters)
         every = [shard for plan in plans.values() for shard in plan]
-        todo = [s for s in every if not {s.file, s.figures} <= there]
+        todo = [s for s in every if not {s.file, s.statistics} <= there]
         if strict:
             unfinished.refuse_skipped(out, [shard for shard in every if shard not in todo])
         if not todo and {folder_layout.INFO, folder_layout.SUMMARY} <= there:
@@ -125,15 +125,15 @@ def prepare(
         finally:
             unfinished.remove_partials(out)
 
-        figures = {
-            split: [shards.read_figures(out, shard) for shard in plan]
+        statistics = {
+            split: [shards.read_statistics(out, shard) for shard in plan]
             for split, plan in plans.items()
         }
-        metadata.write_index(out, plans, figures, parameters, unlabelled)
+        metadata.write_index(out, plans, statistics, parameters, unlabelled)
         title = f"{data.kind}, size {size or 'as it was'}, pictures as {image_format}"
         text = summary.as_text(
             f"{title}: {out}",
-            figures,
+            statistics,
             unlabelled=unlabelled,
             seconds=time.monotonic() - started,
             made=made,
@@ -141,7 +141,7 @@ def prepare(
         sources = [RecordSource(out, split) for split in plans]
         files.write(out / folder_layout.SHEET, summary.contact_sheet(sources))
         files.write(out / folder_layout.SUMMARY, text.encode())
-        metadata.write_tfds(out, _dataset(data), plans, figures, f"{title}; {unlabelled}")
+        metadata.write_tfds(out, _dataset(data), plans, statistics, f"{title}; {unlabelled}")
     return text
 
 

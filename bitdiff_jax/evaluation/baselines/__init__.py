@@ -9,7 +9,7 @@ another. Needs the extra `baselines`, from the first use of a method on.
 
 from bitdiff_jax.evaluation.baselines.methods import METHODS, Method, segment
 from bitdiff_jax.evaluation.baselines.tuning import (
-    Picture,
+    LabelledImage,
     Scores,
     keep,
     kept,
@@ -20,8 +20,8 @@ from bitdiff_jax.evaluation.baselines.tuning import (
 
 __all__ = [
     "METHODS",
+    "LabelledImage",
     "Method",
-    "Picture",
     "Scores",
     "keep",
     "kept",

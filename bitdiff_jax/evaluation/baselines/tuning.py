@@ -22,7 +22,7 @@ from bitdiff_jax.evaluation.protocols import View
 KEPT = pathlib.Path(__file__).with_name("parameters.json")
 
 
-class Picture(NamedTuple):
+class LabelledImage(NamedTuple):
     """A picture at the size of scoring, and its truths at their own."""
 
     name: str
@@ -54,29 +54,29 @@ def score(ids: np.ndarray, labels: Sequence[np.ndarray], size: int) -> Scores:
         return Scores(np.nan, np.nan, regions)
     tables = [contingency(pred, truth) for truth in truths]
     both = metrics.adjusted_rand_index_from_table, metrics.hungarian_iou_from_table
-    ari, iou = (float(np.mean([figure(table) for table in tables])) for figure in both)
+    ari, iou = (float(np.mean([metric(table) for table in tables])) for metric in both)
     return Scores(ari, iou, regions)
 
 
-def rows_of(name: str, pictures: Sequence[Picture], **settings: Any) -> list[Scores]:
+def rows_of(name: str, images: Sequence[LabelledImage], **settings: Any) -> list[Scores]:
     """The figures of a method on each picture, at the size of the picture."""
     return [
         score(segment(each.image, name, **settings), each.labels, max(each.image.shape[:2]))
-        for each in pictures
+        for each in images
     ]
 
 
 def tune(
     name: str,
-    pictures: Sequence[Picture],
-    figure: Callable[[Sequence[Scores]], float] | None = None,
+    images: Sequence[LabelledImage],
+    metric: Callable[[Sequence[Scores]], float] | None = None,
 ) -> dict[str, Any]:
     """The settings of a method's grid with the highest figure on pictures to tune on.
 
     Args:
       name: one of `METHODS`.
-      pictures: not those that are scored later.
-      figure: of the rows, higher is better; None for the mean ARI, without pictures that no one
+      images: not those that are scored later.
+      metric: of the rows, higher is better; None for the mean ARI, without pictures that no one
         labelled.
 
     Returns:
@@ -86,9 +86,9 @@ def tune(
     if len(candidates) == 1:
         return candidates[0]
     # Scoring brings truths to this size anyway, for each candidate anew.
-    pictures = [each._replace(labels=_at_size(each)) for each in pictures]
-    value = figure or _mean_ari
-    return max(candidates, key=lambda each: value(rows_of(name, pictures, **each)))
+    images = [each._replace(labels=_at_size(each)) for each in images]
+    value = metric or _mean_ari
+    return max(candidates, key=lambda each: value(rows_of(name, images, **each)))
 
 
 def kept(tuned_on: str) -> dict[str, dict[str, Any]]:
@@ -108,7 +108,7 @@ def kept(tuned_on: str) -> dict[str, dict[str, Any]]:
 def keep(
     tuned_on: str,
     settings: Mapping[str, Mapping[str, Any]],
-    num_pictures: int,
+    num_images: int,
     about: Mapping[str, Any],
     path: pathlib.Path = KEPT,
 ) -> None:
@@ -117,7 +117,7 @@ def keep(
     Args:
       tuned_on: name of the set.
       settings: method -> settings.
-      num_pictures: that they were chosen on.
+      num_images: that they were chosen on.
       about: the rest of what they were tuned on: spec and size.
       path: the file.
     """
@@ -125,7 +125,7 @@ def keep(
     before = {"pictures": {}, "settings": {}, **known.get(tuned_on, {})}
     known[tuned_on] = {
         **about,
-        "pictures": {**before["pictures"], **dict.fromkeys(settings, num_pictures)},
+        "pictures": {**before["pictures"], **dict.fromkeys(settings, num_images)},
         "settings": {**before["settings"], **settings},
     }
     files.write(path, (json.dumps(known, indent=2) + "\n").encode())
@@ -135,7 +135,7 @@ def _read(path: pathlib.Path = KEPT) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def _at_size(picture: Picture) -> tuple[np.ndarray, ...]:
+def _at_size(picture: LabelledImage) -> tuple[np.ndarray, ...]:
     shape = picture.image.shape[:2]
     return tuple(labelmaps.at_centres(each, shape) for each in picture.labels)
 

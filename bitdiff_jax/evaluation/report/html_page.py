@@ -66,7 +66,7 @@ def page(
     }
     parts = [f"<h1>{html.escape(title)}</h1>", _facts(facts)]
     for view in task.views:
-        parts += [f"<h2>{html.escape(_heading(view))}</h2>", _figures(summary, view)]
+        parts += [f"<h2>{html.escape(_heading(view))}</h2>", _metrics(summary, view)]
         parts += [_distances(summary, view), "<p>", *_plots(table, summary, view), "</p>"]
     if about.get("protocol") == "paper":
         parts.append(_differences(table, *task.views))
@@ -133,13 +133,13 @@ def _table(heads: Sequence[str], rows: Mapping[str, tuple[str, Sequence[Estimate
     return f"<table><tr><th></th>{head}</tr>{body}</table>" if body else ""
 
 
-def _figures(summary: Summary, view: View) -> str:
+def _metrics(summary: Summary, view: View) -> str:
     rows = {
         name: (
-            figure.title + ("" if figure.better == "high" else " (lower is better)"),
+            metric.title + ("" if metric.better == "high" else " (lower is better)"),
             [summary[f"{name}{suffix}@{view.name}"] for suffix in image_measures.SUFFIXES],
         )
-        for name, figure in image_measures.FIGURES.items()
+        for name, metric in image_measures.METRICS.items()
     }
     rows |= {
         name: (title, [summary[f"{name}@{view.name}"]] + [_NOTHING] * (len(_HEADS) - 1))
@@ -178,7 +178,7 @@ def _of_kinds(name: str) -> list[str]:
 def _differences(table: Table, first: View, second: View) -> str:
     rows = {
         name: (
-            image_measures.FIGURES[name].title,
+            image_measures.METRICS[name].title,
             [Estimate(d.difference, d.low, d.high, d.num_images)],
         )
         for name, d in summary_tables.differences(table, first, second).items()
@@ -205,8 +205,8 @@ def _plots(table: Table, summary: Summary, view: View) -> list[str]:
     )
     high = {
         name: summary[f"{name}@{view.name}"]
-        for name, figure in image_measures.FIGURES.items()
-        if figure.better == "high"
+        for name, metric in image_measures.METRICS.items()
+        if metric.better == "high"
     }
     label = "mean over pictures, 95 % interval"
     result.append(plots.intervals("figures of 0 to 1, higher is better", label, high))

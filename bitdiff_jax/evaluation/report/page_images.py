@@ -16,7 +16,7 @@ from bitdiff_jax.evaluation.report import matched_colours
 from bitdiff_jax.evaluation.rows import Table
 
 _RANKED_BY = "ari"
-_MAX_PEOPLE, _MAX_SAMPLES = 4, 5
+_MAX_ANNOTATORS, _MAX_SAMPLES = 4, 5
 _ON_A_LINE = 6
 CELL = 150  # longest side of what is shown
 
@@ -59,17 +59,17 @@ def as_html(task: Task, table: Table, view: View, shown: int) -> list[str]:
             )
         for name in group:
             found = {key: float(values[place[name]]) for key, values in columns.items()}
-            parts.append(_figure_of(task, name, found))
+            parts.append(_metric_of(task, name, found))
     return parts
 
 
-def _figure_of(task: Task, name: str, found: Mapping[str, float]) -> str:
+def _metric_of(task: Task, name: str, found: Mapping[str, float]) -> str:
     """One picture with its maps, each under what it is."""
     texts = [f"{key} {found[key]:.3f}" for key in ("ari", "iou") if math.isfinite(found[key])]
     if texts:
         texts.append(f"{found['regions']:.3g} regions predicted, {found['regions_true']:.3g} true")
     caption = f"<b>{html.escape(name)}</b> {', '.join(texts)}"
-    lines = picture_row(task, name)
+    lines = image_row(task, name)
     if sum(map(len, lines)) <= _ON_A_LINE:
         lines = [[cell for line in lines for cell in line]]
     maps = "".join(f'<div class="maps">{"".join(_cell(name, *c) for c in line)}</div>'
@@ -82,19 +82,19 @@ def _cell(name: str, head: str, source: str) -> str:
     return f'<div><img alt="{text}" src="{source}"><small>{head}</small></div>'
 
 
-def picture_row(task: Task, name: str) -> list[list[tuple[str, str]]]:
+def image_row(task: Task, name: str) -> list[list[tuple[str, str]]]:
     """(what it is, data URI) of a picture, if there is one, and its truths; then of its samples."""
     truth = task.truths.read(name)
     samples = task.samples(name, truth.labels[0].shape)
-    people, drawn = truth.labels[:_MAX_PEOPLE], samples[:_MAX_SAMPLES]
-    sources = [_uri(each, "png") for each in matched_colours.painted([*people, *drawn], CELL)]
-    true = list(zip(_heads("truth", "person", people, truth.labels), sources, strict=False))
+    annotators, drawn = truth.labels[:_MAX_ANNOTATORS], samples[:_MAX_SAMPLES]
+    sources = [_uri(each, "png") for each in matched_colours.painted([*annotators, *drawn], CELL)]
+    true = list(zip(_heads("truth", "person", annotators, truth.labels), sources, strict=False))
     if truth.image is not None:
         true.insert(0, ("picture", _uri(matched_colours.photo(truth.image, CELL), "jpeg")))
     heads = _heads("predicted", "sample", drawn, samples)
     if task.predictions.levels:
         heads = [f"level {html.escape(name)}" for name in task.predictions.levels[: len(drawn)]]
-    found = zip(heads, sources[len(people) :], strict=True)
+    found = zip(heads, sources[len(annotators) :], strict=True)
     return [true, list(found)]
 
 

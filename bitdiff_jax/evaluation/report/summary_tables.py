@@ -53,17 +53,17 @@ def as_text(table: Table, summary: Summary, view: View) -> str:
     if view.name in table.sweeps:
         return ods_ois.as_text(table.sweeps[view.name], table.about.get("levels"))
     several = bool((table.column("num_samples") > 1).any())
-    people = bool((table.column("num_people") > 1).any())
-    shown = [True, several, several, several, people, people]
+    annotators = bool((table.column("num_people") > 1).any())
+    shown = [True, several, several, several, annotators, annotators]
     heads = [h for h, on in zip(_HEADS, [True, *shown], strict=True) if on]
     lines = ["  ".join([f"{'':<15}", f"{heads[0]:>8}", f"{heads[1]:<16}",
                         *(f"{h:>10}" for h in heads[2:])])]  # fmt: skip
-    for name, figure in image_measures.FIGURES.items():
+    for name, metric in image_measures.METRICS.items():
         estimates = [summary[f"{name}{suffix}@{view.name}"] for suffix in image_measures.SUFFIXES]
         if not estimates[0].num_images:
             continue
         cells = [f"{e.mean:>10.4f}" for e, on in zip(estimates, shown, strict=True) if on][1:]
-        arrow = " " if figure.better == "high" else "-"
+        arrow = " " if metric.better == "high" else "-"
         head = f"{name:<14}{arrow}"
         lines.append("  ".join([head, _mean(estimates[0], 4), *cells]))
     lines.append("  ".join([f"{'regions':<15}", _mean(summary[f"regions@{view.name}"], 1)]))
@@ -102,7 +102,7 @@ def _mean(estimate: Estimate, digits: int) -> str:
 def differences(table: Table, first: View, second: View) -> dict[str, significance.Paired]:
     """What one view's rules are worth on the same maps: first - second, by figure."""
     result = {}
-    for name in image_measures.FIGURES:
+    for name in image_measures.METRICS:
         columns = [table.column(f"{name}@{view.name}") for view in (first, second)]
         result[name] = significance.paired(*columns)
     return result

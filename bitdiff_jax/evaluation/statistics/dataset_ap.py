@@ -36,14 +36,17 @@ _RANKS = 100_000
 
 
 def kept(
-    ids: np.ndarray, scores: np.ndarray | None, people: Sequence[np.ndarray], views: Sequence[View]
+    ids: np.ndarray,
+    scores: np.ndarray | None,
+    annotators: Sequence[np.ndarray],
+    views: Sequence[View],
 ) -> dict[str, Any]:
     """What a row keeps, by `KEY`; {} for a map whose regions have no scores.
 
     Args:
         ids: the one sample, int [h, w]; negative pixels are of no region.
         scores: float [n], of ids 0..n-1; None without.
-        people: truths, as for `figures.score`.
+        annotators: truths, as for `figures.score`.
         views: ways of looking.
 
     Raises:
@@ -55,17 +58,17 @@ def kept(
         scores = np.zeros(0)
     if ids.max(initial=-1) >= len(scores):
         raise InputError(f"region {ids.max()} has no score; there are {len(scores)}")
-    return {KEY: {view.name: _of_view(ids, scores, people, view) for view in views}}
+    return {KEY: {view.name: _of_view(ids, scores, annotators, view) for view in views}}
 
 
 def _of_view(
-    ids: np.ndarray, scores: np.ndarray, people: Sequence[np.ndarray], view: View
+    ids: np.ndarray, scores: np.ndarray, annotators: Sequence[np.ndarray], view: View
 ) -> dict[str, Any]:
-    shape = people[0].shape
+    shape = annotators[0].shape
     left = np.asarray(scores, np.float32)[view.regions(ids, shape)]
     pred = view.prediction(ids, shape)
     found = []
-    for truth in map(view.truth, people):
+    for truth in map(view.truth, annotators):
         if not (truth >= 0).any():
             continue
         table = contingency(pred, truth)
@@ -88,10 +91,10 @@ class Ranked(NamedTuple):
         """Those of some of the pictures, each at most once, in this order."""
         place = np.full(len(self.scored), -1, np.int32)
         place[index] = np.arange(len(index))
-        picture = place[self.regions.picture]
-        chosen = picture >= 0
+        image = place[self.regions.image]
+        chosen = image >= 0
         _, *others = (each[chosen] for each in self.regions)
-        return Ranked(metrics.RankedRegions(picture[chosen], *others), self.scored[index])
+        return Ranked(metrics.RankedRegions(image[chosen], *others), self.scored[index])
 
 
 class Collector:
@@ -101,27 +104,27 @@ class Collector:
         self._columns: dict[str, tuple[array.array, ...]] = {}
         self._scored: dict[str, list[int]] = {}
 
-    def add(self, picture: int, kept: Mapping[str, Any]) -> None:
+    def add(self, image: int, kept: Mapping[str, Any]) -> None:
         """One picture's."""
         for view, each in kept.items():
             columns = self._columns.setdefault(
                 view, tuple(array.array(code) for code in ("i", "f", "b", "f"))
             )
-            self._scored.setdefault(view, []).append(picture)
+            self._scored.setdefault(view, []).append(image)
             for text in each["found"]:
                 for score, digit in zip(each["scores"], text, strict=True):
                     if digit != _NONE:
-                        row = picture, score, _DIGITS.index(digit), 1 / len(each["found"])
+                        row = image, score, _DIGITS.index(digit), 1 / len(each["found"])
                         for column, value in zip(columns, row, strict=True):
                             column.append(value)
 
-    def ranked(self, num_pictures: int) -> dict[str, Ranked]:
+    def ranked(self, num_images: int) -> dict[str, Ranked]:
         """By view, of pictures 0..n-1."""
         types = (np.int32, np.float32, np.int8, np.float32)
         result = {}
         for view, columns in self._columns.items():
             arrays = (np.array(each, t) for each, t in zip(columns, types, strict=True))
-            scored = np.zeros(num_pictures, bool)
+            scored = np.zeros(num_images, bool)
             scored[self._scored[view]] = True
             result[view] = Ranked(metrics.RankedRegions(*arrays), scored)
         return result

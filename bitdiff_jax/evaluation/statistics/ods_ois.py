@@ -29,7 +29,7 @@ from bitdiff_jax.evaluation.statistics.estimates import Estimate
 
 KEY = "levels"
 FIELDS = ("covered", "pixels", "rand", "vi", "right_pred", "pred", "right_target", "target")
-FIGURES = {
+METRICS = {
     "covering": "segmentation covering of the truth",
     "rand": "probabilistic Rand index",
     "vi": "variation of information, bits",
@@ -37,14 +37,14 @@ FIGURES = {
 }
 TITLES = {
     f"{name}_{scale}": f"{title}, {text}"
-    for name, title in FIGURES.items()
+    for name, title in METRICS.items()
     for scale, text in (("ods", "one level for all pictures"), ("ois", "each picture's best level"))
 } | {"covering_any": "segmentation covering, each true region by the best of any level"}
 
 
 def kept(
     maps: Sequence[np.ndarray],
-    people: Sequence[np.ndarray],
+    annotators: Sequence[np.ndarray],
     views: Sequence[View],
     boundaries: bool = True,
 ) -> dict[str, Any]:
@@ -52,24 +52,24 @@ def kept(
 
     Args:
         maps: one a level, int [h, w].
-        people: truths, as for `figures.score`.
+        annotators: truths, as for `figures.score`.
         views: ways of looking.
         boundaries: false leaves them out, which take most of the time.
     """
-    return {KEY: {view.name: _of_view(maps, people, view, boundaries) for view in views}}
+    return {KEY: {view.name: _of_view(maps, annotators, view, boundaries) for view in views}}
 
 
 def _of_view(
-    maps: Sequence[np.ndarray], people: Sequence[np.ndarray], view: View, boundaries: bool
+    maps: Sequence[np.ndarray], annotators: Sequence[np.ndarray], view: View, boundaries: bool
 ) -> dict[str, Any] | None:
-    truths = [truth for each in people if ((truth := view.truth(each)) >= 0).any()]
+    truths = [truth for each in annotators if ((truth := view.truth(each)) >= 0).any()]
     if not truths:
         return None
     levels: list[list[float | None]] = []
     best: list[np.ndarray] = [np.zeros(int(truth.max()) + 1) for truth in truths]
     sizes = [np.bincount(truth[truth >= 0]) for truth in truths]
     for ids in maps:
-        pred = view.prediction(ids, people[0].shape)
+        pred = view.prediction(ids, annotators[0].shape)
         tables = [contingency(pred, truth) for truth in truths]
         covering = metrics.covering_counts(tables)
         rand = metrics.probabilistic_rand_index_from_tables(tables)
@@ -101,12 +101,12 @@ class Collector:
     def __init__(self) -> None:
         self._found: dict[str, dict[int, tuple[np.ndarray, float]]] = {}
 
-    def add(self, picture: int, kept: Mapping[str, Any]) -> None:
+    def add(self, image: int, kept: Mapping[str, Any]) -> None:
         """One picture's."""
         for view, each in kept.items():
             found = self._found.setdefault(view, {})
             if each is not None:
-                found[picture] = np.array(each["levels"], np.float64), each["any"]
+                found[image] = np.array(each["levels"], np.float64), each["any"]
 
     def sweeps(self, num_pictures: int) -> dict[str, Sweep]:
         """By view, of pictures 0..n-1.
@@ -121,8 +121,8 @@ class Collector:
                 raise InputError(f"pictures have {sorted(counts)} levels; all must have the same")
             shape = num_pictures, counts.pop() if counts else 1, len(FIELDS)
             sweep = Sweep(np.full(shape, math.nan), np.full(num_pictures, math.nan))
-            for picture, (values, covered) in found.items():
-                sweep.values[picture], sweep.covered[picture] = values, covered
+            for image, (values, covered) in found.items():
+                sweep.values[image], sweep.covered[image] = values, covered
             result[view] = sweep
         return result
 
@@ -136,7 +136,7 @@ class Optimum(NamedTuple):
 
 
 def optima(sweep: Sweep, *, seed: int = 0) -> dict[str, Optimum]:
-    """ODS and OIS of each of `FIGURES`; in each resample of pictures the level is chosen anew."""
+    """ODS and OIS of each of `METRICS`; in each resample of pictures the level is chosen anew."""
     field = {name: sweep.values[..., i] for i, name in enumerate(FIELDS)}
     boundary = np.stack([field[name] for name in FIELDS[4:]], axis=-1)
     return {

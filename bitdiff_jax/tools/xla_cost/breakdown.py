@@ -9,7 +9,7 @@ from typing import Any
 
 from bitdiff_jax.tools.xla_cost import attribution, hlo, operations
 from bitdiff_jax.tools.xla_cost.chip import Chip
-from bitdiff_jax.tools.xla_cost.operations import Figures, Operation
+from bitdiff_jax.tools.xla_cost.operations import Cost, Operation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Part:
     place: str
     phase: str
     kind: str
-    figures: Figures
+    cost: Cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Dear:
         op_name: of the traced operation.
         shapes: operands -> results with the order of their dimensions in memory; S(1) is on the
             chip.
-        figures: its costs.
+        cost: its costs.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Dear:
     kind: str
     op_name: str
     shapes: str
-    figures: Figures
+    cost: Cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,16 +60,16 @@ class Breakdown:
     parts: list[Part]
     dearest: list[Dear]
 
-    def grouped(self, key: Callable[[Part], str]) -> dict[str, Figures]:
+    def grouped(self, key: Callable[[Part], str]) -> dict[str, Cost]:
         """Sums of the parts that share a key, the dearest first."""
-        groups: dict[str, Figures] = {}
+        groups: dict[str, Cost] = {}
         for part in self.parts:
-            groups.setdefault(key(part), Figures()).add(part.figures)
+            groups.setdefault(key(part), Cost()).add(part.cost)
         return dict(sorted(groups.items(), key=lambda item: -self.time(item[1])))
 
-    def time(self, figures: Figures) -> float:
+    def time(self, cost: Cost) -> float:
         """Cycles, or seconds at the peaks where there are none."""
-        return figures.cycles if self.by_cycles else figures.seconds
+        return cost.cycles if self.by_cycles else cost.seconds
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -80,7 +80,7 @@ def from_json(values: dict[str, Any]) -> Breakdown:
     """What `Breakdown.to_json` wrote."""
 
     def made(kind: Any, rows: Sequence[dict[str, Any]]) -> list[Any]:
-        return [kind(**{**row, "figures": Figures(**row["figures"])}) for row in rows]
+        return [kind(**{**row, "figures": Cost(**row["figures"])}) for row in rows]
 
     parts, dearest = made(Part, values["parts"]), made(Dear, values["dearest"])
     return Breakdown(values["by_cycles"], parts, dearest)
@@ -95,15 +95,15 @@ def breakdown(text: str, chip: Chip, dearest: int = 20) -> Breakdown:
         dearest: how many single operations to list.
     """
     program = operations.read(text)
-    parts: dict[tuple[str, str, str], Figures] = {}
-    rows: list[tuple[Operation, str, str, Figures]] = []
+    parts: dict[tuple[str, str, str], Cost] = {}
+    rows: list[tuple[Operation, str, str, Cost]] = []
     for each in program.operations:
         op_name = attribution.name(each, program.module)
-        kind, figures = attribution.kind(each, program.module, op_name), each.figures(chip)
+        kind, cost = attribution.kind(each, program.module, op_name), each.cost(chip)
         key = attribution.place(op_name), attribution.phase(op_name), kind
-        parts.setdefault(key, Figures()).add(figures)
-        rows.append((each, op_name, kind, figures))
-    by_cycles = any(figures.cycles for figures in parts.values())
+        parts.setdefault(key, Cost()).add(cost)
+        rows.append((each, op_name, kind, cost))
+    by_cycles = any(cost.cycles for cost in parts.values())
 
     time = Breakdown(by_cycles, [], []).time
     rows.sort(key=lambda row: -time(row[3]))
@@ -115,12 +115,12 @@ def breakdown(text: str, chip: Chip, dearest: int = 20) -> Breakdown:
             kind=kind,
             op_name=op_name,
             shapes=_shapes(each),
-            figures=figures,
+            cost=cost,
         )
-        for each, op_name, kind, figures in rows[:dearest]
+        for each, op_name, kind, cost in rows[:dearest]
     ]
     ordered = sorted(parts.items(), key=lambda item: -time(item[1]))
-    return Breakdown(by_cycles, [Part(*key, figures) for key, figures in ordered], listed)
+    return Breakdown(by_cycles, [Part(*key, cost) for key, cost in ordered], listed)
 
 
 def _shapes(operation: Operation) -> str:

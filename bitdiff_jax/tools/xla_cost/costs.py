@@ -8,11 +8,11 @@ import dataclasses
 
 from bitdiff_jax.tools.xla_cost import operations
 from bitdiff_jax.tools.xla_cost.chip import Chip
-from bitdiff_jax.tools.xla_cost.operations import Figures
+from bitdiff_jax.tools.xla_cost.operations import Cost
 
 
 @dataclasses.dataclass
-class Costs(Figures):
+class Costs(Cost):
     """Of one run of a program on one device.
 
     Attributes:
@@ -36,7 +36,7 @@ def costs(text: str, chip: Chip) -> Costs:
     total = Costs(loops=program.loops)
     for each in program.operations:
         times = each.times
-        total.add(each.figures(chip))
+        total.add(each.cost(chip))
         total.flops_once += each.flops
         total.bytes_once += each.bytes
         total.estimated += 0 if each.cycles is None else times

@@ -57,9 +57,9 @@ class Operation:
         """The longer of arithmetic and main memory at the chip's peaks."""
         return max(self.flops / chip.peak_flops, self.hbm_bytes / chip.bandwidth)
 
-    def figures(self, chip: Chip) -> "Figures":
+    def cost(self, chip: Chip) -> "Cost":
         """Its costs, as often as it runs."""
-        return Figures(
+        return Cost(
             operations=self.times,
             cycles=(self.cycles or 0) * self.times,
             seconds=self.seconds(chip) * self.times,
@@ -70,7 +70,7 @@ class Operation:
 
 
 @dataclasses.dataclass
-class Figures:
+class Cost:
     """Sums over operations, each as often as it runs, of one device.
 
     Attributes:
@@ -91,9 +91,9 @@ class Figures:
     bytes: float = 0
     hbm_bytes: float = 0
 
-    def add(self, other: "Figures") -> None:
+    def add(self, other: "Cost") -> None:
         """Adds those of another to these."""
-        for field in dataclasses.fields(Figures):
+        for field in dataclasses.fields(Cost):
             total = getattr(self, field.name) + getattr(other, field.name)
             setattr(self, field.name, total)
 

@@ -8,7 +8,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 
-def picture(path: pathlib.Path, height: int, width: int, seed: int = 0) -> np.ndarray:
+def image(path: pathlib.Path, height: int, width: int, seed: int = 0) -> np.ndarray:
     """Writes a PNG under whatever name, so that the pixels come back as they were."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,8 +40,8 @@ def paint(masks, uncovered: int = -1) -> np.ndarray:
     return result
 
 
-def write(path: pathlib.Path, pictures: list[dict], annotations: list[dict], **more) -> None:
+def write(path: pathlib.Path, images: list[dict], annotations: list[dict], **more) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = {"info": {"year": 2017}, "licenses": [], "images": pictures}
+    whole = {"info": {"year": 2017}, "licenses": [], "images": images}
     whole |= {"annotations": annotations, "categories": [{"id": 1, "name": "thing"}]} | more
     path.write_text(json.dumps(whole))

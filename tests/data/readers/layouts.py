@@ -47,7 +47,7 @@ def bsds500(root):
         truth[split] = {}
         for k in range(2):
             name, image = f"{number}20{k}8", picture(number + 3 * k)
-            maps = [quarters(ids=(1, 2, 3, 3 + (person > 0))) for person in range(2 + k)]
+            maps = [quarters(ids=(1, 2, 3, 3 + (annotator > 0))) for annotator in range(2 + k)]
             data = root / "BSR" / "BSDS500" / "data"
             save(data / "images" / split / f"{name}.jpg", image)
             write_groundtruth(data / "groundTruth" / split / f"{name}.mat", maps)

@@ -32,7 +32,7 @@ def test_any_folder_on_the_way_is_a_root(tmp_path, place):
     assert reader.names == ("02008", "02018", "12008", "12018", "22008", "22018")
 
 
-def test_all_people_in_order(tmp_path):
+def test_all_annotators_in_order(tmp_path):
     maps = [layouts.quarters(ids=(k + 1, 2, 3, 40000)) for k in range(9)]
     layouts.write_groundtruth(tmp_path / "a.mat", maps)
     found = bsds500.read_segmentations(tmp_path / "a.mat")
@@ -132,7 +132,7 @@ def test_damaged_files_are_refused_or_read(tmp_path):
         assert refusals > 5
 
 
-def test_real_pictures(real_data, tmp_path):
+def test_real_images(real_data, tmp_path):
     source = real_data / "bsds500"
     data = tmp_path / "BSDS500" / "data"
     expected = {}

@@ -52,7 +52,7 @@ def root(tmp_path_factory):
         pictures, annotations = [], []
         for number in ids:
             name = f"{number:012d}.jpg"
-            coco_files.picture(root / f"{split}2017" / name, H, W, number)
+            coco_files.image(root / f"{split}2017" / name, H, W, number)
             pictures.append(
                 {
                     "license": 2,
@@ -138,7 +138,7 @@ def test_polygons_against_pillow(tmp_path):
     assert not (differ[1:-1, 1:-1] & inner).any() and differ.sum() < 0.12 * expected.sum()
 
 
-def test_a_picture_without_annotations_is_ignored_throughout(root):
+def test_a_image_without_annotations_is_ignored_throughout(root):
     item = CocoInstancesReader(root, "val")[0]
     assert item["image"].shape == (H, W, 3) and (item["labels"][0] == -1).all()
     assert (CocoInstancesReader(root, "val", zero="region")[0]["labels"][0] == 0).all()
@@ -161,7 +161,7 @@ def one(root, annotation, year="2017", images="."):
     record = {"id": 4, "file_name": "0.jpg", "height": H, "width": W}
     whole = {"id": 1, "image_id": 4, "iscrowd": 0} | annotation
     coco_files.write(root / f"annotations/instances_train{year}.json", [record], [whole])
-    coco_files.picture(root / images / f"train{year}" / "0.jpg", H, W)
+    coco_files.image(root / images / f"train{year}" / "0.jpg", H, W)
 
 
 def test_other_years_and_places(tmp_path):
@@ -180,14 +180,14 @@ def test_other_years_and_places(tmp_path):
         ([[1, 2, 3]], "by turns"),
     ],
 )
-def test_broken_masks_name_the_picture(tmp_path, segmentation, message):
+def test_broken_masks_name_the_image(tmp_path, segmentation, message):
     one(tmp_path, {"segmentation": segmentation})
     reader = CocoInstancesReader(tmp_path, "train")
     with pytest.raises(InputError, match=rf"0\.jpg: annotation 1: .*{message}"):
         reader[0]
 
 
-def test_missing_pictures_are_named(tmp_path):
+def test_missing_images_are_named(tmp_path):
     one(tmp_path, {"segmentation": []})
     (tmp_path / "train2017/0.jpg").unlink()
     with pytest.raises(InputError, match=r"train2017/0\.jpg: no such file"):

@@ -37,7 +37,7 @@ def make(root, split="val", numbers=(142238, 439180), maps=".", images=".", year
     for number in numbers:
         name, ids = f"{number:012d}", draw(number)
         truth[f"{name}.jpg"] = ids
-        coco_files.picture(root / images / f"{split}{year}" / f"{name}.jpg", H, W, number)
+        coco_files.image(root / images / f"{split}{year}" / f"{name}.jpg", H, W, number)
         write_map(root / maps / f"panoptic_{split}{year}" / f"{name}.png", ids)
         pictures.append({"id": number, "file_name": f"{name}.jpg", "height": H, "width": W})
         segments = [
@@ -58,7 +58,7 @@ def data(tmp_path_factory):
     return root, make(root) | make(root, "train", (30, 9))
 
 
-def test_every_picture_with_its_segments(data):
+def test_every_image_with_its_segments(data):
     root, truth = data
     assert CocoPanopticReader.splits(root) == ("train", "val")
     reader = CocoPanopticReader(root)

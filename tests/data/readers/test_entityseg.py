@@ -40,7 +40,7 @@ def data(tmp_path_factory):
         lists = truth.setdefault(file, ([], []))
         for number in ids:
             name = f"{folder}/{number:05d}.jpg"
-            pixels = coco_files.picture(root / name, H, W, number)
+            pixels = coco_files.image(root / name, H, W, number)
             masks = stack(rng, 300 if number == 1 else 6)
             truth[name] = pixels, masks
             lists[0].append({"id": number, "file_name": name, "height": H, "width": W})
@@ -58,15 +58,15 @@ def data(tmp_path_factory):
                 for k, mask in enumerate(masks)
             )
     for file in ("train", "val"):
-        pictures, annotations = truth.pop(file)
+        images, annotations = truth.pop(file)
         # Annotations of one picture need not lie together; their order is that of the file.
         annotations.sort(key=lambda each: each["id"] % 3)
-        for picture in pictures:
-            of_it = [a for a in annotations if a["image_id"] == picture["id"]]
+        for image in images:
+            of_it = [a for a in annotations if a["image_id"] == image["id"]]
             first = min(a["id"] for a in of_it)
-            pixels, masks = truth[picture["file_name"]]
-            truth[picture["file_name"]] = pixels, masks[[a["id"] - first for a in of_it]]
-        coco_files.write(root / f"entityseg_{file}_lr.json", pictures, annotations)
+            pixels, masks = truth[image["file_name"]]
+            truth[image["file_name"]] = pixels, masks[[a["id"] - first for a in of_it]]
+        coco_files.write(root / f"entityseg_{file}_lr.json", images, annotations)
     return root, truth
 
 
@@ -78,7 +78,7 @@ def released(masks):
     return result
 
 
-def test_every_picture_with_its_regions(data):
+def test_every_image_with_its_regions(data):
     root, truth = data
     reader = EntitySegReader(root)
     assert list(reader.names) == sorted(truth) and len(reader) == 40
@@ -138,11 +138,11 @@ def test_the_papers_split_name_for_name(golden, tmp_path):
     for split in ("train", "val", "test"):
         assert found[split] == vectors[split]
     for file in ("train", "val"):
-        pictures = [
+        images = [
             {"id": k, "file_name": name, "height": 2, "width": 2}
             for k, name in enumerate(vectors[f"{file}_json"])
         ]
-        coco_files.write(tmp_path / f"entityseg_{file}_lr.json", pictures, [])
+        coco_files.write(tmp_path / f"entityseg_{file}_lr.json", images, [])
     (tmp_path / "entity_01").mkdir()
     (tmp_path / "entity_02").mkdir()
     for split in ("train", "val", "test"):
@@ -214,7 +214,7 @@ def small(root, annotations, name="entity_01_11580/0.jpg", **fields):
         path = name if file == "train" else "entity_02_11598/1.jpg"
         record = {"id": 7, "file_name": path, "height": 4, "width": 5} | fields
         coco_files.write(root / f"entityseg_{file}_lr.json", [record], own)
-        coco_files.picture(root / path.lstrip("/"), 4, 5)
+        coco_files.image(root / path.lstrip("/"), 4, 5)
 
 
 MASK = {"id": 3, "image_id": 7, "segmentation": coco_files.packed(np.eye(4, 5, dtype=bool))}
@@ -239,14 +239,14 @@ def test_missing_files_are_named(tmp_path):
         EntitySegReader(tmp_path, "native_train")
 
 
-def test_a_picture_of_another_size(tmp_path):
+def test_a_image_of_another_size(tmp_path):
     small(tmp_path, [MASK])
-    coco_files.picture(tmp_path / "entity_01_11580/0.jpg", 8, 10)
+    coco_files.image(tmp_path / "entity_01_11580/0.jpg", 8, 10)
     with pytest.raises(InputError, match=r"0\.jpg: is 10x8, .*json says 5x4; .*low resolution"):
         EntitySegReader(tmp_path, "native_train")[0]
 
 
-def test_a_broken_mask_names_picture_and_annotation(tmp_path):
+def test_a_broken_mask_names_image_and_annotation(tmp_path):
     broken = MASK | {"segmentation": {"size": [4, 5], "counts": "0"}}
     small(tmp_path, [MASK | {"id": 2}, broken])
     reader = EntitySegReader(tmp_path, "native_train")
@@ -284,7 +284,7 @@ def test_names_that_lead_elsewhere(tmp_path, name):
 @pytest.mark.parametrize(
     "fields", [{"height": 0}, {"height": "4"}, {"width": None}, {"width": 4.0}, {"id": {}}]
 )
-def test_pictures_without_a_size_or_id(tmp_path, fields):
+def test_images_without_a_size_or_id(tmp_path, fields):
     small(tmp_path, [], **fields)
     with pytest.raises(InputError, match="needs id, file_name, height and width"):
         EntitySegReader(tmp_path, "native_train")
@@ -319,13 +319,13 @@ def test_what_is_no_coco_file_is_an_error_of_one_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
-def test_a_picture_in_two_files(tmp_path):
+def test_a_image_in_two_files(tmp_path):
     small(tmp_path, [MASK], name="entity_02_11598/1.jpg")
     with pytest.raises(InputError, match=r"entity_02_11598/1\.jpg is in .*train_lr\.json too"):
         EntitySegReader(tmp_path)
 
 
-def test_a_picture_twice_in_one_file(tmp_path):
+def test_a_image_twice_in_one_file(tmp_path):
     small(tmp_path, [])
     path = tmp_path / "entityseg_train_lr.json"
     whole = json.loads(path.read_text())

@@ -59,10 +59,10 @@ def test_against_scipy(value, compress):
 
 
 def test_struct_arrays_go_by_columns():
-    people = np.zeros((2, 2), [("Segmentation", object)])
+    annotators = np.zeros((2, 2), [("Segmentation", object)])
     for k, place in enumerate(np.ndindex(2, 2)):
-        people[place]["Segmentation"] = np.full((1, 1), k)
-    found = matlab.variable(saved(people, True), "value", _BOUND)
+        annotators[place]["Segmentation"] = np.full((1, 1), k)
+    found = matlab.variable(saved(annotators, True), "value", _BOUND)
     assert [int(each["Segmentation"][0, 0]) for each in found] == [0, 2, 1, 3]
 
 

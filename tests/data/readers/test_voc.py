@@ -25,10 +25,10 @@ def test_any_folder_on_the_way_is_a_root(year, tmp_path):
 
 def test_files_hold_indices_of_a_palette(year):
     path = year / "SegmentationObject" / "2007_000030.png"
-    picture = Image.open(path)
-    assert picture.mode == "P"
+    image = Image.open(path)
+    assert image.mode == "P"
     # As the devkit shows them: 1 dark red, 2 dark green, 255 cream.
-    colours = np.asarray(picture.convert("RGB"))
+    colours = np.asarray(image.convert("RGB"))
     assert {tuple(map(int, colour)) for colour in colours.reshape(-1, 3)} == {
         (0, 0, 0), (128, 0, 0), (0, 128, 0), (224, 224, 192),
     }  # fmt: skip
@@ -72,7 +72,7 @@ def test_only_trainval(year):
     assert readers.splits("voc", year) == ("trainval",)
 
 
-def test_faults_of_a_picture_are_named_when_it_is_read(year):
+def test_faults_of_a_image_are_named_when_it_is_read(year):
     reader = readers.make("voc", year, "train")
     (year / "JPEGImages" / "2007_000030.jpg").unlink()
     with pytest.raises(InputError, match=r"2007_000030\.jpg: no such file"):

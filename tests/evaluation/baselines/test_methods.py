@@ -23,7 +23,7 @@ def ari(labels):
 
 
 @pytest.mark.parametrize("name", baselines.METHODS)
-def test_degenerate_pictures(name):
+def test_degenerate_images(name):
     settings = next(baselines.METHODS[name].settings())
     rng = np.random.default_rng(0)
     for shape in ((1, 1), (1, 30), (15, 21)):

@@ -14,39 +14,39 @@ from bitdiff_jax.evaluation.baselines import tuning
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
-def picture(count, people=1):
+def image(count, annotators=1):
     """Truths of `count` bands; one more person sees one region less."""
     truths = tuple(
         np.repeat(np.arange(24) * (count - k) // 24, 20).reshape(24, 20).astype(np.int32)
-        for k in range(people)
+        for k in range(annotators)
     )
-    return baselines.Picture(str(count), np.zeros((24, 20, 3), np.uint8), truths)
+    return baselines.Image(str(count), np.zeros((24, 20, 3), np.uint8), truths)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_the_best_settings_are_chosen(count):
-    assert baselines.tune("bands", [picture(count)] * 2) == {"count": count}
-    (row,) = baselines.rows_of("bands", [picture(count)], count=count)
+    assert baselines.tune("bands", [image(count)] * 2) == {"count": count}
+    (row,) = baselines.rows_of("bands", [image(count)], count=count)
     assert row == (1, 1, count)
 
 
-def test_scores_are_the_figures_of_an_evaluation():
-    ids, labels = picture(6).labels[0], picture(5, 3).labels
+def test_scores_are_the_metrics_of_an_evaluation():
+    ids, labels = image(6).labels[0], image(5, 3).labels
     view = protocols.at_sizes([12])[0]
     want = image_measures.score([ids], labels, view, image_measures.TABLE_MEASURES)
     got = baselines.score(ids, labels, 12)
     assert got._asdict() == pytest.approx({name: want[name] for name in got._fields}, abs=1e-12)
 
 
-def test_another_figure_and_pictures_without_labels():
-    unlabelled = picture(3)._replace(labels=(np.full((24, 20), -1, np.int32),))
-    assert baselines.tune("bands", [unlabelled, picture(4)]) == {"count": 4}
+def test_another_metric_and_images_without_labels():
+    unlabelled = image(3)._replace(labels=(np.full((24, 20), -1, np.int32),))
+    assert baselines.tune("bands", [unlabelled, image(4)]) == {"count": 4}
     assert baselines.tune("bands", [unlabelled]) == {"count": 2}
 
     def fewest(rows):
         return -rows[0].regions
 
-    assert tuning.tune("grid", [picture(3)], fewest) == {"count": 2}
+    assert tuning.tune("grid", [image(3)], fewest) == {"count": 2}
     assert baselines.tune("one region", []) == {}
 
 
@@ -93,8 +93,8 @@ def test_the_table(classical, tmp_path, capsys):
     assert row["settings"] == baselines.kept("scenes1")["felzenszwalb"]
 
 
-def test_people(classical):
-    first, second = classical.evaluate_people([picture(4, 3), picture(2), picture(6, 3)])
+def test_annotators(classical):
+    first, second = classical.evaluate_annotators([image(4, 3), image(2), image(6, 3)])
     assert first["method"] == "one person against another" and 0 < first["ari"] < 1
     # Of 4, 3 and 2 bands, and of 6, 5 and 4, the one in the middle is nearest to the others.
     assert second["method"] == "medoid of people" and second["ari"] >= first["ari"]

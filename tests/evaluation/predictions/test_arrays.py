@@ -42,7 +42,7 @@ def test_masks_and_scores(tmp_path, keys):
     np.testing.assert_array_equal(predictions.maps("b")[0], np.full(masks.shape[1:], -1))
 
 
-def test_one_file_of_many_pictures(tmp_path):
+def test_one_file_of_many_images(tmp_path):
     path = tmp_path / "all.npz"
     np.savez(path, **{"val/1.jpg": LABELS, "2": np.stack([LABELS] * 3)})
     predictions = open_predictions(path, like=["0002.jpg", "1.jpg"])

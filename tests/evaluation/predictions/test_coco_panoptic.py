@@ -61,7 +61,7 @@ def test_segments_are_regions(tmp_path, places, scores):
             assert found is None
 
 
-def test_the_form_of_detectron2_with_the_pictures_listed(tmp_path):
+def test_the_form_of_detectron2_with_the_images_listed(tmp_path):
     path, truth = write(tmp_path, folder="elsewhere")
     value = json.loads(path.read_text())
     value["images"] = [{"id": 139, "file_name": "139.jpg", "height": 8, "width": 9}]

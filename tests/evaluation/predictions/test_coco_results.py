@@ -29,7 +29,7 @@ def written(tmp_path):
     return path, listed, truth
 
 
-def test_each_picture_by_the_id(written):
+def test_each_image_by_the_id(written):
     path, _, truth = written
     predictions = open_predictions(path)
     assert predictions.kind == "coco_results"
@@ -63,7 +63,7 @@ def test_names_of_the_truth(written):
     assert names == ("000000000139", "000000000285", "000000000632", "000100000139")
 
 
-def test_a_picture_in_which_nothing_was_found(written):
+def test_a_image_in_which_nothing_was_found(written):
     path, listed, _ = written
     predictions = open_predictions(path, images=listed)
     (labels,) = predictions.maps("000000000632")
@@ -163,7 +163,7 @@ def test_broken_json(tmp_path, text):
         assert "\n" not in str(error.value)
 
 
-def test_another_size_than_the_picture(written):
+def test_another_size_than_the_image(written):
     path, _, _ = written
     with pytest.raises(InputError, match="139 is 31x24, its picture is 62x48"):
         open_predictions(path).maps("139", (48, 62))

@@ -23,7 +23,7 @@ def write(folder, **maps):
     return folder
 
 
-def test_one_map_a_picture(tmp_path):
+def test_one_map_a_image(tmp_path):
     folder = write(tmp_path, b=ids(1), a=ids(2, 65_536), frame_0001=ids(3))
     Image.fromarray(ids(4, 200).astype(np.uint8)).convert("P").save(folder / "p.png")
     (folder / "notes.txt").write_text("not a map")

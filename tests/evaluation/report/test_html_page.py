@@ -138,7 +138,7 @@ def test_the_papers_protocol_has_its_difference(folders, tmp_path):
     assert "What the rules are worth: paper - honest" in page and "<figure>" not in page
 
 
-def test_no_picture_is_shown_twice():
+def test_no_image_is_shown_twice():
     def table(values):
         names = tuple(str(i) for i in range(len(values)))
         return rows.Table(names, ("ari@native",), np.array(values)[:, None], {})

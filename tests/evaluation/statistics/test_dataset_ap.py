@@ -79,7 +79,7 @@ def test_it_is_pycocotools_on_the_regions_of_the_partition(coco, tmp_path):
     assert got["ap_ranked"].mean == pytest.approx(expected[0], abs=1e-9)
 
 
-def test_people_weigh_alike_and_regions_outside_are_none():
+def test_annotators_weigh_alike_and_regions_outside_are_none():
     rng = np.random.default_rng(1)
     one, other = blocks(rng, 20, 24), blocks(rng, 20, 24)
     other[one == 4] = -1  # of region 4 nothing is left for the second person
@@ -91,7 +91,7 @@ def test_people_weigh_alike_and_regions_outside_are_none():
     collector.add(1, dataset_ap.kept(one, np.ones(9), [one], [protocols.NATIVE])[dataset_ap.KEY])
     scored = collector.ranked(3)["native"]
     assert scored.scored.tolist() == [True, True, False]
-    assert set(scored.regions.weight[scored.regions.picture == 0]) == {0.5}
+    assert set(scored.regions.weight[scored.regions.image == 0]) == {0.5}
     targets = np.array([9, 9, math.nan])
     assert 0 < dataset_ap.estimates(scored, targets)["ap50_ranked"].mean < 1
     # A picture that has no scores leaves the set without the figure.

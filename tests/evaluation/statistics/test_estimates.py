@@ -4,7 +4,7 @@ import pytest
 from bitdiff_jax.evaluation.statistics import estimates
 
 
-def test_interval_is_that_of_the_normal_law_for_many_pictures():
+def test_interval_is_that_of_the_normal_law_for_many_images():
     values = np.random.default_rng(0).normal(0.4, 0.2, 400)
     estimate = estimates.bootstrap(values)
     half = 1.96 * values.std() / 20

@@ -16,7 +16,7 @@ from tests.metrics import cases, oracle
 LEVELS = ("0.05", "0.5", "4", "12")
 
 
-def _pictures(count, seed=0, shape=(26, 34)):
+def _images(count, seed=0, shape=(26, 34)):
     """(maps of the levels, people) each: fine to coarse, people between."""
     rng = np.random.default_rng(seed)
     result = []
@@ -24,12 +24,12 @@ def _pictures(count, seed=0, shape=(26, 34)):
         fine = cases.blocks(rng, shape, 14).astype(np.int32)
         order = rng.permutation(14)
         maps = [order[fine] % n for n in (14, 7, 4, 2)]
-        people = [np.roll(order[fine] % rng.integers(2, 9), 1, 0) for _ in range(1 + i % 3)]
+        annotators = [np.roll(order[fine] % rng.integers(2, 9), 1, 0) for _ in range(1 + i % 3)]
         if i % 2:
-            people[0] = np.where(rng.random(shape) < 0.2, -1, people[0])
+            annotators[0] = np.where(rng.random(shape) < 0.2, -1, annotators[0])
         if i == 1:
             maps[2] = np.where(rng.random(shape) < 0.1, -1, maps[2])
-        result.append(([each.astype(np.int32) for each in maps], people))
+        result.append(([each.astype(np.int32) for each in maps], annotators))
     return result
 
 
@@ -48,18 +48,18 @@ def _directly(pictures):
     covered = np.zeros((len(pictures), len(LEVELS)))
     rand, vi = np.zeros_like(covered), np.zeros_like(covered)
     pixels, any_, counts = [], 0.0, []
-    for i, (maps, people) in enumerate(pictures):
-        pairs = [[_pixels(p, t) for t in people] for p in maps]
+    for i, (maps, annotators) in enumerate(pictures):
+        pairs = [[_pixels(p, t) for t in annotators] for p in maps]
         for k, level in enumerate(pairs):
             covered[i, k] = sum(covering(p, t) for p, t in level)
             rand[i, k] = np.mean([rand_score(t, p) for p, t in level])
             vi[i, k] = np.mean([sum(variation_of_information(t, p)) for p, t in level])
         pixels.append(sum(t.size for _, t in pairs[0]))
-        for j in range(len(people)):
+        for j in range(len(annotators)):
             best = np.max([iou(*level[j]).max(1) for level in pairs], axis=0)
             t = pairs[0][j][1]
             any_ += sum((t == i).sum() * b for i, b in zip(np.unique(t), best, strict=True))
-        counts.append([metrics.boundary_counts(p, people) for p in maps])
+        counts.append([metrics.boundary_counts(p, annotators) for p in maps])
     total = sum(pixels)
 
     def f(chosen):
@@ -84,15 +84,15 @@ def _directly(pictures):
 
 def _gathered(pictures, view=protocols.NATIVE):
     collector = ods_ois.Collector()
-    for i, (maps, people) in enumerate(pictures):
+    for i, (maps, annotators) in enumerate(pictures):
         # Through JSON, as rows go.
-        line = json.loads(json.dumps(ods_ois.kept(maps, people, [view])))
+        line = json.loads(json.dumps(ods_ois.kept(maps, annotators, [view])))
         collector.add(i, line[ods_ois.KEY])
     return collector.sweeps(len(pictures))[view.name]
 
 
 def test_it_is_the_direct_implementation():
-    pictures = _pictures(9)
+    pictures = _images(9)
     expected = _directly(pictures)
     gathered = _gathered(pictures)
     found = ods_ois.estimates(gathered)
@@ -114,7 +114,7 @@ def test_it_is_the_direct_implementation():
 
 
 def test_nothing_labelled_and_no_boundaries():
-    pictures = _pictures(3)
+    pictures = _images(3)
     found = ods_ois.estimates(_gathered(pictures))
     empty = ([*pictures[0][0]], [np.full((26, 34), -1)])
     assert ods_ois.estimates(_gathered([*pictures, empty]))["vi_ods"].mean == found["vi_ods"].mean
@@ -128,8 +128,8 @@ def test_nothing_labelled_and_no_boundaries():
 
 def _folders(root, pictures):
     (root / "truth").mkdir(parents=True)
-    for i, (maps, people) in enumerate(pictures):
-        for k, labels in enumerate(people):
+    for i, (maps, annotators) in enumerate(pictures):
+        for k, labels in enumerate(annotators):
             images.write_labels(root / f"truth/p{i}_{k}.png", labels + 1)
         for level, ids in zip(LEVELS, maps, strict=True):
             (root / "tool" / level).mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ def _folders(root, pictures):
 
 
 def test_evaluate_recognises_levels(tmp_path, capsys):
-    pictures = _pictures(4)
+    pictures = _images(4)
     for maps, _ in pictures:
         maps[:] = [np.maximum(ids, 0) for ids in maps]
     root = _folders(tmp_path, pictures)

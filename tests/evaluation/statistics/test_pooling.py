@@ -9,7 +9,7 @@ from bitdiff_jax.evaluation.statistics import pooling
 from tests.evaluation.stubs import blocks
 
 
-def test_pooled_figures_are_those_of_all_pictures_at_once():
+def test_pooled_metrics_are_those_of_all_images_at_once():
     rng = np.random.default_rng(0)
     pairs = []
     for _ in range(6):
@@ -50,12 +50,12 @@ def test_pooled_figures_are_those_of_all_pictures_at_once():
     assert f"{panoptic.pq:.4f}" in text and "best of n" not in text
 
 
-def test_boundaries_are_held_against_all_people_at_once():
+def test_boundaries_are_held_against_all_annotators_at_once():
     rng = np.random.default_rng(1)
-    pred, *people = (blocks(rng, 30, 40) for _ in range(3))
-    counts = metrics.boundary_counts(pred, people)
-    row = image_measures.score([pred], people, protocols.NATIVE)
+    pred, *annotators = (blocks(rng, 30, 40) for _ in range(3))
+    counts = metrics.boundary_counts(pred, annotators)
+    row = image_measures.score([pred], annotators, protocols.NATIVE)
     assert row["sum_boundary_right_pred"] == counts.right_pred
-    fast = image_measures.score([pred], people, protocols.NATIVE, image_measures.TABLE_MEASURES)
+    fast = image_measures.score([pred], annotators, protocols.NATIVE, image_measures.TABLE_MEASURES)
     assert np.isnan(fast["sum_boundary_pred"]) and np.isnan(fast["boundary_f"])
     assert fast["ari"] == row["ari"]
