@@ -24,7 +24,7 @@ _HERE = pathlib.Path(__file__).resolve().parent
 _SHARED = pathlib.Path(os.environ.get("BITDIFF_SHARED", _HERE.parent.parent / "shared"))
 
 
-def pytest_conmetric() -> None:
+def pytest_configure() -> None:
     # grain reads absl flags; without this it raises UnparsedFlagAccessError under pytest.
     flags.FLAGS.mark_as_parsed()
 

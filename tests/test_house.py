@@ -13,7 +13,7 @@ import bitdiff_jax
 PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
-    "errors", "files", "diffusion", "encoding", "metrics", "nets", "config", "target", "model",
+    "errors", "extensions", "files", "diffusion", "encoding", "metrics", "nets", "config", "target", "model",
     "flops", "scenes", "data", "parallel", "checkpoint", "writers", "inference", "evaluation",
     "training", "tools", "compile", "testing", "cli", "__main__",
 )  # fmt: skip

@@ -1,0 +1,45 @@
+import sys
+
+import pytest
+
+from bitdiff_jax import extensions
+from bitdiff_jax.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "my_parts.py").write_text("class Outer:\n    inner = 3\n")
+    (tmp_path / "my_broken.py").write_text("1 / 0\n")
+    (tmp_path / "my_needy.py").write_text("import no_such_module_here\n")
+    yield tmp_path
+    for name in ("my_parts", "my_broken", "my_needy"):
+        sys.modules.pop(name, None)
+
+
+def test_what_lies_in_the_working_folder_is_found(folder):
+    assert extensions.resolve("my_parts:Outer", "key").__name__ == "Outer"
+    assert extensions.resolve("my_parts:Outer.inner", "key") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("my_parts", "form package.module:name"),
+        ("my_parts:Other", "my_parts has no Other"),
+        ("my_parts:Outer.other", "my_parts has no Outer.other"),
+        ("my_absent:thing", "no module 'my_absent'"),
+        ("my_needy:thing", "needs the module 'no_such_module_here'"),
+        ("my_broken:thing", "ZeroDivisionError"),
+    ],
+)
+def test_one_line_says_what_is_wrong(folder, text, says):
+    with pytest.raises(InputError, match=says) as caught:
+        extensions.resolve(text, "model.net.implementation")
+    assert str(caught.value).startswith("model.net.implementation=")
+
+
+@pytest.mark.parametrize("text", ["folder:/data/x", "folder:../x", "a:", ":a", "a b:c", "1a:b"])
+def test_paths_are_no_references(text):
+    assert not extensions.is_reference(text)
