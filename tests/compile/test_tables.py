@@ -12,7 +12,7 @@ from bitdiff_jax import config as config_lib
 from bitdiff_jax.cli.train import override
 from bitdiff_jax.compile import compiled_figures, remote
 from bitdiff_jax.errors import InputError
-from tests.compile.test_compiled_cost import MEASURED
+from tests.compile.test_compiled_figures import MEASURED
 from tests.tools import stored
 
 CONFIG = "base:smoke"

@@ -80,7 +80,7 @@ def from_json(values: dict[str, Any]) -> Breakdown:
     """What `Breakdown.to_json` wrote."""
 
     def made(kind: Any, rows: Sequence[dict[str, Any]]) -> list[Any]:
-        return [kind(**{**row, "figures": Cost(**row["figures"])}) for row in rows]
+        return [kind(**{**row, "cost": Cost(**row["cost"])}) for row in rows]
 
     parts, dearest = made(Part, values["parts"]), made(Dear, values["dearest"])
     return Breakdown(values["by_cycles"], parts, dearest)

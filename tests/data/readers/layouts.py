@@ -14,7 +14,7 @@ from PIL import Image
 from bitdiff_jax.data import images
 
 
-def picture(seed, height=12, width=17):
+def make_image(seed, height=12, width=17):
     """Smooth enough that JPEG keeps it to within a few levels."""
     y, x = np.mgrid[:height, :width]
     return np.stack([(seed * 37 + 2 * y) % 256, 90 + x, 200 - x - y], -1).astype(np.uint8)
@@ -46,7 +46,7 @@ def bsds500(root):
     for number, split in enumerate(("train", "val", "test")):
         truth[split] = {}
         for k in range(2):
-            name, image = f"{number}20{k}8", picture(number + 3 * k)
+            name, image = f"{number}20{k}8", make_image(number + 3 * k)
             maps = [quarters(ids=(1, 2, 3, 3 + (annotator > 0))) for annotator in range(2 + k)]
             data = root / "BSR" / "BSDS500" / "data"
             save(data / "images" / split / f"{name}.jpg", image)
@@ -60,14 +60,14 @@ def masks(root):
     """Data Science Bowl 2018: stage1_train has masks, stage1_test none."""
     truth = {}
     for k in range(3):
-        name, image = f"{k}0071198d059ba7f5", picture(k)
+        name, image = f"{k}0071198d059ba7f5", make_image(k)
         folder = root / "stage1_train" / name
         save(folder / "images" / f"{name}.png", image)
         ids = quarters(ids=(-1, 1, 2, 3))
         for region in (1, 2, 3):
             save(folder / "masks" / f"{region}f0a.png", np.uint8(255) * (ids == region))
         truth[name] = image, [ids]
-    save(root / "stage1_test" / "0114f" / "images" / "0114f.png", picture(9))
+    save(root / "stage1_test" / "0114f" / "images" / "0114f.png", make_image(9))
     (root / "stage1_train_labels.csv").write_text("ImageId,EncodedPixels\n")
     return {"stage1_train": truth}
 
@@ -86,7 +86,7 @@ def ade20k(root):
         truth[split] = {}
         folder = root / "ADE20K_2021_17_01" / "images" / "ADE" / split / scene
         for k in range(2):
-            name, image = f"{stem}_0001686{k}", picture(k)
+            name, image = f"{stem}_0001686{k}", make_image(k)
             # Class 0 with an object, a class beyond 255, two objects of a class, nothing.
             classes = quarters(ids=(0, 3055, 3055, 0))
             objects = quarters(ids=(0, 40, 200, 17))
@@ -103,7 +103,7 @@ def ade20k(root):
 def cityscapes(root):
     truth = {}
     for split, city in (("train", "aachen"), ("val", "lindau"), ("test", "berlin")):
-        name, image = f"{city}_000000_000019", picture(len(city))
+        name, image = f"{city}_000000_000019", make_image(len(city))
         place = f"{split}/{city}/{name}"
         numbers = quarters(ids=(7, 26001, 26, 4))
         if split == "test":
@@ -139,11 +139,11 @@ def voc(root):
     base = root / "VOCdevkit" / "VOC2012"
     truth = {"train": {}, "val": {}}
     for k in range(4):
-        name, image = f"2007_00003{k}", picture(k)
+        name, image = f"2007_00003{k}", make_image(k)
         save(base / "JPEGImages" / f"{name}.jpg", image)
         save_palette(base / "SegmentationObject" / f"{name}.png", quarters(ids=(0, 1, 255, 2)))
         truth["val" if k % 2 else "train"][name] = image, [quarters(ids=(-1, 1, -1, 2))]
-    save(base / "JPEGImages" / "2008_000001.jpg", picture(8))  # boxes alone: no map
+    save(base / "JPEGImages" / "2008_000001.jpg", make_image(8))  # boxes alone: no map
     lists = base / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
     for split in truth:
@@ -196,7 +196,7 @@ def write_tfds(root, examples, features=None, *, name="pets", version="1.0.0", c
 def tfds(root):
     truth, examples = {}, {}
     for split, count in (("train", 3), ("test", 2)):
-        shown = [(picture(k), quarters(ids=(0, 1, 2, 3 + k))) for k in range(count)]
+        shown = [(make_image(k), quarters(ids=(0, 1, 2, 3 + k))) for k in range(count)]
         examples[split] = [
             {"image": png(image), "segmentation_mask": png(ids.astype(np.uint8)), "label": 1}
             for image, ids in shown
@@ -212,7 +212,7 @@ def tfds(root):
 def folder(root):
     truth = {"train": {}, "val": {}}
     for k in range(4):
-        name, image = f"picture{k}", picture(k)
+        name, image = f"picture{k}", make_image(k)
         save(root / "images" / f"{name}.jpg", image)
         (root / "labels").mkdir(exist_ok=True)
         images.write_labels(root / "labels" / f"{name}.png", quarters())
@@ -240,7 +240,7 @@ def coco(root, prefix, annotate):
         records: dict = {"images": [], "annotations": [], "categories": []}
         truth[split] = {}
         for k in range(2):
-            name, image = f"00000{number}{k}.jpg", picture(k)
+            name, image = f"00000{number}{k}.jpg", make_image(k)
             save(root / f"{split}2017" / name, image)
             record = {"id": 10 * number + k, "file_name": name, "height": 12, "width": 17}
             records["images"].append(record)

@@ -9,7 +9,7 @@ from tests.data.readers import layouts
 
 def plain(root, name="a", masks=(), suffix="jpg"):
     """root/images/NAME.jpg and root/masks/NAME/*.png."""
-    layouts.save(root / "images" / f"{name}.{suffix}", layouts.image(1))
+    layouts.save(root / "images" / f"{name}.{suffix}", layouts.make_image(1))
     (root / "masks" / name).mkdir(parents=True, exist_ok=True)
     for k, mask in enumerate(masks):
         layouts.save(root / "masks" / name / f"m{k:02d}.png", mask)
@@ -132,11 +132,11 @@ def test_faults_of_a_image_are_named_when_it_is_read(tmp_path):
 
 def test_faults_of_the_layout_are_named(tmp_path):
     plain(tmp_path, masks=boxes((0, 12, 0, 5)))
-    layouts.save(tmp_path / "images" / "b.jpg", layouts.image(2))
+    layouts.save(tmp_path / "images" / "b.jpg", layouts.make_image(2))
     with pytest.raises(InputError, match=r"1 of 2 .* b/"):
         readers.make("masks", tmp_path)
     (tmp_path / "images" / "b.jpg").unlink()
-    layouts.save(tmp_path / "images" / "a.png", layouts.image(2))
+    layouts.save(tmp_path / "images" / "a.png", layouts.make_image(2))
     with pytest.raises(InputError, match="second picture with ID a"):
         readers.make("masks", tmp_path)
 
@@ -147,7 +147,7 @@ def test_bowl_without_masks(tmp_path):
     assert readers.splits("masks", train) == () and len(readers.make("masks", train)) == 3
     with pytest.raises(InputError, match="no pictures with masks"):
         readers.make("masks", tmp_path / "stage1_test")
-    layouts.save(train / "zz" / "images" / "zz.png", layouts.image(1))
+    layouts.save(train / "zz" / "images" / "zz.png", layouts.make_image(1))
     with pytest.raises(InputError, match=r"zz/masks: no such folder"):
         readers.make("masks", train)[3]
     # The folder is named by its ID, as the picture is.

@@ -28,8 +28,8 @@ def several(tmp_path_factory):
         "share": tfds.features.Tensor(shape=(12, 17), dtype=np.float32),
     }
     example = {
-        "photo": layouts.image(4),
-        "grey": layouts.png(layouts.image(4)[..., 0]),
+        "photo": layouts.make_image(4),
+        "grey": layouts.png(layouts.make_image(4)[..., 0]),
         "wide": wide.astype(np.int64),
         "deep": layouts.png(small.astype(np.uint16)),
         "flat": layouts.png(layouts.quarters(ids=(0, 1, 2, 3)).astype(np.uint8)),
@@ -61,7 +61,7 @@ def test_features_of_every_kind(several):
             item = make("tfds:scenes", root, labels=labels, image=image, zero="region")[0]
             np.testing.assert_array_equal(item["labels"][0], ids)
             assert item["labels"][0].dtype == np.int32
-            expected = layouts.image(4)
+            expected = layouts.make_image(4)
             if image == "grey":
                 expected = np.repeat(expected[..., :1], 3, -1)
             np.testing.assert_array_equal(item["image"], expected)

@@ -20,7 +20,7 @@ def image(count, annotators=1):
         np.repeat(np.arange(24) * (count - k) // 24, 20).reshape(24, 20).astype(np.int32)
         for k in range(annotators)
     )
-    return baselines.Image(str(count), np.zeros((24, 20, 3), np.uint8), truths)
+    return baselines.LabelledImage(str(count), np.zeros((24, 20, 3), np.uint8), truths)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
