@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from bitdiff_jax import extensions
 from bitdiff_jax.diffusion import losses, parameterization, sampling, schedules, times, weighting
 from bitdiff_jax.encoding import dichotomy
 from bitdiff_jax.encoding import interface as encodings
@@ -36,10 +37,12 @@ class Objective:
     """What training minimises.
 
     Attributes:
-        weight: of the error in x0 at time t, by its name in `weighting`; 'sigmoid' is the paper's.
-        bias: of the sigmoid weight.
+        weight: the weight of the error at time t, by its name in `weighting` or an own function
+            `(schedule, t) -> weights`; 'sigmoid' is the paper's.
+        bias: logsnr at which the sigmoid weight has fallen to a half.
         decoupled: multiply the weight by -dlogsnr/dt.
-        loss: the error, by its name in `losses`: 'mse' is the paper's.
+        loss: the error, by its name in `losses`, or an own one, see `losses.make`; 'mse' is the
+            paper's.
         times: how training times are drawn, by name in `times`.
         image_keep: probability with which an example keeps its image; the others see the empty
             one, which is what guidance needs.
@@ -53,10 +56,10 @@ class Objective:
             are out of the loss.
     """
 
-    weight: str = "sigmoid"
+    weight: str | weighting.Weight = "sigmoid"
     bias: float = -4.0
     decoupled: bool = True
-    loss: str = "mse"
+    loss: str | losses.Error | losses.Loss = "mse"
     times: str = "stratified"
     image_keep: float = 0.95
     self_condition: float = 0.0
@@ -233,11 +236,9 @@ class Model:
             guess = jax.lax.stop_gradient(to_x0(output))
             previous = jnp.where(parameterization.expand(draws.guess, guess) > 0, guess, 0)
         output = self.apply(params, x_t, t, cond, previous)
-        if objective.loss == "ce2" and self.prediction == "p_logits":
-            # Of the logits themselves: a saturated sigmoid has no gradient left.
-            error = losses.cross_entropy_logits(output, target.x0, target.loss_mask)
-        else:
-            error = losses.LOSSES[objective.loss](to_x0(output), target.x0, target.loss_mask)
+        loss = losses.make(objective.loss, self.prediction)
+        pred = output if loss.of_output else to_x0(output)
+        error = loss.error(pred, target.x0, target.loss_mask)
         weight = weighting.make(objective.weight, objective.bias, objective.decoupled)
         return RowLosses(
             loss=weight(self.schedule, t) * error,
@@ -250,8 +251,9 @@ class Model:
     def summary(self, totals: RowLosses, batch_size: int) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Sums over the rows of a batch -> the mean loss and a dict of scalars worth logging."""
         pixels = jnp.maximum(totals.valid_pixels, 1)
+        name = losses.make(self.objective.loss, self.prediction).name
         return totals.loss / batch_size, {
-            self.objective.loss: totals.error / (batch_size * self.encoding.num_channels),
+            name: totals.error / (batch_size * self.encoding.num_channels),
             "excess_share": totals.excess_pixels / pixels,
             "dropped_share": totals.dropped_pixels / pixels,
         }
@@ -353,6 +355,15 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         InputError: a setting outside its domain.
     """
     c = config.model
+    own = {
+        name: extensions.resolve(value, f"config.model.{name}")
+        for name, value in (
+            ("encoding", c.encoding),
+            ("objective.weight", c.objective.weight),
+            ("objective.loss", c.objective.loss),
+        )
+        if extensions.is_reference(value)
+    }
     for name, value, known in (
         ("model.time_input", c.time_input, ("t", "logsnr")),
         ("model.prediction", c.prediction, typing.get_args(parameterization.Prediction)),
@@ -368,9 +379,9 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         ("model.palette.excess", c.palette.excess, ("merge", "ignore")),
         ("model.palette.choice", c.palette.choice, ("greedy", "optimal")),
     ):
-        if value not in known:
+        if value not in known and name.removeprefix("model.") not in own:
             raise InputError(f"config.{name} is {value!r}; it must be one of {', '.join(known)}")
-    if c.encoding != "bits":
+    if c.encoding != "bits" and "encoding" not in own:
         for name, value in (("prediction", c.prediction), ("objective.loss", c.objective.loss)):
             if value in ("p", "p_logits", "ce1", "ce2"):
                 raise InputError(
@@ -381,10 +392,18 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         if not 0 <= c.objective[name] <= 1:
             raise InputError(f"config.model.objective.{name} is {c.objective[name]}; use 0 to 1")
     try:
-        encoding = encodings.make(c.encoding, c.num_bits)
+        encoding = (
+            encodings.check(own["encoding"](c.num_bits))
+            if "encoding" in own
+            else encodings.make(c.encoding, c.num_bits)
+        )
         chosen = Palette(**c.palette)
         chosen.check(encoding.num_codes)
         schedule = schedules.make(**c.schedule)
+        weight = own.get("objective.weight", c.objective.weight)
+        loss = own.get("objective.loss", c.objective.loss)
+        weighting.make(weight)
+        losses.make(loss, c.prediction)
     except ValueError as error:
         raise InputError(f"config.model: {error}") from error
     net = dict(c.net)
@@ -401,7 +420,7 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         schedule=schedule,
         encoding=encoding,
         palette=chosen,
-        objective=Objective(**c.objective),
+        objective=Objective(**{**c.objective, "weight": weight, "loss": loss}),
         prediction=c.prediction,
         time_input=c.time_input,
     )

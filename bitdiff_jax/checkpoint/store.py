@@ -226,18 +226,26 @@ class Checkpoints:
         return ocp.JsonCheckpointHandler().restore(folder)
 
 
-def describe(config: ml_collections.ConfigDict, fingerprint: str, trained_on: str) -> dict:
+def describe(
+    config: ml_collections.ConfigDict,
+    fingerprint: str,
+    trained_on: str,
+    *,
+    own_model: bool = False,
+) -> dict:
     """What is saved beside the state.
 
     Args:
         config: the whole config.
         fingerprint: of the input pipeline.
         trained_on: the kind of pictures, for whoever uses the checkpoint.
+        own_model: whether the model was given in Python, so that the config does not describe it.
     """
     return {
         "config": json.loads(config.to_json_best_effort()),
         "fingerprint": fingerprint,
         "trained_on": trained_on,
+        "own_model": own_model,
     }
 
 

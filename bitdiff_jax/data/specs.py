@@ -6,17 +6,21 @@ A spec is `KIND[:PATH][,key=value]...`:
     posterior,kind=mixed,seed=1,held_out=1
     folder:/data/bsds500,split=train,zero=region
     records:/data/coco128,split=train
+    my_package.my_data:open_cells,split=train
 
 KIND is `scenes`, `posterior`, or one of `bitdiff_jax.data.readers.READERS`, a set of pictures in
 the form in which it is shipped or prepared; a reader's options are the keyword arguments of its
-class. PATH may be whatever `etils.epath` opens, but holds no comma and no semicolon. Several specs
-are joined by ';', each with an optional `weight=`: pictures are drawn set by set in these
-proportions, however many pictures a set holds.
+class. `package.module:function` in their place is an own source, see `own_source`. PATH may be
+whatever `etils.epath` opens, but holds no comma and no semicolon. Several specs are joined by ';',
+each with an optional `weight=`: pictures are drawn set by set in these proportions, however many
+pictures a set holds.
 """
 
 import dataclasses
 from typing import Any
 
+from bitdiff_jax import extensions
+from bitdiff_jax.data import own_source, readers
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.data.resident import Resident
 from bitdiff_jax.errors import InputError
@@ -82,6 +86,9 @@ def _open(spec: _Spec, text: str, image_size: int) -> tuple[Source, bool]:
         given = {key: _number(text, key, options.pop(key), int) for key in keys if key in options}
         return {"size": image_size, **given}
 
+    reference = f"{spec.kind}:{spec.path}"
+    if spec.kind not in readers.READERS and extensions.is_reference(reference):
+        return own_source.open_own(reference, options, text), True
     if spec.kind == "scenes":
         source = SceneSource(**numbers("level", "seed", "length", "size"))
     elif spec.kind == "posterior":
@@ -95,14 +102,11 @@ def _open(spec: _Spec, text: str, image_size: int) -> tuple[Source, bool]:
 
 
 def _open_reader(spec: _Spec, text: str) -> Source:
-    # Here, because readers stand on the pipeline, and few runs need more than one of them.
-    from bitdiff_jax.data import readers
-
     if spec.kind not in readers.READERS:
         known = ", ".join(readers.READERS)
         raise InputError(
-            f"data: unknown kind {spec.kind!r} in {text!r}; use scenes, posterior, or KIND:DIR "
-            f"with one of {known}"
+            f"data: unknown kind {spec.kind!r} in {text!r}; use scenes, posterior, KIND:DIR with "
+            f"one of {known}, or package.module:function"
         )
     if not spec.path:
         raise InputError(f"data: {text!r} names no folder; say {spec.kind}:DIR")

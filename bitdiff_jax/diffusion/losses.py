@@ -8,14 +8,33 @@ probability p = 1 - |pred - target| / 2. For predictions beyond [-1, 1] that has
 prediction of -1 for a target of 1 has p = 0 and an infinite loss; a saturated tanh comes there in
 float32. Where p falls below the smallest normal number (1e-38 in float32) it is held there, so
 that the loss is at most 87 per logarithm and every gradient is finite: zero where it is held.
+
+An own loss is such a function, or a `Loss` if it reads the network's raw output.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-Loss = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+Error = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """An error as a value, together with what it is taken of.
+
+    Attributes:
+        error: `(pred, target, mask) -> [B]`, as the functions of this module.
+        name: the name under which its mean is logged.
+        of_output: whether `pred` is the network's raw output rather than the x0 that follows from
+            it.
+    """
+
+    error: Error
+    name: str
+    of_output: bool = False
 
 
 def masked_mse(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:
@@ -81,11 +100,36 @@ def cross_entropy_logits(logits: jax.Array, target: jax.Array, mask: jax.Array) 
     return _masked_mean(jnp.sum(jax.nn.softplus(-target * logits), axis=-1), mask)
 
 
-LOSSES: dict[str, Loss] = {
+LOSSES: dict[str, Error] = {
     "mse": masked_mse,
     "ce1": cross_entropy_product,
     "ce2": cross_entropy_channels,
 }
+
+
+def make(loss: str | Error | Loss, prediction: str = "x") -> Loss:
+    """The loss of that name, or an own one, as a value.
+
+    Args:
+        loss: a key of `LOSSES`, a function `(pred, target, mask) -> [B]` of predicted x0, or a
+            `Loss`.
+        prediction: what the network's output stands for. With 'p_logits' the name 'ce2' is
+            `cross_entropy_logits` of the output itself: a saturated sigmoid has no gradient left.
+
+    Raises:
+        ValueError: an unknown name, or an object that cannot be called.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
+        if loss == "ce2" and prediction == "p_logits":
+            return Loss(cross_entropy_logits, loss, of_output=True)
+        return Loss(LOSSES[loss], loss)
+    if not callable(loss):
+        raise ValueError(f"loss must be a name, a function or a Loss, got {loss!r}")
+    return Loss(loss, getattr(loss, "__name__", type(loss).__name__))
 
 
 def _masked_mean(per_pixel: jax.Array, mask: jax.Array) -> jax.Array:

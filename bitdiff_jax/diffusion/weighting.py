@@ -7,6 +7,8 @@ SNR = alpha^2 / sigma^2.
 Decoupled, a weight is multiplied by -dlogsnr/dt: the expected loss becomes an integral of w over
 logsnr that no longer depends on the schedule. The paper decouples its sigmoid weights and no
 others, hence the defaults.
+
+An own weight is a function `(schedule, t) -> weights` of t's shape.
 """
 
 import functools
@@ -108,25 +110,30 @@ WEIGHTS: dict[str, Callable[..., jax.Array]] = {
 }
 
 
-def make(name: str, bias: float = -4.0, decoupled: bool = True) -> Weight:
-    """The weight of that name as a function of schedule and time alone.
+def make(weight: str | Weight, bias: float = -4.0, decoupled: bool = True) -> Weight:
+    """The weight of that name, or an own one, as a function of schedule and time alone.
 
     Args:
-        name: a key of `WEIGHTS`.
-        bias: of the sigmoid; the others have none and ignore it.
+        weight: a key of `WEIGHTS`, or a function `(schedule, t) -> weights`.
+        bias: logsnr at which the sigmoid has fallen to a half; the others have none and ignore it.
         decoupled: multiply by -dlogsnr/dt.
 
     Returns:
         `(schedule, t) -> weights` of t's shape.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or an object that cannot be called.
     """
-    if name not in WEIGHTS:
-        raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}, got {name!r}")
-    if name == "sigmoid":
+    if not isinstance(weight, str):
+        if not callable(weight):
+            raise ValueError(f"weight must be a name or a function, got {weight!r}")
+        own = weight
+        return lambda schedule, t: _decouple(own(schedule, t), schedule, t, decoupled)
+    if weight not in WEIGHTS:
+        raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}, got {weight!r}")
+    if weight == "sigmoid":
         return functools.partial(sigmoid, bias=bias, decoupled=decoupled)
-    return functools.partial(WEIGHTS[name], decoupled=decoupled)
+    return functools.partial(WEIGHTS[weight], decoupled=decoupled)
 
 
 def _decouple(weight: jax.Array, schedule: Schedule, t: ArrayLike, decoupled: bool) -> jax.Array:

@@ -93,7 +93,7 @@ class BitEncoding:
     @property
     def num_codes(self) -> int:
         """Codes that can be told apart."""
-        return 2**self.num_bits
+        return 1 << self.num_bits
 
     @property
     def num_channels(self) -> int:

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 MAX_COST = 2**29  # the sum of three must not overflow int32
-_LAST = jnp.iinfo(jnp.int32).max
+_LAST = int(np.iinfo(np.int32).max)
 
 
 class _Matching(NamedTuple):
@@ -52,7 +53,8 @@ def assign(cost: jax.Array, num_rows: jax.Array | int) -> jax.Array:
     def add(row: jax.Array, matching: _Matching) -> _Matching:
         return _add_row(cost, row, matching)
 
-    return jax.lax.fori_loop(0, jnp.asarray(num_rows, jnp.int32), add, nothing).column_of
+    matched: _Matching = jax.lax.fori_loop(0, jnp.asarray(num_rows, jnp.int32), add, nothing)
+    return matched.column_of
 
 
 def _add_row(cost: jax.Array, row: jax.Array, matching: _Matching) -> _Matching:

@@ -12,7 +12,8 @@ def gray(n: np.ndarray) -> np.ndarray:
     Returns:
         Their codes, of the same shape.
     """
-    return n ^ (n >> 1)
+    code: np.ndarray = n ^ (n >> 1)
+    return code
 
 
 def table(num_bits: int) -> np.ndarray:
@@ -33,4 +34,5 @@ def table(num_bits: int) -> np.ndarray:
     rows, columns = 2 ** (num_bits // 2), 2 ** (num_bits - num_bits // 2)
     row_code = gray(np.arange(rows, dtype=np.int32))
     column_code = gray(np.arange(columns, dtype=np.int32))
-    return row_code[:, None] * columns + column_code[None, :]
+    codes: np.ndarray = row_code[:, None] * columns + column_code[None, :]
+    return codes

@@ -1,8 +1,10 @@
-"""What all encodings share, and how one is made by name."""
+"""What all encodings share, how one is made by name, and how an own one is checked."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from bitdiff_jax.encoding.bits import BitEncoding
 from bitdiff_jax.encoding.onehot import OneHotEncoding
@@ -70,3 +72,41 @@ def make(name: str, num_bits: int) -> Encoding:
     if kind == "bits":
         return BitEncoding(num_bits)
     return OneHotEncoding(2**num_bits, as_released=bool(released))
+
+
+def check(encoding: Any) -> Encoding:
+    """Holds an own encoding against what `Encoding` promises.
+
+    Args:
+        encoding: the object; its first 64 codes are encoded and decoded.
+
+    Returns:
+        The same object.
+
+    Raises:
+        ValueError: it lacks a member, is not hashable, or its codes do not come back.
+    """
+    kind = type(encoding).__name__
+    members = [name for name in vars(Encoding) if not name.startswith("_")]
+    if missing := [name for name in members if not hasattr(encoding, name)]:
+        raise ValueError(f"{kind} is no encoding: it has no {', '.join(missing)}")
+    try:
+        hash(encoding)
+    except TypeError:
+        raise ValueError(
+            f"{kind} is not hashable; make it a frozen dataclass, so that programs compiled for it "
+            "are found again"
+        ) from None
+    codes = jnp.arange(-1, min(encoding.num_codes, 64), dtype=jnp.int32)
+    x0 = encoding.encode(codes)
+    if x0.shape != (len(codes), encoding.num_channels) or x0.dtype != jnp.float32:
+        raise ValueError(
+            f"{kind}.encode gave {x0.dtype} {list(x0.shape)} for {len(codes)} codes; it must be "
+            f"float32 [{len(codes)}, {encoding.num_channels}]"
+        )
+    if not (np.asarray(x0[0]) == encoding.pad_value).all():
+        raise ValueError(f"{kind}.encode of a negative code must be pad_value in every channel")
+    if not np.array_equal(encoding.decode(x0[1:]), codes[1:]):
+        raise ValueError(f"{kind}.decode does not give back the codes that encode was given")
+    checked: Encoding = encoding
+    return checked

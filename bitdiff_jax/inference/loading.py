@@ -38,7 +38,11 @@ class Loaded:
 
 
 def load(
-    workdir: epath.PathLike, weights: str | None = None, *, mesh: Mesh | None = None
+    workdir: epath.PathLike,
+    weights: str | None = None,
+    *,
+    mesh: Mesh | None = None,
+    model: model_lib.Model | None = None,
 ) -> Loaded:
     """Loads the last checkpoint of a training.
 
@@ -49,10 +53,12 @@ def load(
         weights: 'ema' for the averaged parameters, 'raw' for the last ones; None for what the
             config says in `sampling.weights`.
         mesh: every device of it gets a copy of the parameters; None is the first local device.
+        model: the model that was trained, if it was given in Python rather than by a config.
 
     Raises:
-        InputError: there is no complete checkpoint, it cannot be read, its config is from a version
-            with other settings, or its parameters are not those of the model in its config.
+        InputError: the training had a model of its own and none is given, there is no complete
+            checkpoint, it cannot be read, its config is from a version with other settings, or its
+            parameters are not those of the model.
     """
     if weights is not None and weights not in _PARTS:
         raise InputError(f"weights is {weights!r}; it must be one of {', '.join(_PARTS)}")
@@ -66,7 +72,13 @@ def load(
                 f"config.sampling.weights is {weights!r} in {checkpoints.directory}; "
                 f"say which of {', '.join(_PARTS)} to load"
             )
-        model = model_lib.from_config(config)
+        if model is None:
+            if about.get("own_model"):
+                raise InputError(
+                    f"checkpoint {checkpoints.directory} is of a model that was given in Python, "
+                    "not by its config: load it there with model=..."
+                )
+            model = model_lib.from_config(config)
         sharding = (
             jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
             if mesh is None

@@ -59,7 +59,8 @@ def contingency_table(
              [0, 1]], dtype=int32)
     """
     check_maps(pred, target, mask, num_labels)
-    return _table(*_device_maps(pred, target, mask, num_labels), num_labels=num_labels)
+    table: jax.Array = _table(*_device_maps(pred, target, mask, num_labels), num_labels=num_labels)
+    return table
 
 
 def count_out_of_range(
@@ -74,7 +75,8 @@ def count_out_of_range(
       int32 [...]: 0 where the table is complete.
     """
     check_maps(pred, target, mask, num_labels)
-    return _lost(*_device_maps(pred, target, mask, num_labels), num_labels=num_labels)
+    lost: jax.Array = _lost(*_device_maps(pred, target, mask, num_labels), num_labels=num_labels)
+    return lost
 
 
 def check_maps(pred: Any, target: Any, mask: Any, num_labels: int) -> None:
@@ -150,12 +152,13 @@ def _table(
 
     def count(rows: jax.Array, columns: jax.Array) -> jax.Array:
         # TPUs scatter one element at a time and multiply matrices for a living.
-        return jax.lax.platform_dependent(
+        table: jax.Array = jax.lax.platform_dependent(
             rows,
             columns,
             tpu=functools.partial(count_by_product, num_labels=num_labels),
             default=functools.partial(count_by_scatter, num_labels=num_labels),
         )
+        return table
 
     # One vmap per leading axis: merging the axes into one would move a sharded batch about.
     for _ in flat[:-1]:

@@ -7,6 +7,7 @@ Both are there by name.
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from jax.typing import ArrayLike
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.metrics.host import metric_per_map, metric_per_table
 
-_PER_NAT = {"bits": 1 / np.log(2.0), "nats": 1.0}
+_PER_NAT = {"bits": 1 / math.log(2.0), "nats": 1.0}
 
 
 class Entropies(NamedTuple):

@@ -56,7 +56,8 @@ def trimap_iou(
         index = rows * shape[1] + columns
         counts = np.bincount(index, minlength=shape[0] * shape[1]).reshape(shape)
         union = counts.sum(1, keepdims=True) + counts.sum(0) - counts
-        return counts / np.maximum(union, 1)
+        shares: np.ndarray = counts / np.maximum(union, 1)
+        return shares
 
     iou = overlaps(rows[band], columns[band])
     judged = overlaps(rows, columns) if matched == "picture" else iou

@@ -1,6 +1,7 @@
 """Training from the first line to the last; read it top to bottom."""
 
 import contextlib
+from collections.abc import Mapping
 
 import jax
 import ml_collections
@@ -9,7 +10,9 @@ from etils import epath
 
 from bitdiff_jax import flops
 from bitdiff_jax.checkpoint import Checkpoints
+from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.errors import Interrupted
+from bitdiff_jax.model import Model
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training import resume, telemetry
 from bitdiff_jax.training.batches import batches
@@ -22,7 +25,13 @@ from bitdiff_jax.training.trouble import NonFinite, Watch
 from bitdiff_jax.writers import RunWriter
 
 
-def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainState:
+def train(
+    config: ml_collections.ConfigDict,
+    workdir: epath.PathLike,
+    *,
+    model: Model | None = None,
+    sources: Source | Mapping[str, Source] | None = None,
+) -> TrainState:
     """Trains, or resumes, until `config.train.num_steps`.
 
     Writes into `workdir`: checkpoints/, metrics/*.jsonl, samples/*.png, config.json; trouble/ and
@@ -32,6 +41,8 @@ def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainSt
     Args:
         config: see `bitdiff_jax.config`.
         workdir: the run's folder.
+        model: the model to train, instead of the one that `config.model` describes.
+        sources: what to train on, instead of `config.data.train`: one source, or several by name.
 
     Returns:
         The last state.
@@ -43,7 +54,7 @@ def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainSt
     """
     workdir = epath.Path(workdir)
     telemetry.apply_switches(config.telemetry)
-    setup = prepare(config)
+    setup = prepare(config, model=model, sources=sources)
     with (
         Interruption(setup.mesh) as interruption,
         Checkpoints(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.checkpoint import describe
-from bitdiff_jax.data import augment, pipeline, specs
+from bitdiff_jax.data import augment, own_source, pipeline, specs
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.parallel import partition_rules
@@ -58,8 +58,20 @@ class Setup:
     evaluator: Evaluator | None
 
 
-def prepare(config: ml_collections.ConfigDict) -> Setup:
+def prepare(
+    config: ml_collections.ConfigDict,
+    *,
+    model: model_lib.Model | None = None,
+    sources: pipeline.Source | Mapping[str, pipeline.Source] | None = None,
+) -> Setup:
     """Puts the parts together.
+
+    Args:
+        config: the settings.
+        model: the model to train, instead of the one that `config.model` describes. Its
+            checkpoints are read with the same model: `inference.load(workdir, model=model)`.
+        sources: what to train on, instead of `config.data.train`: one source, or several by name,
+            which are drawn from in equal parts.
 
     Raises:
         InputError: a setting or picture that cannot be used.
@@ -75,7 +87,8 @@ def prepare(config: ml_collections.ConfigDict) -> Setup:
     mesh_lib.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
 
     # --- Model and optimizer, as shapes ----------------------------------------------------------
-    model = model_lib.from_config(config)
+    own_model = model is not None
+    model = model or model_lib.from_config(config)
     tx = make_optimizer(config)
     # Made on all devices of the mesh, so that no step has to bring them there.
     split = functools.partial(jax.random.split, jax.random.key(config.seed))
@@ -87,9 +100,13 @@ def prepare(config: ml_collections.ConfigDict) -> Setup:
     )
 
     # --- Input -----------------------------------------------------------------------------------
-    sources, weights = specs.open_sources(
-        config.data.train, image_size=model.image_size, keep_scale=config.data.keep_scale
-    )
+    if sources is None:
+        opened, weights = specs.open_sources(
+            config.data.train, image_size=model.image_size, keep_scale=config.data.keep_scale
+        )
+    else:
+        opened = _named(sources)
+        weights = dict.fromkeys(opened, 1.0)
     input_args: dict[str, Any] = dict(
         size=model.image_size,
         batch_size=config.train.batch_size,
@@ -103,7 +120,7 @@ def prepare(config: ml_collections.ConfigDict) -> Setup:
     def open_batches(number: int) -> Iterator[Batch]:
         return iter(
             pipeline.train_dataset(
-                sources,
+                opened,
                 weights,
                 **input_args,
                 process_index=process_index,
@@ -114,7 +131,8 @@ def prepare(config: ml_collections.ConfigDict) -> Setup:
             )
         )
 
-    fingerprint = pipeline.fingerprint(sources, weights, **input_args)
+    fingerprint = pipeline.fingerprint(opened, weights, **input_args)
+    trained_on = config.data.trained_on or (config.data.train if sources is None else "")
     return Setup(
         config=config,
         mesh=mesh,
@@ -124,9 +142,19 @@ def prepare(config: ml_collections.ConfigDict) -> Setup:
         train_step=step_from_config(config, model, tx, mesh, shardings),
         key=key_train,
         open_batches=open_batches,
-        about=describe(config, fingerprint, config.data.trained_on or config.data.train),
+        about=describe(config, fingerprint, trained_on, own_model=own_model),
         evaluator=Evaluator(config, model, mesh) if config.eval.data else None,
     )
+
+
+def _named(
+    sources: pipeline.Source | Mapping[str, pipeline.Source],
+) -> dict[str, pipeline.Source]:
+    """Sources by name, each held against what a source promises."""
+    named = dict(sources) if isinstance(sources, Mapping) else {"source": sources}
+    for name, source in named.items():
+        own_source.check_source(source, name)
+    return named
 
 
 def _augment(name: str) -> pipeline.Augment | None:
