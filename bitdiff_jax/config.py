@@ -27,8 +27,9 @@ def default() -> ml_collections.ConfigDict:
     c.model.num_bits = 6  # k: 2^k codes (rgb has 121, a cell of an 11 x 11 grid each)
     c.model.prediction = "x"  # x | eps | v | both | p | p_logits
     c.model.time_input = "logsnr"  # logsnr | t: the scalar that the network is told
-    # The network, see bitdiff_jax.nets.unet.UNet.
+    # The network, see bitdiff_jax.nets.unet.UNet, and of another one bitdiff_jax.nets.network.
     c.model.net = ml_collections.ConfigDict()
+    c.model.net.implementation = "auto"  # auto | plain | fused | package.module:Class, your own
     c.model.net.base_channels = 64
     c.model.net.channel_multipliers = (1, 2, 2, 4, 4)
     c.model.net.blocks_per_level = 3
@@ -40,8 +41,9 @@ def default() -> ml_collections.ConfigDict:
     c.model.net.time_conditioning = "additive"
     c.model.net.dtype = "float32"
     c.model.net.remat = False
-    c.model.net.fold = False  # on TPUs: the widest level on pairs of pixels
-    c.model.net.attention_chunk = 0  # queries at a time; 0: all
+    c.model.net.fold = False  # fused, on TPUs: the widest level on pairs of pixels
+    c.model.net.attention_chunk = 0  # fused: queries at a time; 0: all
+    c.model.net.options = ml_collections.ConfigDict()  # of a network of your own: any keys
     # The noise schedule, see bitdiff_jax.diffusion.schedules.
     c.model.schedule = ml_collections.ConfigDict()
     c.model.schedule.name = "cosine"  # cosine | linear | linear_simple | parabola
@@ -157,7 +159,9 @@ def default() -> ml_collections.ConfigDict:
     c.hosts.start_timeout = 300  # seconds for all to arrive
     c.hosts.heartbeat_timeout = 100  # seconds without a sign of life until the others give up
     c.hosts.shutdown_timeout = 60  # seconds that a process waits at its end for the others
-    return c.lock()
+    c.lock()
+    c.model.net.options.unlock()
+    return c
 
 
 def load(name: str) -> ml_collections.ConfigDict:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from bitdiff_jax.model import IMAGE_CHANNELS, Model
+from bitdiff_jax.nets import FusedUNet
 
 
 @functools.lru_cache
@@ -24,8 +25,9 @@ def forward_flops(model: Model) -> int:
     side, channels = model.image_size, model.encoding.num_channels
     x = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     cond = jax.ShapeDtypeStruct((1, side, side, IMAGE_CHANNELS), jnp.float32)
-    # Folding multiplies with zeros.
-    model = dataclasses.replace(model, net=model.net.clone(fold=False))
+    if isinstance(model.net, FusedUNet):
+        # Folding multiplies with zeros.
+        model = dataclasses.replace(model, net=model.net.clone(fold=False))
     params = jax.eval_shape(model.init, jax.random.key(0))
     previous = (x,) if model.self_conditioned else ()
     t = jax.ShapeDtypeStruct((1,), jnp.float32)

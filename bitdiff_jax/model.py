@@ -19,7 +19,8 @@ from bitdiff_jax.encoding import interface as encodings
 from bitdiff_jax.encoding.bits import BitEncoding
 from bitdiff_jax.encoding.interface import Encoding
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.nets.unet import UNet
+from bitdiff_jax.nets import network
+from bitdiff_jax.nets.network import Network
 from bitdiff_jax.target import Palette, Target, make_target, valid_mask
 
 Params = Any
@@ -99,7 +100,7 @@ class Model:
     """The model as a value; every method is a pure function of its arguments.
 
     Attributes:
-        net: the denoising network.
+        net: the denoising network: any object that satisfies `nets.network.Network`.
         image_size: S, side of the square that the network sees.
         schedule: noise schedule.
         encoding: between codes and what diffuses.
@@ -111,7 +112,7 @@ class Model:
         image_std: per channel; divides it.
     """
 
-    net: UNet
+    net: Network
     image_size: int
     schedule: schedules.Schedule = _SCHEDULE
     encoding: Encoding = _ENCODING
@@ -128,10 +129,20 @@ class Model:
         return self.objective.self_condition > 0
 
     def init(self, key: jax.Array) -> Params:
-        """Fresh parameters, a plain dict of float32 arrays."""
+        """Fresh parameters, a plain dict of float32 arrays.
+
+        Raises:
+            InputError: the network has state beside its parameters.
+        """
         channels = self.encoding.num_channels * (1 + self.self_conditioned) + IMAGE_CHANNELS
         x = jnp.zeros((1, self.image_size, self.image_size, channels))
-        return self.net.init(key, x, jnp.zeros((1,)))["params"]
+        variables = self.net.init(key, x, jnp.zeros((1,)))
+        if set(variables) != {"params"}:
+            raise InputError(
+                f"net: {type(self.net).__name__}.init returned {', '.join(map(str, variables))}; a "
+                "network has the collection 'params' alone, and no state"
+            )
+        return variables["params"]
 
     def encode_image(self, params: Params, image: jax.Array, valid_mask: jax.Array) -> jax.Array:
         """The condition; computed once per image and shared by all steps and samples.
@@ -161,13 +172,22 @@ class Model:
 
         `previous` is an earlier guess of x0, zeros where there is none; for a self-conditioned
         model only.
+
+        Raises:
+            InputError: the network returned another shape than `nets.network.Network` says.
         """
         inputs = [x_t, cond] if previous is None else [x_t, cond, previous]
         # Bounded to about [-5, 5]: the sinusoid's periods are made for times of that order.
         time = t if self.time_input == "t" else self.schedule.logsnr(t) / 4
         output = self.net.apply({"params": params}, jnp.concatenate(inputs, axis=-1), time)
-        assert isinstance(output, jax.Array)
-        return output
+        channels = parameterization.output_channels(self.prediction, self.encoding.num_channels)
+        if jnp.shape(output) != (*x_t.shape[:-1], channels):
+            raise InputError(
+                f"net: {type(self.net).__name__} returned {jnp.shape(output)} for x "
+                f"{(*x_t.shape[:-1], sum(part.shape[-1] for part in inputs))}; it has to return "
+                f"{(*x_t.shape[:-1], channels)}"
+            )
+        return jnp.asarray(output, jnp.promote_types(output.dtype, jnp.float32))
 
     def target(self, labels: jax.Array, size: jax.Array, key: jax.Array | None = None) -> Target:
         """Label maps -> x0 and where it counts.
@@ -406,15 +426,11 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         losses.make(loss, c.prediction)
     except ValueError as error:
         raise InputError(f"config.model: {error}") from error
-    net = dict(c.net)
-    net["dtype"] = jnp.dtype(net["dtype"])
-    for name in ("channel_multipliers", "attention_levels"):
-        net[name] = tuple(net[name])
     return Model(
-        net=UNet(
+        net=network.from_settings(
+            c.net,
             out_channels=parameterization.output_channels(c.prediction, encoding.num_channels),
             final_activation={"x": encoding.activation, "p": "sigmoid"}.get(c.prediction, "none"),
-            **net,
         ),
         image_size=c.image_size,
         schedule=schedule,

@@ -26,7 +26,9 @@ TARGET = 30.0  # seconds to compile, cold
 BATCH_SIZES = {"train": 2, "sample": 1}
 
 
-def measure(config: str, program: str, batch_size: int) -> dict[str, Any]:
+def measure(
+    config: str, program: str, batch_size: int, implementation: str = "auto"
+) -> dict[str, Any]:
     """Compiles in this process, which must not have compiled before."""
     import jax
 
@@ -34,7 +36,7 @@ def measure(config: str, program: str, batch_size: int) -> dict[str, Any]:
     from bitdiff_jax.parallel import compilation_cache
 
     compilation_cache.enable()
-    settings = problem.config(config)
+    settings = problem.config(config, implementation)
     if settings.mesh.cpu_devices > 1 and program == "train":
         jax.config.update("jax_num_cpu_devices", settings.mesh.cpu_devices)
     devices = jax.devices() if program == "train" else jax.devices()[:1]
@@ -76,20 +78,23 @@ def main() -> None:
     add("--config", default="paper", help="whose programs (paper)")
     add("--program", choices=BATCH_SIZES, nargs="+", default=list(BATCH_SIZES))
     add("--batch_size", type=int, help="rows (2 for train, 1 for sample)")
+    add("--implementation", default="auto", help="of the network: auto, plain or fused (auto)")
     add("--here", action="store_true", help=argparse.SUPPRESS)
     paired.add_options(parser, rounds=1)
     args = parser.parse_args()
     if args.here:
         if not args.default_allocator and allocator.only_cpu():
             allocator.keep_memory()
-        print(json.dumps(measure(args.config, args.program[0], args.batch_size)))
+        found = measure(args.config, args.program[0], args.batch_size, args.implementation)
+        print(json.dumps(found))
         return
     about = paired.check_idle(args.anyway)
     mark = "" if about["idle"] else "  ** NOT IDLE, measured anyway **"
     print(f"{about['processor']}, {about['cores']} cores{mark}; wanted: {TARGET:g} s cold")
     print(f"{'':24}{'trace':>9}{'compile':>9}{'first call':>12}{'peak MiB':>10}")
     rows: list[dict[str, Any]] = []
-    more = ["--default_allocator"] if args.default_allocator else []
+    more = ["--implementation", args.implementation]
+    more += ["--default_allocator"] if args.default_allocator else []
     for program in args.program:
         batch_size = args.batch_size or BATCH_SIZES[program]
         for _ in range(args.rounds):

@@ -19,10 +19,12 @@ from bitdiff_jax.training.state import TrainState
 from bitdiff_jax.training.step import step_from_config
 
 
-def start(name: str, batch_size: int) -> tuple[ml_collections.ConfigDict, model_lib.Model, Any]:
+def start(
+    name: str, batch_size: int, implementation: str = "auto"
+) -> tuple[ml_collections.ConfigDict, model_lib.Model, Any]:
     """Config, model and a batch; the devices as `bitdiff train` makes them."""
     compilation_cache.enable()
-    config = problem.config(name)
+    config = problem.config(name, implementation)
     if config.mesh.cpu_devices > 1:
         jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
     model = model_lib.from_config(config)
@@ -34,9 +36,9 @@ def random_params(model: model_lib.Model) -> Any:
     return problem.params(jax.eval_shape(model.init, jax.random.key(0)))
 
 
-def build_train_step(config: str, batch_size: int) -> Ready:
+def build_train_step(config: str, batch_size: int, implementation: str = "auto") -> Ready:
     """The whole step: draws, palette and bits from the label maps, and all that follows."""
-    settings, model, data = start(config, batch_size)
+    settings, model, data = start(config, batch_size, implementation)
     mesh = mesh_lib.make_mesh(settings.mesh.data, settings.mesh.fsdp)
     tx = make_optimizer(settings)
     params = random_params(model)
@@ -63,10 +65,14 @@ def build_train_step(config: str, batch_size: int) -> Ready:
 
 
 def build_sampler(
-    config: str, batch_size: int, num_steps: int = 8, guidance_weight: float = 1.0
+    config: str,
+    batch_size: int,
+    num_steps: int = 8,
+    guidance_weight: float = 1.0,
+    implementation: str = "auto",
 ) -> Ready:
     """The sampler of a Segmenter, from uint8 pictures to codes on the host."""
-    settings, model, data = start(config, batch_size)
+    settings, model, data = start(config, batch_size, implementation)
     sampling = {name: settings.sampling[name] for name in SETTINGS}
     programs = Programs(model, random_params(model), sampling, jax.local_devices()[:1])
     batch = {

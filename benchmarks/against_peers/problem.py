@@ -19,10 +19,11 @@ class Batch(NamedTuple):
     size: np.ndarray  # int32 [B, 2]
 
 
-def config(name: str) -> ml_collections.ConfigDict:
-    """A config by name, in float32."""
+def config(name: str, implementation: str = "auto") -> ml_collections.ConfigDict:
+    """A config by name, in float32, with the given implementation of its network."""
     found = config_lib.load(name)
     found.model.net.dtype = "float32"
+    found.model.net.implementation = implementation
     return found
 
 

@@ -6,6 +6,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from bitdiff_jax import config as config_lib
+from bitdiff_jax.cli import net_options
 from bitdiff_jax.errors import InputError
 
 _EPILOG = """\
@@ -63,6 +64,7 @@ def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
     for argument in overrides:
         if argument.startswith("-") and not argument.startswith("--config."):
             raise InputError(f"unexpected argument {argument!r}; settings are --config.KEY=VALUE")
+    overrides = net_options.take(config, overrides)
     values = flags.FlagValues()
     argv = ["bitdiff train", *overrides]
     try:

@@ -1,10 +1,12 @@
 """Networks that map a noisy code and a time to an estimate of the same shape.
 
-The only package that imports `flax.linen`. A network takes one scalar `time` per image and knows
-nothing of diffusion, so any function of the same signature can stand in for it.
+`unet` is the definition of the attn-UNet, `fused` the same function in fewer passes over memory,
+`network` what any other network has to be. This is the only package that imports `flax.linen`.
 """
 
 from bitdiff_jax.nets.embedding import sinusoid
+from bitdiff_jax.nets.fused import FusedUNet
+from bitdiff_jax.nets.network import Network
 from bitdiff_jax.nets.unet import UNet
 
-__all__ = ["UNet", "sinusoid"]
+__all__ = ["FusedUNet", "Network", "UNet", "sinusoid"]

@@ -1,34 +1,187 @@
-"""The attn-UNet: convolutions on a pyramid, self-attention at its deepest levels."""
+"""The attn-UNet: convolutions on a pyramid, self-attention at its deepest levels.
 
-from collections.abc import Sequence
+This is the definition. `bitdiff_jax.nets.fused` computes the same function of the same parameters
+in fewer passes over memory and is tested against it.
+"""
+
+import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from bitdiff_jax.encoding import onehot
-from bitdiff_jax.errors import InputError
-from bitdiff_jax.nets import folding
-from bitdiff_jax.nets.blocks import (
-    AttentionBlock,
-    Downsample,
-    ResBlock,
-    Upsample,
-    depth_to_space,
-    space_to_depth,
-)
+from bitdiff_jax.nets import attributes
+from bitdiff_jax.nets.activations import ACTIVATIONS
 from bitdiff_jax.nets.embedding import sinusoid
-from bitdiff_jax.nets.folding import Layout
-from bitdiff_jax.nets.layers import Biased, Conv, dense, group_norm
-from bitdiff_jax.nets.norm import at_least_float32
+from bitdiff_jax.nets.patches import depth_to_space, space_to_depth
+
+# U(-l, l) with l = sqrt(3 scale / fan_in) = 1 / sqrt(fan_in), as PyTorch initialises.
+kernel_init = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform")
+
+
+def bias_init(fan_in: int) -> nn.initializers.Initializer:
+    """U(-l, l) with l = 1 / sqrt(fan_in), as PyTorch initialises biases."""
+    limit = 1.0 / math.sqrt(fan_in)
+    return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -limit, limit)
+
+
+def at_least_float32(dtype: DTypeLike) -> jnp.dtype:
+    """The dtype of parameters, norm statistics and softmax for a compute dtype."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def num_groups(channels: int) -> int:
+    """Groups of a norm: 32, or one for each channel where 32 does not divide them."""
+    return 32 if channels % 32 == 0 else channels
+
+
+def conv(
+    x: jax.Array,
+    features: int,
+    name: str,
+    dtype: DTypeLike,
+    *,
+    kernel_size: int = 3,
+    stride: int = 1,
+    zero_init: bool = False,
+) -> jax.Array:
+    """A square convolution with bias, padded by `kernel_size // 2` pixels on every side.
+
+    ("SAME" would pad a stride of 2 by 0 pixels on the left and 1 on the right.)
+    """
+    zeros = nn.initializers.zeros
+    return nn.Conv(
+        features,
+        (kernel_size, kernel_size),
+        strides=stride,
+        padding=kernel_size // 2,
+        dtype=dtype,
+        param_dtype=at_least_float32(dtype),
+        kernel_init=zeros if zero_init else kernel_init,
+        bias_init=zeros if zero_init else bias_init(kernel_size**2 * x.shape[-1]),
+        name=name,
+    )(x)
+
+
+def dense(
+    x: jax.Array, features: int, name: str, dtype: DTypeLike, *, zero_init: bool = False
+) -> jax.Array:
+    """A linear map of the last axis with bias."""
+    zeros = nn.initializers.zeros
+    return nn.Dense(
+        features,
+        dtype=dtype,
+        param_dtype=at_least_float32(dtype),
+        kernel_init=zeros if zero_init else kernel_init,
+        bias_init=zeros if zero_init else bias_init(x.shape[-1]),
+        name=name,
+    )(x)
+
+
+def group_norm(x: jax.Array, name: str) -> jax.Array:
+    """A group norm that computes and returns at least float32."""
+    wide = at_least_float32(x.dtype)
+    groups = num_groups(x.shape[-1])
+    # The "fast" variance, E x² - (E x)², has no digit left where the mean is large.
+    return nn.GroupNorm(
+        groups, epsilon=1e-5, dtype=wide, param_dtype=wide, use_fast_variance=False, name=name
+    )(x)
+
+
+class ResBlock(nn.Module):
+    """norm, SiLU, conv, + time, norm, SiLU, conv (zero at the start), + skip.
+
+    Attributes:
+        features: Number of output channels. A 1x1 convolution adapts the skip where the input has
+            another number.
+        time_conditioning: 'additive' adds a projection of the time embedding after the first
+            convolution; 'scale_shift' modulates the second norm, `norm(h) (1 + scale) + shift`.
+        dtype: Compute dtype.
+    """
+
+    features: int
+    time_conditioning: str = "additive"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, embedding: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] and the time embedding [B, E] to [B, H, W, features]."""
+        modulated = self.time_conditioning == "scale_shift"
+        size = 2 * self.features if modulated else self.features
+        time = dense(nn.silu(embedding), size, "time", embedding.dtype)[:, None, None]
+
+        h = nn.silu(group_norm(x, "norm_0"))
+        h = conv(h, self.features, "conv_0", self.dtype)
+        if modulated:
+            scale, shift = jnp.split(time, 2, axis=-1)
+            h = group_norm(h, "norm_1") * (1 + scale) + shift
+        else:
+            h = group_norm(h + time, "norm_1")
+        h = conv(nn.silu(h), self.features, "conv_1", self.dtype, zero_init=True)
+        if x.shape[-1] != self.features:
+            x = conv(x, self.features, "skip", self.dtype, kernel_size=1)
+        return x + h
+
+
+class AttentionBlock(nn.Module):
+    """norm, multi-head self-attention over all pixels, projection (zero at the start), + input.
+
+    There is no positional code: the convolutions around it carry position.
+
+    Attributes:
+        num_heads: Divides the channels.
+        dtype: Compute dtype; logits and softmax are in at least float32.
+    """
+
+    num_heads: int = 4
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] to the same shape."""
+        batch, height, width, channels = x.shape
+        head_dim = channels // self.num_heads
+        h = group_norm(x, "norm").reshape(batch, height * width, channels)
+        # Channels are ordered [head][q, k, v][head_dim], as in the reference's weights.
+        h = dense(h, 3 * channels, "qkv", self.dtype)
+        h = h.reshape(batch, height * width, self.num_heads, 3 * head_dim)
+        q, k, v = jnp.split(h, 3, axis=-1)
+        wide = at_least_float32(self.dtype)
+        logits = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=wide)
+        weights = nn.softmax(logits / math.sqrt(head_dim)).astype(self.dtype)
+        h = jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(batch, height, width, channels)
+        return x + dense(h, channels, "proj", self.dtype, zero_init=True)
+
+
+class Downsample(nn.Module):
+    """A 3x3 convolution of stride 2."""
+
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] to [B, H/2, W/2, C]."""
+        return conv(x, x.shape[-1], "conv", self.dtype, stride=2)
+
+
+class Upsample(nn.Module):
+    """Nearest neighbour times two, then a 3x3 convolution."""
+
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] to [B, 2H, 2W, C]."""
+        x = x.repeat(2, axis=1).repeat(2, axis=2)
+        return conv(x, x.shape[-1], "conv", self.dtype)
 
 
 class UNet(nn.Module):
     """The network of arXiv 2601.02881, after the UNet of improved diffusion (arXiv 2102.09672).
 
-    The defaults are the paper's net for 128 x 128 pictures and 6 bits: 38,496,262 parameters with
-    9 input channels (6 bits and RGB), 69.2 GFLOP for a forward pass of one picture. Every output of
+    The defaults are the paper's net for 128 x 128 images and 6 bits: 38,496,262 parameters with
+    9 input channels (6 bits and RGB), 69.2 GFLOP for a forward pass of one image. Every output of
     the stem, the blocks and the downsamplers on the way down is concatenated to the input of one
     residual block on the way up, so that side has one block more per level.
 
@@ -42,7 +195,7 @@ class UNet(nn.Module):
         channel_multipliers: One factor per level, from full resolution down.
         blocks_per_level: Residual blocks per level on the way down.
         attention_levels: Levels whose blocks are followed by self-attention; negative ones count
-            from the deepest.
+            from the deepest. The middle has attention in any case.
         num_heads: Attention heads; divides the channels of those levels and of the middle.
         patch_size: Side of the square of pixels that is folded into channels on the way in and
             unfolded on the way out; 1 is the paper's net.
@@ -58,9 +211,9 @@ class UNet(nn.Module):
         dtype: Compute dtype. Parameters, time embedding, norm statistics, softmax, last convolution
             and final activation stay in at least float32.
         remat: Recompute the blocks in the backward pass instead of storing what is inside them.
-        fold: Compute the widest level on pairs of pixels, see `folding`: the same function of the
-            same parameters, for TPUs, where 64 channels cost what 128 do.
-        attention_chunk: Queries at a time, see `attention.attend`; 0 takes all at once.
+
+    Raises:
+        InputError: an attribute is outside its domain.
     """
 
     out_channels: int = 6
@@ -76,8 +229,10 @@ class UNet(nn.Module):
     final_activation: str = "tanh"
     dtype: DTypeLike = jnp.float32
     remat: bool = False
-    fold: bool = False
-    attention_chunk: int = 0
+
+    def __post_init__(self) -> None:
+        attributes.check(self)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, x: jax.Array, time: jax.Array) -> jax.Array:
@@ -91,12 +246,12 @@ class UNet(nn.Module):
             [B, H, W, out_channels], float32 (float64 if `dtype` is).
 
         Raises:
-            InputError: If an attribute is outside its domain, or x or time has a wrong shape.
+            InputError: x or time has a wrong shape.
         """
-        attended = _attended_levels(self)
-        _check_shapes(self, x.shape, time.shape)
+        attributes.check_inputs(self, x.shape, time.shape)
         widths = [self.base_channels * m for m in self.channel_multipliers]
-        wide = at_least_float32(self.dtype)
+        levels, wide = len(widths), at_least_float32(self.dtype)
+        attended = {level % levels for level in self.attention_levels}
         res_class, attention_class = ResBlock, AttentionBlock
         if self.remat:
             res_class, attention_class = nn.remat(ResBlock), nn.remat(AttentionBlock)
@@ -104,126 +259,40 @@ class UNet(nn.Module):
         embedding = sinusoid(
             time.astype(wide) * self.time_scale, self.base_channels, self.time_max_period
         )
-        embedding = dense(embedding, 4 * self.base_channels, name="time_0", dtype=wide)
-        embedding = dense(nn.silu(embedding), 4 * self.base_channels, name="time_1", dtype=wide)
+        embedding = dense(embedding, 4 * self.base_channels, "time_0", wide)
+        embedding = dense(nn.silu(embedding), 4 * self.base_channels, "time_1", wide)
 
-        def layout(level: int) -> Layout:
-            return Layout.FOLDED if self.fold and level == 0 else Layout.PLAIN
-
-        def block(
-            parts: Sequence[Biased], level: int, attend: bool, prefix: str, index: int
-        ) -> Biased:
-            name, where = f"{prefix}_res_{index}", layout(level)
-            h: Biased = res_class(
-                widths[level], self.time_conditioning, self.dtype, where, name=name
-            )(parts, embedding)
+        def block(h: jax.Array, level: int, attend: bool, prefix: str, index: int) -> jax.Array:
+            name = f"{prefix}_res_{index}"
+            h = res_class(widths[level], self.time_conditioning, self.dtype, name=name)(
+                h, embedding
+            )
             if attend:
                 name = f"{prefix}_attention_{index}"
-                h = attention_class(
-                    self.num_heads, self.dtype, where, self.attention_chunk, name=name
-                )(h)
+                h = attention_class(self.num_heads, self.dtype, name=name)(h)
             return h
 
-        pixels = space_to_depth(x.astype(self.dtype), self.patch_size)
-        if self.fold:
-            pixels = folding.fold(pixels)
-        widest = layout(0)
-        stem = Conv(self.base_channels, dtype=self.dtype, source=widest, result=widest, name="stem")
-        h = stem(pixels)
+        h = space_to_depth(x.astype(self.dtype), self.patch_size)
+        h = conv(h, self.base_channels, "stem", self.dtype)
         skips = [h]
-        deepest = len(widths) - 1
-        for level in range(len(widths)):
+        for level in range(levels):
             for index in range(self.blocks_per_level):
-                h = block((h,), level, level in attended, f"down_{level}", index)
+                h = block(h, level, level in attended, f"down_{level}", index)
                 skips.append(h)
-            if level < deepest:
-                h = Downsample(self.dtype, layout(level), name=f"down_{level}_downsample")(h)
+            if level < levels - 1:
+                h = Downsample(self.dtype, name=f"down_{level}_downsample")(h)
                 skips.append(h)
 
-        h = block((h,), deepest, True, "middle", 0)
-        h = block((h,), deepest, False, "middle", 1)
+        h = block(h, levels - 1, True, "middle", 0)
+        h = block(h, levels - 1, False, "middle", 1)
 
-        for level in reversed(range(len(widths))):
+        for level in reversed(range(levels)):
             for index in range(self.blocks_per_level + 1):
-                h = block((h, skips.pop()), level, level in attended, f"up_{level}", index)
+                h = jnp.concatenate([h, skips.pop()], axis=-1)
+                h = block(h, level, level in attended, f"up_{level}", index)
             if level > 0:
-                h = Upsample(self.dtype, layout(level - 1), name=f"up_{level}_upsample")(h)
+                h = Upsample(self.dtype, name=f"up_{level}_upsample")(h)
 
-        (pixels,) = group_norm([h], name="out_norm", layout=widest, dtype=wide)
-        channels = self.out_channels * self.patch_size**2
-        out_conv = Conv(
-            channels, zero_init=True, dtype=wide, source=widest, result=widest, name="out_conv"
-        )
-        out = out_conv(pixels).value()
-        if self.fold:
-            out = folding.unfold(out)
-        return _ACTIVATIONS[self.final_activation](depth_to_space(out, self.patch_size))
-
-
-_ACTIVATIONS = {
-    "tanh": jnp.tanh,
-    "sigmoid": nn.sigmoid,
-    "softmax": nn.softmax,
-    "standardised_softmax": lambda h: onehot.standardise(nn.softmax(h)),
-    "none": lambda h: h,
-}
-
-
-def _attended_levels(net: UNet) -> frozenset[int]:
-    """The levels with attention as indices from 0; raises InputError for a bad attribute."""
-    levels = len(net.channel_multipliers)
-    for name in ("out_channels", "base_channels", "blocks_per_level", "num_heads", "patch_size"):
-        if getattr(net, name) < 1:
-            raise InputError(f"{name} is {getattr(net, name)}; give a positive integer")
-    if net.attention_chunk < 0:
-        raise InputError(
-            f"attention_chunk is {net.attention_chunk}; give a number of queries, or 0 for all"
-        )
-    if not levels or min(net.channel_multipliers) < 1:
-        raise InputError(
-            f"channel_multipliers is {tuple(net.channel_multipliers)}; "
-            "give one positive integer per level"
-        )
-    if net.base_channels % 2:
-        raise InputError(f"base_channels is {net.base_channels}; give an even number")
-    for name, choices in (
-        ("time_conditioning", ("additive", "scale_shift")),
-        ("final_activation", tuple(_ACTIVATIONS)),
-    ):
-        if getattr(net, name) not in choices:
-            raise InputError(f"{name} is {getattr(net, name)!r}; choose one of {choices}")
-    if net.final_activation == "standardised_softmax" and net.out_channels < 2:
-        raise InputError("final_activation is 'standardised_softmax'; give at least 2 out_channels")
-    outside = [i for i in net.attention_levels if not -levels <= i < levels]
-    if outside:
-        raise InputError(
-            f"attention_levels has {outside[0]}; the {levels} levels are {-levels} to {levels - 1}"
-        )
-    attended = frozenset(i % levels for i in net.attention_levels)
-    for level in sorted(attended | {levels - 1}):
-        channels = net.base_channels * net.channel_multipliers[level]
-        if channels % net.num_heads:
-            raise InputError(
-                f"num_heads is {net.num_heads}; give a divisor of the {channels} channels of "
-                f"level {level}"
-            )
-    return attended
-
-
-def _check_shapes(net: UNet, x_shape: tuple[int, ...], time_shape: tuple[int, ...]) -> None:
-    if len(x_shape) != 4 or tuple(time_shape) != (x_shape[0],):
-        raise InputError(
-            f"x is {tuple(x_shape)} and time is {tuple(time_shape)}; "
-            "give x [B, H, W, C] and time [B]"
-        )
-    multiple = net.patch_size * 2 ** (len(net.channel_multipliers) - 1)
-    if any(side % multiple or not side for side in x_shape[1:3]):
-        raise InputError(
-            f"x is {x_shape[1]} x {x_shape[2]} pixels; give sides that are multiples of {multiple} "
-            f"(patch_size {net.patch_size} * 2**{len(net.channel_multipliers) - 1})"
-        )
-    if net.fold and (x_shape[2] // net.patch_size) % 2:
-        raise InputError(
-            f"x is {x_shape[2]} pixels wide; with fold=True give an even number of patches, of "
-            f"{net.patch_size} pixels each"
-        )
+        h = nn.silu(group_norm(h, "out_norm"))
+        h = conv(h, self.out_channels * self.patch_size**2, "out_conv", wide, zero_init=True)
+        return ACTIVATIONS[self.final_activation](depth_to_space(h, self.patch_size))

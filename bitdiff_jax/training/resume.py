@@ -8,6 +8,7 @@ from etils import epath
 
 from bitdiff_jax.checkpoint import Checkpoints, restore_last_good
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.nets import network
 from bitdiff_jax.training import trouble
 from bitdiff_jax.training.batches import batch_number
 from bitdiff_jax.training.setup import Setup
@@ -95,16 +96,22 @@ def point_before(
 
 # How the network computes rather than what: a run may change these on its way.
 _FREE = ("net.dtype", "net.remat", "net.fold", "net.attention_chunk")
+_NETWORK = "net.implementation"  # may change too, among those of the same function
 
 
 def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epath.Path) -> None:
     """A run may go on for longer or with other pictures; not with another model."""
     before, now = _settings(saved["config"]["model"]), _settings(wanted["config"]["model"])
-    changed = [k for k, v in before.items() if k not in _FREE and now.get(k) != v]
+    before.setdefault(_NETWORK, "auto")  # from a version that had one
+    free = _FREE
+    if network.is_unet(before[_NETWORK]) and network.is_unet(now[_NETWORK]):
+        free = (*_FREE, _NETWORK)
+    options = [k for k in now if k.startswith("net.options.") and k not in before]
+    changed = [k for k in (*before, *options) if k not in free and now.get(k) != before.get(k)]
     if changed:
         key = changed[0]
         raise InputError(
-            f"--workdir {workdir} holds a training with model.{key}={before[key]}, the config "
+            f"--workdir {workdir} holds a training with model.{key}={before.get(key)}, the config "
             f"says {now.get(key)}; use that config, or another --workdir"
         )
     if saved["fingerprint"] != wanted["fingerprint"]:

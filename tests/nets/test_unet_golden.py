@@ -10,13 +10,14 @@ import pytest
 
 from bitdiff_jax.diffusion import losses, parameterization, schedules, weighting
 from bitdiff_jax.encoding import bits
-from bitdiff_jax.nets import UNet
+from bitdiff_jax.nets import FusedUNet, UNet
+from bitdiff_jax.nets.fused.layers import Biased
 from tests.nets import torch_names
 from tests.nets.helpers import compiled
 
-SMALL = functools.partial(
-    UNet, base_channels=32, channel_multipliers=(1, 2, 2, 2), blocks_per_level=1
-)
+SMALL = {"base_channels": 32, "channel_multipliers": (1, 2, 2, 2), "blocks_per_level": 1}
+
+both = pytest.mark.parametrize("network", [UNet, FusedUNet], ids=["plain", "fused"])
 
 
 def nhwc(array):
@@ -32,26 +33,31 @@ def full_inputs(g):
 
 
 def output(state, module):
-    """What a module returned: a map with its bias beside it."""
-    return np.asarray(state["intermediates"][module]["__call__"][0].value())
+    """What a module returned; of the fused one, a map with its bias beside it."""
+    returned = state["intermediates"][module]["__call__"][0]
+    return np.asarray(returned.value() if isinstance(returned, Biased) else returned)
 
 
 def small_parameters(g, dtype=np.float32):
-    return torch_names.parameters(SMALL(), g["small/param_names"], g["small/param_shapes"], dtype)
+    return torch_names.parameters(
+        UNet(**SMALL), g["small/param_names"], g["small/param_shapes"], dtype
+    )
 
 
-def test_the_parameters_are_the_references_in_name_and_shape(golden):
+@both
+def test_the_parameters_are_the_references_in_name_and_shape(golden, network):
     g = golden("unet_small")
     ours = jax.eval_shape(
-        SMALL().init, jax.random.key(0), jnp.zeros((1, 32, 32, 9)), jnp.zeros((1,))
+        network(**SMALL).init, jax.random.key(0), jnp.zeros((1, 32, 32, 9)), jnp.zeros((1,))
     )
     theirs = small_parameters(g)
     assert jax.tree.map(np.shape, ours) == jax.tree.map(np.shape, theirs)
     assert sum(a.size for a in jax.tree.leaves(theirs)) == g["small/n_params"]
 
 
+@both
 @pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-4), ("float64", 1e-5)])
-def test_outputs_and_activations_of_the_small_net(golden, dtype, atol):
+def test_outputs_and_activations_of_the_small_net(golden, dtype, atol, network):
     """float64 leaves the rounding of the reference's own float32: some 3e-6."""
     g = golden("unet_small")
     x, image = nhwc(g["small/x"]), nhwc(g["small/image"])
@@ -61,7 +67,7 @@ def test_outputs_and_activations_of_the_small_net(golden, dtype, atol):
         "small/out_image_only_first": np.stack([image[0], 0 * image[1]]),
     }
     with jax.enable_x64(dtype == "float64"):
-        net, params = SMALL(dtype=dtype), small_parameters(g, dtype)
+        net, params = network(dtype=dtype, **SMALL), small_parameters(g, dtype)
         inputs = np.concatenate([np.concatenate([x, i], -1) for i in shown.values()])
         arguments = params, inputs.astype(dtype), np.tile(g["small/t"], 3).astype(dtype)
         apply = functools.partial(net.apply, capture_intermediates=True)
@@ -81,10 +87,11 @@ def test_outputs_and_activations_of_the_small_net(golden, dtype, atol):
         np.testing.assert_allclose(got, want, atol=1e-5, err_msg=torch_name)
 
 
-def test_five_training_steps_of_the_small_net(golden):
+@both
+def test_five_training_steps_of_the_small_net(golden, network):
     """Schedule, bits, loss weight, gradients and AdamW behind a clip, together."""
     g = golden("unet_small")
-    net, params = SMALL(), small_parameters(g)
+    net, params = network(**SMALL), small_parameters(g)
     schedule = schedules.cosine()
     x0 = bits.encode(jnp.asarray(g["train/gt_int"][:, 0]), 6)
     eps, t, image = nhwc(g["train/eps"]), jnp.asarray(g["train/t"]), nhwc(g["small/image"])
@@ -126,9 +133,10 @@ def test_five_training_steps_of_the_small_net(golden):
     np.testing.assert_allclose(norms, g["train/grad_norm_per_param_step0"], rtol=1e-3, atol=1e-5)
 
 
-def test_the_paper_net(golden):
+@both
+def test_the_paper_net(golden, network):
     g = golden("unet_full")
-    net = UNet()
+    net = network()
     params = torch_names.parameters(net, g["param_names"], g["param_shapes"])
     assert sum(a.size for a in jax.tree.leaves(params)) == g["n_params"] == 38_496_262
     inputs = np.concatenate([nhwc(array) for array in full_inputs(g)], axis=-1)

@@ -119,7 +119,8 @@ def test_another_model_in_the_workdir_is_refused(unbroken):
 
 def test_how_the_network_computes_may_change(unbroken):
     state, workdir = unbroken
-    again = loop.train(tiny(model__net__remat=True, model__net__dtype="bfloat16"), workdir)
+    how = {"remat": True, "dtype": "bfloat16", "implementation": "plain"}
+    again = loop.train(tiny(**{f"model__net__{key}": value for key, value in how.items()}), workdir)
     assert int(again.step) == int(state.step)
 
 

@@ -25,7 +25,7 @@ _PLACES = (
     ("batch", r"^batch\["),
     (r"\1", r"\b((?:down|up)_\d+)_"),
     (r"\1", r"(?:/|\[')(middle|stem|time|out)(?=_|/|')"),
-    (_NET, r"\bUNet\b"),
+    (_NET, r"\b(Fused)?UNet\b"),
     ("draws", r"random|threefry|_normal|_uniform|_bernoulli|_shuffle|stratified|Model\.draw"),
     ("target, palette, loss", r"\b(jvp|transpose)\("),
     ("optimizer", r"\bjit\(train_step\)"),

@@ -1,35 +1,24 @@
-"""Parameters of the layers under the blocks, initialised as PyTorch does, and their use."""
+"""The layers under the blocks: the parameters of `bitdiff_jax.nets.unet`, in their fused use."""
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from bitdiff_jax.nets.convolution import convolve
-from bitdiff_jax.nets.folding import Layout
-from bitdiff_jax.nets.norm import at_least_float32, normalise
-
-# U(-l, l) with l = sqrt(3 scale / fan_in) = 1 / sqrt(fan_in).
-_kernel_init = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform")
-
-
-def _bias_init(fan_in: int) -> Callable[..., jax.Array]:
-    limit = 1.0 / math.sqrt(fan_in)
-
-    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-        return jax.random.uniform(key, shape, dtype, -limit, limit)
-
-    return init
+from bitdiff_jax.nets.fused.convolution import convolve
+from bitdiff_jax.nets.fused.folding import PixelLayout
+from bitdiff_jax.nets.fused.norm import normalise
+from bitdiff_jax.nets.unet import at_least_float32, bias_init, kernel_init
 
 
 class Kernel(nn.Module):
-    """Kernel and bias of a square convolution; what is done with them is the caller's.
+    """Declares the kernel and bias of a square convolution and returns them, without applying them.
 
-    They start as U(-l, l), l = 1/sqrt(fan_in), or as zeros.
+    They start as those of `unet.conv`. A block applies them itself, to several maps at once or to
+    a folded one.
 
     Attributes:
         features: Cout.
@@ -53,13 +42,13 @@ class Kernel(nn.Module):
         shape = (self.kernel_size, self.kernel_size, channels, self.features)
         zeros = nn.initializers.zeros
         dtype = at_least_float32(self.dtype)
-        kernel = self.param("kernel", zeros if self.zero_init else _kernel_init, shape, dtype)
-        bias_init = zeros if self.zero_init else _bias_init(self.kernel_size**2 * channels)
-        return kernel, self.param("bias", bias_init, (self.features,), dtype)
+        kernel = self.param("kernel", zeros if self.zero_init else kernel_init, shape, dtype)
+        init = zeros if self.zero_init else bias_init(self.kernel_size**2 * channels)
+        return kernel, self.param("bias", init, (self.features,), dtype)
 
 
 class Linear(nn.Module):
-    """Kernel and bias of a linear map, which start as `Kernel`'s."""
+    """Declares the kernel and bias of a linear map and returns them, as `Kernel` does."""
 
     features: int
     zero_init: bool = False
@@ -70,10 +59,10 @@ class Linear(nn.Module):
         """[channels, features] and [features]."""
         zeros = nn.initializers.zeros
         dtype = at_least_float32(self.dtype)
-        kernel_init = zeros if self.zero_init else _kernel_init
-        kernel = self.param("kernel", kernel_init, (channels, self.features), dtype)
-        bias_init = zeros if self.zero_init else _bias_init(channels)
-        return kernel, self.param("bias", bias_init, (self.features,), dtype)
+        init = zeros if self.zero_init else kernel_init
+        kernel = self.param("kernel", init, (channels, self.features), dtype)
+        init = zeros if self.zero_init else bias_init(channels)
+        return kernel, self.param("bias", init, (self.features,), dtype)
 
 
 class Biased(NamedTuple):
@@ -100,13 +89,13 @@ class Conv(Kernel):
 
     Attributes:
         stride: 1 keeps H and W, 2 halves them.
-        source: Layout of the input.
-        result: Layout of the result.
+        source: PixelLayout of the input.
+        result: PixelLayout of the result.
     """
 
     stride: int = 1
-    source: Layout = Layout.PLAIN
-    result: Layout = Layout.PLAIN
+    source: PixelLayout = PixelLayout.PLAIN
+    result: PixelLayout = PixelLayout.PLAIN
 
     @nn.compact
     def __call__(self, x: jax.Array) -> Biased:  # type: ignore[override]
@@ -143,7 +132,7 @@ def group_norm(
     before: jax.Array | None = None,
     modulation: tuple[jax.Array, jax.Array] | None = None,
     activate: bool = True,
-    layout: Layout = Layout.PLAIN,
+    layout: PixelLayout = PixelLayout.PLAIN,
     dtype: DTypeLike | None = None,
 ) -> tuple[jax.Array, ...]:
     """Adds a group norm to the module being built, and applies it, with a SiLU behind it.

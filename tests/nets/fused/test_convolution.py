@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitdiff_jax.nets import folding
-from bitdiff_jax.nets.convolution import convolve, upsample_convolve
-from bitdiff_jax.nets.folding import Layout
+from bitdiff_jax.nets.fused import folding
+from bitdiff_jax.nets.fused.convolution import convolve, upsample_convolve
+from bitdiff_jax.nets.fused.folding import PixelLayout
 from tests.nets.helpers import lower_as_on
 
 RNG = np.random.default_rng(0)
@@ -22,15 +22,15 @@ def plain(x, kernel, stride=1):
 
 def laid_out(x, layout):
     """x [B, H, W, C] in the layout, zero where the array is not the map's."""
-    if layout is Layout.STAGGERED:
+    if layout is PixelLayout.STAGGERED:
         x = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))
-    return x if layout is Layout.PLAIN else folding.fold(x)
+    return x if layout is PixelLayout.PLAIN else folding.fold(x)
 
 
 def taken_out(x, layout):
     """The inverse."""
-    x = x if layout is Layout.PLAIN else folding.unfold(x)
-    return x[:, :, 1:-1] if layout is Layout.STAGGERED else x
+    x = x if layout is PixelLayout.PLAIN else folding.unfold(x)
+    return x[:, :, 1:-1] if layout is PixelLayout.STAGGERED else x
 
 
 def assert_same(ours, theirs, *arguments):
@@ -48,13 +48,13 @@ def assert_same(ours, theirs, *arguments):
 @pytest.mark.parametrize(
     ("size", "stride", "source", "result"),
     [
-        (3, 1, Layout.PLAIN, Layout.PLAIN),
-        (3, 2, Layout.PLAIN, Layout.PLAIN),
-        (1, 1, Layout.FOLDED, Layout.FOLDED),
-        (3, 1, Layout.FOLDED, Layout.FOLDED),
-        (3, 2, Layout.FOLDED, Layout.PLAIN),
-        (3, 1, Layout.FOLDED, Layout.STAGGERED),
-        (3, 1, Layout.STAGGERED, Layout.FOLDED),
+        (3, 1, PixelLayout.PLAIN, PixelLayout.PLAIN),
+        (3, 2, PixelLayout.PLAIN, PixelLayout.PLAIN),
+        (1, 1, PixelLayout.FOLDED, PixelLayout.FOLDED),
+        (3, 1, PixelLayout.FOLDED, PixelLayout.FOLDED),
+        (3, 2, PixelLayout.FOLDED, PixelLayout.PLAIN),
+        (3, 1, PixelLayout.FOLDED, PixelLayout.STAGGERED),
+        (3, 1, PixelLayout.STAGGERED, PixelLayout.FOLDED),
     ],
 )
 def test_of_parts_in_every_layout(size, stride, source, result, width):
@@ -72,7 +72,7 @@ def test_of_parts_in_every_layout(size, stride, source, result, width):
     assert_same(ours, theirs, *maps, kernel)
 
 
-@pytest.mark.parametrize("result", [Layout.PLAIN, Layout.FOLDED])
+@pytest.mark.parametrize("result", [PixelLayout.PLAIN, PixelLayout.FOLDED])
 @pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 1, 1, 4)])
 @pytest.mark.parametrize("platform", ["cpu", "tpu"])
 def test_of_an_upsampled_map(monkeypatch, platform, shape, result):

@@ -11,18 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from bitdiff_jax.nets import folding
-from bitdiff_jax.nets.folding import Layout
-
-
-def at_least_float32(dtype: DTypeLike) -> DTypeLike:
-    """The dtype of parameters, statistics and softmax for a compute dtype."""
-    return jnp.promote_types(dtype, jnp.float32)
-
-
-def num_groups(channels: int) -> int:
-    """32, or one for each channel where 32 does not divide them."""
-    return 32 if channels % 32 == 0 else channels
+from bitdiff_jax.nets.fused import folding
+from bitdiff_jax.nets.fused.folding import PixelLayout
+from bitdiff_jax.nets.unet import at_least_float32, num_groups
 
 
 def normalise(
@@ -33,7 +24,7 @@ def normalise(
     *,
     added: Sequence[jax.Array] = (),
     activate: bool = True,
-    layout: Layout = Layout.PLAIN,
+    layout: PixelLayout = PixelLayout.PLAIN,
     epsilon: float = 1e-5,
     dtype: DTypeLike | None = None,
 ) -> tuple[jax.Array, ...]:
@@ -68,7 +59,7 @@ def normalise(
     return _normalise(static, (*parts, *added), before, gain, offset)
 
 
-_Static = tuple[bool, Layout, float, jnp.dtype, int]
+_Static = tuple[bool, PixelLayout, float, jnp.dtype, int]
 _Parts = tuple[jax.Array, ...]
 
 
@@ -190,7 +181,7 @@ def _apply(
     return tuple(out)
 
 
-def _moments(x: jax.Array, layout: Layout) -> tuple[jax.Array, jax.Array]:
+def _moments(x: jax.Array, layout: PixelLayout) -> tuple[jax.Array, jax.Array]:
     """Mean and variance over the pixels, [B, copies * Ci], from one pass over x.
 
     They are taken about a pixel, or a large offset would leave no digit of the variance. bfloat16
@@ -199,7 +190,7 @@ def _moments(x: jax.Array, layout: Layout) -> tuple[jax.Array, jax.Array]:
     wide = at_least_float32(x.dtype)
     about = x.astype(wide)
     # Of the second column: staggered, the first is in part not the map's.
-    column = 1 if layout is Layout.STAGGERED else 0
+    column = 1 if layout is PixelLayout.STAGGERED else 0
     pivot = about[:, :1, column : column + 1]
     if x.dtype != wide:
         pivot = jnp.zeros_like(pivot)
@@ -210,7 +201,7 @@ def _moments(x: jax.Array, layout: Layout) -> tuple[jax.Array, jax.Array]:
     return mean + pivot[:, 0, 0], variance
 
 
-def _masked(x: jax.Array, layout: Layout) -> jax.Array:
+def _masked(x: jax.Array, layout: PixelLayout) -> jax.Array:
     """0 where x is not the map's."""
     mask = folding.inside(layout, x.shape)
     return x if mask is None else jnp.where(mask, x, 0)

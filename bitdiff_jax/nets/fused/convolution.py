@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from bitdiff_jax.nets import folding
-from bitdiff_jax.nets.folding import Layout
+from bitdiff_jax.nets.fused import folding
+from bitdiff_jax.nets.fused.folding import PixelLayout
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -18,8 +18,8 @@ def convolve(
     *,
     dtype: DTypeLike,
     stride: int = 1,
-    source: Layout = Layout.PLAIN,
-    result: Layout = Layout.PLAIN,
+    source: PixelLayout = PixelLayout.PLAIN,
+    result: PixelLayout = PixelLayout.PLAIN,
 ) -> jax.Array:
     """A square convolution over the channels of all parts, padded by k // 2 on each side.
 
@@ -41,8 +41,8 @@ def summands(
     *,
     dtype: DTypeLike,
     stride: int = 1,
-    source: Layout = Layout.PLAIN,
-    result: Layout = Layout.PLAIN,
+    source: PixelLayout = PixelLayout.PLAIN,
+    result: PixelLayout = PixelLayout.PLAIN,
 ) -> list[jax.Array]:
     """What `convolve` sums up: the convolution of each part by its channels of the kernel.
 
@@ -67,10 +67,10 @@ def summands(
         weights = kernel[:, :, start : start + channels].astype(dtype)
         start += channels
         strides, padding = (stride, stride), ((edge, edge), (edge, edge))
-        if source is not Layout.PLAIN:
+        if source is not PixelLayout.PLAIN:
             weights, strides, padding = folding.fold_kernel(weights, stride, source, result)
         part = part.astype(dtype)
-        if result is Layout.STAGGERED:
+        if result is PixelLayout.STAGGERED:
             y = _to_staggered(part, weights)
         else:
             y = jax.lax.conv_general_dilated(
@@ -113,7 +113,7 @@ _to_staggered.defvjp(_to_staggered_forward, _to_staggered_backward)
 
 
 def upsample_convolve(
-    x: jax.Array, kernel: jax.Array, *, dtype: DTypeLike, result: Layout = Layout.PLAIN
+    x: jax.Array, kernel: jax.Array, *, dtype: DTypeLike, result: PixelLayout = PixelLayout.PLAIN
 ) -> jax.Array:
     """Nearest neighbour times two, then a 3x3 convolution: without the larger map.
 
@@ -136,7 +136,7 @@ def upsample_convolve(
     # By how far a row of the result is from twice the row of x that it sees: 2, 1, 0, -1.
     by_offset = jnp.stack([above, above + here, here + below, below]).astype(dtype)
     y = _upsampled(x.astype(dtype), by_row, by_offset)
-    return y if result is Layout.FOLDED else folding.unfold(y)
+    return y if result is PixelLayout.FOLDED else folding.unfold(y)
 
 
 def _columns(row: jax.Array) -> jax.Array:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 
-class Layout(enum.Enum):
+class PixelLayout(enum.Enum):
     """How the pixels of a map [B, H, W, C] lie in an array."""
 
     PLAIN = "plain"  # [B, H, W, C]
@@ -29,7 +29,7 @@ class Layout(enum.Enum):
     @property
     def copies(self) -> int:
         """Pixels a position."""
-        return 1 if self is Layout.PLAIN else 2
+        return 1 if self is PixelLayout.PLAIN else 2
 
 
 def fold(x: jax.Array) -> jax.Array:
@@ -44,25 +44,25 @@ def unfold(x: jax.Array) -> jax.Array:
     return x.reshape(batch, height, 2 * width, channels // 2)
 
 
-def inside(layout: Layout, shape: tuple[int, ...]) -> jax.Array | None:
+def inside(layout: PixelLayout, shape: tuple[int, ...]) -> jax.Array | None:
     """Where an array of the given shape holds pixels of the map, bool [1, 1, W', C'].
 
     None if it does everywhere: only staggered, the outermost columns are not the map's.
     """
-    if layout is not Layout.STAGGERED:
+    if layout is not PixelLayout.STAGGERED:
         return None
     positions = jax.lax.broadcasted_iota(jnp.int32, (1, 1, *shape[2:]), 2)
     left = jax.lax.broadcasted_iota(jnp.int32, (1, 1, *shape[2:]), 3) < shape[3] // 2
     return positions != jnp.where(left, 0, shape[2] - 1)
 
 
-def num_pixels(layout: Layout, shape: tuple[int, ...]) -> int:
+def num_pixels(layout: PixelLayout, shape: tuple[int, ...]) -> int:
     """Pixels of the map that an array of the given shape holds."""
-    return shape[1] * (shape[2] * layout.copies - (2 if layout is Layout.STAGGERED else 0))
+    return shape[1] * (shape[2] * layout.copies - (2 if layout is PixelLayout.STAGGERED else 0))
 
 
 def fold_kernel(
-    kernel: jax.Array, stride: int, source: Layout, result: Layout
+    kernel: jax.Array, stride: int, source: PixelLayout, result: PixelLayout
 ) -> tuple[jax.Array, tuple[int, int], tuple[tuple[int, int], tuple[int, int]]]:
     """A kernel of pixels as one of pairs.
 
@@ -80,13 +80,13 @@ def fold_kernel(
     # For each pixel of the result's position: how many pixels lie to the left and right of those
     # that it sees, of all that the pairs under the kernel hold.
     if stride == 2:
-        assert (source, result, edge) == (Layout.FOLDED, Layout.PLAIN, 1)
+        assert (source, result, edge) == (PixelLayout.FOLDED, PixelLayout.PLAIN, 1)
         return _over_pairs(kernel, (1, 0)), (2, 1), (rows, (1, 0))
     if source is result:
         pairs = _over_pairs(kernel, (edge, edge + 1), (edge + 1, edge))
         return pairs, (1, 1), (rows, rows)
     assert edge == 1
-    columns = (1, 1) if result is Layout.STAGGERED else (0, 0)
+    columns = (1, 1) if result is PixelLayout.STAGGERED else (0, 0)
     return _over_pairs(kernel, (0, 1), (1, 0)), (1, 1), (rows, columns)
 
 

@@ -1,7 +1,4 @@
-"""Blocks of the attn-UNet: residual, self-attention, down- and upsampling, patches.
-
-Inside, a map travels with its bias (`layers.Biased`), and in a layout (`folding.Layout`).
-"""
+"""The blocks of `bitdiff_jax.nets.unet` by the same names and parameters, in fewer passes."""
 
 from collections.abc import Sequence
 
@@ -10,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from bitdiff_jax.nets.attention import attend
-from bitdiff_jax.nets.convolution import convolve, summands, upsample_convolve
-from bitdiff_jax.nets.folding import Layout
-from bitdiff_jax.nets.layers import Biased, Conv, Kernel, Linear, dense, group_norm
+from bitdiff_jax.nets.fused.attention import attend
+from bitdiff_jax.nets.fused.convolution import convolve, summands, upsample_convolve
+from bitdiff_jax.nets.fused.folding import PixelLayout
+from bitdiff_jax.nets.fused.layers import Biased, Conv, Kernel, Linear, dense, group_norm
 
 
 class ResBlock(nn.Module):
@@ -31,7 +28,7 @@ class ResBlock(nn.Module):
     features: int
     time_conditioning: str = "additive"
     dtype: DTypeLike = jnp.float32
-    layout: Layout = Layout.PLAIN
+    layout: PixelLayout = PixelLayout.PLAIN
 
     @nn.compact
     def __call__(self, parts: Sequence[Biased], embedding: jax.Array) -> Biased:
@@ -43,7 +40,7 @@ class ResBlock(nn.Module):
         """
         channels = sum(part.bias.shape[0] for part in parts)
         outside = self.layout
-        inside = Layout.STAGGERED if outside is Layout.FOLDED else outside
+        inside = PixelLayout.STAGGERED if outside is PixelLayout.FOLDED else outside
         modulated = self.time_conditioning == "scale_shift"
         shift = dense(
             nn.silu(embedding),
@@ -94,7 +91,7 @@ class AttentionBlock(nn.Module):
 
     num_heads: int = 4
     dtype: DTypeLike = jnp.float32
-    layout: Layout = Layout.PLAIN
+    layout: PixelLayout = PixelLayout.PLAIN
     chunk: int = 0
 
     @nn.compact
@@ -130,7 +127,7 @@ class Downsample(nn.Module):
     """
 
     dtype: DTypeLike = jnp.float32
-    layout: Layout = Layout.PLAIN
+    layout: PixelLayout = PixelLayout.PLAIN
 
     @nn.compact
     def __call__(self, x: Biased) -> Biased:
@@ -150,7 +147,7 @@ class Upsample(nn.Module):
     """
 
     dtype: DTypeLike = jnp.float32
-    layout: Layout = Layout.PLAIN
+    layout: PixelLayout = PixelLayout.PLAIN
 
     @nn.compact
     def __call__(self, x: Biased) -> Biased:
@@ -159,19 +156,3 @@ class Upsample(nn.Module):
         kernel, bias = Kernel(channels, dtype=self.dtype, name="conv")(channels)
         y = upsample_convolve(x.value(), kernel, dtype=self.dtype, result=self.layout)
         return Biased(y, bias)
-
-
-def space_to_depth(x: jax.Array, patch_size: int) -> jax.Array:
-    """[B, H, W, C] to [B, H/p, W/p, p*p*C]; channels are ordered [row][column][C]."""
-    batch, height, width, channels = x.shape
-    p = patch_size
-    x = x.reshape(batch, height // p, p, width // p, p, channels)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // p, width // p, p * p * channels)
-
-
-def depth_to_space(x: jax.Array, patch_size: int) -> jax.Array:
-    """The inverse of `space_to_depth`: [B, H, W, p*p*C] to [B, H*p, W*p, C]."""
-    batch, height, width, channels = x.shape
-    p = patch_size
-    x = x.reshape(batch, height, width, p, p, channels // (p * p))
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * p, width * p, -1)

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitdiff_jax.nets import folding
-from bitdiff_jax.nets.folding import Layout
-from bitdiff_jax.nets.norm import normalise
+from bitdiff_jax.nets.fused import folding
+from bitdiff_jax.nets.fused.folding import PixelLayout
+from bitdiff_jax.nets.fused.norm import normalise
 from tests.nets.helpers import group_norm, lower_as_on
 
 
@@ -38,16 +38,16 @@ def test_agrees_with_its_definition(channels, groups):
         np.testing.assert_allclose(got, silu(want) if activate else want, atol=2e-5)
 
 
-@pytest.mark.parametrize("layout", [Layout.PLAIN, Layout.FOLDED])
+@pytest.mark.parametrize("layout", [PixelLayout.PLAIN, PixelLayout.FOLDED])
 def test_a_group_may_lie_across_two_parts_and_pairs(layout):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 4, 6, 96)).astype(np.float32) * np.linspace(1, 3, 96, dtype="f")
     others = coefficients(rng, 2, 96)
     parts = [x[..., :64], x[..., 64:]]
-    if layout is Layout.FOLDED:
+    if layout is PixelLayout.FOLDED:
         parts = [folding.fold(part) for part in parts]
     got = normalise(parts, *map(jnp.asarray, others), layout=layout)
-    if layout is Layout.FOLDED:
+    if layout is PixelLayout.FOLDED:
         got = [folding.unfold(part) for part in got]
     want = silu(definition(x, *others, 32))
     np.testing.assert_allclose(np.concatenate(got, axis=-1), want, atol=2e-5)
@@ -59,7 +59,7 @@ def test_staggered_the_outermost_columns_count_for_nothing_and_become_zero():
     others = coefficients(rng, 2, 32)
     wider = np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), constant_values=1e3)
     (got,) = normalise(
-        [folding.fold(jnp.asarray(wider))], *map(jnp.asarray, others), layout=Layout.STAGGERED
+        [folding.fold(jnp.asarray(wider))], *map(jnp.asarray, others), layout=PixelLayout.STAGGERED
     )
     got = np.asarray(folding.unfold(got))
     np.testing.assert_allclose(got[:, :, 1:-1], silu(definition(x, *others, 32)), atol=2e-5)
@@ -67,7 +67,7 @@ def test_staggered_the_outermost_columns_count_for_nothing_and_become_zero():
 
 
 @pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
-@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize("layout", list(PixelLayout))
 @pytest.mark.parametrize("activate", [False, True])
 def test_gradients_are_those_of_the_definition(monkeypatch, platform, layout, activate):
     """Against JAX's own of a plain formula, both in float64."""
@@ -88,14 +88,14 @@ def test_gradients_are_those_of_the_definition(monkeypatch, platform, layout, ac
 
         def ours(parts, *others):
             edges = ((0, 0), (0, 0), (1, 1), (0, 0))
-            if layout is Layout.STAGGERED:
+            if layout is PixelLayout.STAGGERED:
                 parts = [jnp.pad(p, edges, constant_values=7.0) for p in parts]
-            if layout is not Layout.PLAIN:
+            if layout is not PixelLayout.PLAIN:
                 parts = [folding.fold(p) for p in parts]
             out = normalise(parts, *others, activate=activate, layout=layout)
-            if layout is not Layout.PLAIN:
+            if layout is not PixelLayout.PLAIN:
                 out = [folding.unfold(p) for p in out]
-            if layout is Layout.STAGGERED:
+            if layout is PixelLayout.STAGGERED:
                 out = [p[:, :, 1:-1] for p in out]
             return jnp.sum(jnp.concatenate(out, axis=-1) * weights)
 

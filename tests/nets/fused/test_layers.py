@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bitdiff_jax.nets.layers import Conv, dense
+from bitdiff_jax.nets.fused.layers import Conv, dense
 
 
 class Layers(nn.Module):

@@ -3,14 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitdiff_jax.nets.blocks import (
-    AttentionBlock,
-    ResBlock,
-    Upsample,
-    depth_to_space,
-    space_to_depth,
-)
-from bitdiff_jax.nets.layers import Biased
+from bitdiff_jax.nets.fused.blocks import AttentionBlock, ResBlock, Upsample
+from bitdiff_jax.nets.fused.layers import Biased
 from tests.nets.helpers import compiled, drawn, group_norm
 
 
@@ -86,13 +80,3 @@ def test_upsample_is_nearest_neighbour():
     params = {"params": {"conv": {"kernel": kernel, "bias": jnp.zeros(2)}}}
     want = np.asarray(x).repeat(2, axis=1).repeat(2, axis=2)
     np.testing.assert_array_equal(Upsample().apply(params, unbiased(x)).value(), want)
-
-
-@pytest.mark.parametrize("patch_size", [1, 2, 4])
-def test_patches_hold_their_pixels_and_come_back(patch_size):
-    x = np.random.default_rng(0).standard_normal((2, 8, 12, 3)).astype(np.float32)
-    folded = space_to_depth(x, patch_size)
-    p = patch_size
-    assert folded.shape == (2, 8 // p, 12 // p, 3 * p * p)
-    np.testing.assert_array_equal(folded[1, -1, 0], x[1, 8 - p :, :p].reshape(-1))
-    np.testing.assert_array_equal(depth_to_space(folded, patch_size), x)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitdiff_jax.nets.attention import attend
+from bitdiff_jax.nets.fused.attention import attend
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 5, 12, 100])
