@@ -181,11 +181,11 @@ class Model:
         time = t if self.time_input == "t" else self.schedule.logsnr(t) / 4
         output = self.net.apply({"params": params}, jnp.concatenate(inputs, axis=-1), time)
         channels = parameterization.output_channels(self.prediction, self.encoding.num_channels)
-        if jnp.shape(output) != (*x_t.shape[:-1], channels):
+        shape, wanted = getattr(output, "shape", None), (*x_t.shape[:-1], channels)
+        if shape != wanted:
             raise InputError(
-                f"net: {type(self.net).__name__} returned {jnp.shape(output)} for x "
-                f"{(*x_t.shape[:-1], sum(part.shape[-1] for part in inputs))}; it has to return "
-                f"{(*x_t.shape[:-1], channels)}"
+                f"net: {type(self.net).__name__} returned {shape or type(output).__name__}; for "
+                f"x_t {x_t.shape} it has to return {wanted}"
             )
         return jnp.asarray(output, jnp.promote_types(output.dtype, jnp.float32))
 

@@ -103,9 +103,9 @@ def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epa
     """A run may go on for longer or with other pictures; not with another model."""
     before, now = _settings(saved["config"]["model"]), _settings(wanted["config"]["model"])
     before.setdefault(_NETWORK, "auto")  # from a version that had one
-    free = _FREE
+    free = set(_FREE)
     if network.is_unet(before[_NETWORK]) and network.is_unet(now[_NETWORK]):
-        free = (*_FREE, _NETWORK)
+        free.add(_NETWORK)
     options = [k for k in now if k.startswith("net.options.") and k not in before]
     changed = [k for k in (*before, *options) if k not in free and now.get(k) != before.get(k)]
     if changed:
