@@ -13,49 +13,22 @@ from jax.typing import DTypeLike
 
 from bitdiff_jax.nets import attributes
 from bitdiff_jax.nets.activations import ACTIVATIONS
+from bitdiff_jax.nets.conventions import at_least_float32, bias_init, kernel_init, num_groups
 from bitdiff_jax.nets.embedding import sinusoid
 from bitdiff_jax.nets.patches import depth_to_space, space_to_depth
 
-# U(-l, l) with l = sqrt(3 scale / fan_in) = 1 / sqrt(fan_in), as PyTorch initialises.
-kernel_init = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform")
-
-
-def bias_init(fan_in: int) -> nn.initializers.Initializer:
-    """U(-l, l) with l = 1 / sqrt(fan_in), as PyTorch initialises biases."""
-    limit = 1.0 / math.sqrt(fan_in)
-    return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -limit, limit)
-
-
-def at_least_float32(dtype: DTypeLike) -> jnp.dtype:
-    """The dtype of parameters, norm statistics and softmax for a compute dtype."""
-    return jnp.promote_types(dtype, jnp.float32)
-
-
-def num_groups(channels: int) -> int:
-    """Groups of a norm: 32, or one for each channel where 32 does not divide them."""
-    return 32 if channels % 32 == 0 else channels
-
 
 def conv(
-    x: jax.Array,
-    features: int,
-    name: str,
-    dtype: DTypeLike,
-    *,
-    kernel_size: int = 3,
-    stride: int = 1,
-    zero_init: bool = False,
-) -> jax.Array:
-    """A square convolution with bias, padded by `kernel_size // 2` pixels on every side.
-
-    ("SAME" would pad a stride of 2 by 0 pixels on the left and 1 on the right.)
-    """
+    x: jax.Array, features: int, name: str, dtype: DTypeLike,
+    *, kernel_size: int = 3, stride: int = 1, zero_init: bool = False,
+) -> jax.Array:  # fmt: skip
+    """A square convolution with bias, padded by `kernel_size // 2` pixels on every side."""
     zeros = nn.initializers.zeros
     return nn.Conv(
         features,
         (kernel_size, kernel_size),
         strides=stride,
-        padding=kernel_size // 2,
+        padding=kernel_size // 2,  # "SAME" would pad a stride of 2 on the right alone
         dtype=dtype,
         param_dtype=at_least_float32(dtype),
         kernel_init=zeros if zero_init else kernel_init,

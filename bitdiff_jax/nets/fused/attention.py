@@ -6,7 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from bitdiff_jax.nets.unet import at_least_float32
+from bitdiff_jax.nets.conventions import at_least_float32
 
 
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, *, chunk: int = 0) -> jax.Array:

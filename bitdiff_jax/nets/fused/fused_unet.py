@@ -8,13 +8,14 @@ import jax
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets import attributes
 from bitdiff_jax.nets.activations import ACTIVATIONS
+from bitdiff_jax.nets.conventions import at_least_float32
 from bitdiff_jax.nets.embedding import sinusoid
 from bitdiff_jax.nets.fused import folding
 from bitdiff_jax.nets.fused.blocks import AttentionBlock, Downsample, ResBlock, Upsample
 from bitdiff_jax.nets.fused.folding import PixelLayout
 from bitdiff_jax.nets.fused.layers import Biased, Conv, dense, group_norm
 from bitdiff_jax.nets.patches import depth_to_space, space_to_depth
-from bitdiff_jax.nets.unet import UNet, at_least_float32
+from bitdiff_jax.nets.unet import UNet
 
 
 class FusedUNet(UNet):

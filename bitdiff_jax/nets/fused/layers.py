@@ -8,17 +8,17 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from bitdiff_jax.nets.conventions import at_least_float32, bias_init, kernel_init
 from bitdiff_jax.nets.fused.convolution import convolve
 from bitdiff_jax.nets.fused.folding import PixelLayout
 from bitdiff_jax.nets.fused.norm import normalise
-from bitdiff_jax.nets.unet import at_least_float32, bias_init, kernel_init
 
 
 class Kernel(nn.Module):
     """Declares the kernel and bias of a square convolution and returns them, without applying them.
 
-    They start as those of `unet.conv`. A block applies them itself, to several maps at once or to
-    a folded one.
+    They start as those of `nets.unet.conv`. A block applies them itself, to several maps at once or
+    to a folded one.
 
     Attributes:
         features: Cout.

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from bitdiff_jax.nets.conventions import at_least_float32, num_groups
 from bitdiff_jax.nets.fused import folding
 from bitdiff_jax.nets.fused.folding import PixelLayout
-from bitdiff_jax.nets.unet import at_least_float32, num_groups
 
 
 def normalise(
