@@ -121,5 +121,5 @@ def test_a_network_that_returns_another_shape_is_told():
 
 def test_a_network_with_state_is_told():
     model = of(own_network.WithState(6, "none", jnp.dtype("float32")))
-    with pytest.raises(InputError, match="WithState.init returned .*batch_stats"):
+    with pytest.raises(InputError, match=r"WithState\.init returned .*batch_stats"):
         jax.eval_shape(model.init, jax.random.key(0))
