@@ -166,7 +166,10 @@ def _check_constructor(
             f"config.model.net.options has {twice[0]!r}, which every network is given anyway; "
             "leave it out"
         )
-    signature = inspect.signature(made)
+    try:
+        signature = inspect.signature(made)
+    except ValueError:  # of a builtin: it tells when it is called
+        return
     try:
         signature.bind(**given, **options)
     except TypeError as error:
