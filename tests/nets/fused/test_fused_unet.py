@@ -57,7 +57,7 @@ def values_and_gradients(net, params, x, time):
         of_config("bsds") | {"remat": True},
         TINY | {"fold": True, "attention_levels": (-2, -1), "patch_size": 2, "remat": True},
         ONE_LEVEL | {"fold": True},
-        ONE_LEVEL | {"attention_chunk": 5, "time_conditioning": "additive", "base_channels": 64},
+        ONE_LEVEL | {"attention_chunk": 96, "time_conditioning": "additive", "base_channels": 64},
     ],
     ids=["paper", "bsds", "folded patches", "one folded level", "chunks"],
 )
