@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -257,7 +257,7 @@ def _score(
     num_shown: int,
     shown: dict[int, Drawn],
     workers: int,
-) -> Iterator[tuple[int, rows.Row]]:
+) -> Generator[tuple[int, rows.Row], None, None]:
     """The pictures' rows by place, in their order; the first ones are also put into `shown`."""
 
     def jobs() -> Iterator[_Job]:

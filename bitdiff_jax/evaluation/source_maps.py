@@ -90,7 +90,8 @@ def _items(
     def item(place: int) -> Item:
         own = source[place]
         shown = own["image"] if shows[place] == place else source[shows[place]]["image"]
-        size = transforms.resized_shape(*own["image"].shape[:2], side)
+        height, width = own["image"].shape[:2]
+        size = transforms.resized_shape(height, width, side)
         return Item(own["name"], shown, own["labels"], size)
 
     return map(item, places)

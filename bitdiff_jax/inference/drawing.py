@@ -149,20 +149,22 @@ def _draw(
         while waiting and len(waiting[0].codes) == request.num_samples:
             yield waiting.popleft().finished()
 
-    every = rows()
+    every, program = rows(), None
     for number in itertools.count():
         batch = list(itertools.islice(every, num_rows))
         if number == num_batches or (num_batches is None and not batch):
             break
         with _told_in_one_line(request.batch_size):
-            program = programs.compiled(model, params, sampler, mesh, num_rows, on_compile)
+            if program is None:
+                program = programs.compiled(model, params, sampler, mesh, num_rows, on_compile)
             in_flight.append((batch, program(_arrays(batch, num_rows, model), request.seed)))
         yield from fetched(most=int(overlap))
     yield from fetched(most=0)
 
 
 def _prepare(item: Item, side: int) -> _Image:
-    size = item.size or transforms.resized_shape(*item.image.shape[:2], side)
+    height, width = item.image.shape[:2]
+    size = item.size or transforms.resized_shape(height, width, side)
     square = transforms.pad_to_square(transforms.resize_image(item.image, size), side)
     return _Image(item, square, size, transforms.image_id(item.name))
 
