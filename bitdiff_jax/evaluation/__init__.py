@@ -6,9 +6,9 @@ in each view of a `protocol`; `rows` keeps what was found, `report` shows it. `e
 for a model and one source, `on_files.run` for files.
 """
 
-from bitdiff_jax.evaluation.run import Evaluation, draw_some, evaluate
+from bitdiff_jax.evaluation.run import Evaluation, evaluate
 from bitdiff_jax.evaluation.scoring import Scoring
-from bitdiff_jax.evaluation.source_maps import draw_source
+from bitdiff_jax.evaluation.source_maps import draw_some, draw_source
 from bitdiff_jax.evaluation.statistics.estimates import Estimate
 from bitdiff_jax.inference.drawing import Drawn
 

@@ -299,39 +299,3 @@ def _collect(
     table = collective.agreed(lambda: kept.table().of(in_order_of_source) if kept else None, alone)
     everyones: rows.Table = table if alone else hosts.broadcast(table)  # type: ignore[assignment]
     return Evaluation(scoring, in_order_of_source, everyones, everyones_shown, len(plan.places))
-
-
-def draw_some(
-    model: Model,
-    params: Params,
-    source: Source,
-    places: Sequence[int],
-    sampler: Sampler = _SAMPLER,
-    request: Request = _REQUEST,
-    *,
-    mesh: Mesh,
-    num_images: int | None = None,
-    shuffle_images: bool = False,
-) -> dict[int, Drawn]:
-    """Draws some pictures (again), by their place in the source; all processes have to call.
-
-    The arguments are those of `evaluate`.
-    """
-    alone = mesh_lib.process_block(mesh)[1] == 1
-    own = share(places, mesh)
-
-    def drawn() -> list[tuple[int, Drawn]]:
-        images = draw_source(
-            model,
-            params,
-            source,
-            sampler,
-            request,
-            num_images=num_images,
-            only=places,
-            shuffle_images=shuffle_images,
-            mesh=mesh,
-        )
-        return list(zip(own, images, strict=True))
-
-    return dict(collective.of_all(drawn, alone))

@@ -13,6 +13,7 @@ from bitdiff_jax.inference import drawing
 from bitdiff_jax.inference.drawing import Drawn, Item
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.model import Model, Params
+from bitdiff_jax.parallel import collective
 from bitdiff_jax.parallel import mesh as mesh_lib
 
 
@@ -65,6 +66,42 @@ def draw_source(
     return drawing.draw(
         model, params, items, sampler, request, mesh=mesh, num_items=most, overlap=True
     )
+
+
+def draw_some(
+    model: Model,
+    params: Params,
+    source: Source,
+    places: Sequence[int],
+    sampler: Sampler,
+    request: Request,
+    *,
+    mesh: Mesh,
+    num_images: int | None = None,
+    shuffle_images: bool = False,
+) -> dict[int, Drawn]:
+    """Draws some pictures (again), by their place in the source; all processes have to call.
+
+    The arguments are those of `run.evaluate`.
+    """
+    alone = mesh_lib.process_block(mesh)[1] == 1
+    own = share(places, mesh)
+
+    def drawn() -> list[tuple[int, Drawn]]:
+        images = draw_source(
+            model,
+            params,
+            source,
+            sampler,
+            request,
+            num_images=num_images,
+            only=places,
+            shuffle_images=shuffle_images,
+            mesh=mesh,
+        )
+        return list(zip(own, images, strict=True))
+
+    return dict(collective.of_all(drawn, alone))
 
 
 def share(places: Sequence[int], mesh: Mesh, block: int | None = None) -> Sequence[int]:

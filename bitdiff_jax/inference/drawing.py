@@ -6,6 +6,7 @@ Use, evaluation, benchmarks and export draw through `draw` alone.
 import collections
 import contextlib
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -151,8 +152,10 @@ def _draw(
 
     every, program = rows(), None
     for number in itertools.count():
+        if number == num_batches:
+            break
         batch = list(itertools.islice(every, num_rows))
-        if number == num_batches or (num_batches is None and not batch):
+        if num_batches is None and not batch:
             break
         with _told_in_one_line(request.batch_size):
             if program is None:
@@ -229,7 +232,7 @@ def on_mesh(params: Params, mesh: Mesh) -> Params:
     leaves, tree = jax.tree.flatten(params)
     split = [i for i, x in enumerate(leaves) if on_devices_of_mesh(x) and not x.is_fully_replicated]
     if split:  # over processes, perhaps: only a program of all of them can gather
-        gathered = jax.jit(lambda x: x, out_shardings=everywhere)([leaves[i] for i in split])
+        gathered = _gathering(everywhere)([leaves[i] for i in split])
         for i, leaf in zip(split, gathered, strict=True):
             leaves[i] = leaf
 
@@ -242,3 +245,9 @@ def on_mesh(params: Params, mesh: Mesh) -> Params:
         return jax.make_array_from_single_device_arrays(leaf.shape, here, copies)
 
     return jax.tree.unflatten(tree, [place(leaf) for leaf in leaves])
+
+
+@functools.lru_cache(maxsize=8)
+def _gathering(everywhere: jax.sharding.NamedSharding) -> Callable[[list[Any]], list[jax.Array]]:
+    """One function for each mesh, so that every evaluation of a training finds it compiled."""
+    return jax.jit(lambda leaves: leaves, out_shardings=everywhere)

@@ -173,7 +173,9 @@ def test_options_override_the_checkpoint(workdir, tmp_path, capsys):
     raw = metrics("--weights=raw")
     assert raw["weights"] == "raw"
     assert raw["views"]["128"]["ari"] != plain["views"]["128"]["ari"]
-    other = metrics("--guidance_weight=-0.5", "--seed=3", "--shuffle_images")
+    own = "tests.diffusion.own_steps:Churned"
+    other = metrics("--guidance_weight=-0.5", "--seed=3", "--shuffle_images", f"--method={own}")
+    assert other["settings"]["method"] == own
     assert other["settings"]["guidance_weight"] == -0.5
     assert other["settings"]["shuffle_images"] is True
     assert other["views"]["native"]["ari"] != plain["views"]["native"]["ari"]

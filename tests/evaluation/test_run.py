@@ -4,6 +4,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import Scoring, draw_some, evaluate, image_measures, protocols
 from bitdiff_jax.inference.request import Request
@@ -67,7 +68,9 @@ def test_shown_images_make_a_sheet_and_progress_is_told():
     shown = [each.name for each in evaluation.drawn.values()]
     assert shown == ["picture000", "picture001", "picture002"]
     assert evaluation.sheet(cell=32, gap=2).shape == (2 + 3 * 34, 2 + 4 * 34, 3)
-    again = draw_some(StubModel("noise"), {}, source, [2, 1], request=Request(2), mesh=make_mesh())
+    again = draw_some(
+        StubModel("noise"), {}, source, [2, 1], Sampler(), Request(2), mesh=make_mesh()
+    )
     np.testing.assert_array_equal(again[1].codes, evaluation.drawn[1].codes)
     assert list(again) == [2, 1] and again[2].name == "picture002"
 
