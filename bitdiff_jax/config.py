@@ -110,15 +110,16 @@ def default() -> ml_collections.ConfigDict:
     c.train.on_nonfinite = "stop"  # stop | skip: go back and leave out the batches where it began
     c.train.max_skipped = 1_000  # batches; then it stops
 
+    # How maps are drawn, see bitdiff_jax.diffusion.sampler.
     c.sampling = ml_collections.ConfigDict()
     c.sampling.weights = "ema"  # ema | raw
-    c.sampling.method = "ddpm"  # ddpm | ddim
+    c.sampling.method = "ddpm"  # ddpm | ddim | package.module:name of a step method
     c.sampling.num_steps = 8
     c.sampling.guidance_weight = 1.0  # 0 is plain conditional; negative runs are allowed
-    c.sampling.eta = 0.0
+    c.sampling.eta = 0.0  # of ddim
     c.sampling.clip = True
-    c.sampling.variance = "large"  # large | small
-    c.sampling.eps_after_clip = True
+    c.sampling.variance = "large"  # of ddpm: large | small
+    c.sampling.eps_after_clip = True  # of ddim
     c.sampling.final = "x0"  # x0 | step
     c.sampling.decoder = "code"  # code | dichotomy, on the host: as released for rgb
 

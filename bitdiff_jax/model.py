@@ -6,14 +6,23 @@ Training, inference, evaluation and export all start here.
 import dataclasses
 import functools
 import typing
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 
 from bitdiff_jax import extensions
-from bitdiff_jax.diffusion import losses, parameterization, sampling, schedules, times, weighting
+from bitdiff_jax.diffusion import (
+    losses,
+    parameterization,
+    prng_keys,
+    sampling,
+    schedules,
+    times,
+    weighting,
+)
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.encoding import dichotomy
 from bitdiff_jax.encoding import interface as encodings
 from bitdiff_jax.encoding.bits import BitEncoding
@@ -26,11 +35,10 @@ from bitdiff_jax.target import Palette, Target, make_target, valid_mask
 Params = Any
 IMAGE_CHANNELS = 3
 
-Decoder = Literal["code", "dichotomy"]
-
 _SCHEDULE = schedules.cosine()
 _ENCODING = BitEncoding(6)
 _PALETTE = Palette()
+_SAMPLER = Sampler()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +143,8 @@ class Model:
             InputError: the network has state beside its parameters.
         """
         channels = self.encoding.num_channels * (1 + self.self_conditioned) + IMAGE_CHANNELS
-        x = jnp.zeros((1, self.image_size, self.image_size, channels))
-        variables = self.net.init(key, x, jnp.zeros((1,)))
+        x = jnp.zeros((1, self.image_size, self.image_size, channels), jnp.float32)
+        variables = self.net.init(prng_keys.typed(key), x, jnp.zeros((1,), jnp.float32))
         if set(variables) != {"params"}:
             raise InputError(
                 f"net: {type(self.net).__name__}.init returned {', '.join(map(str, variables))}; a "
@@ -156,7 +164,7 @@ class Model:
             float32 [B, S, S, 3], normalised, 0 on padding. All zeros is the empty image.
         """
         del params
-        mean, std = jnp.asarray(self.image_mean), jnp.asarray(self.image_std)
+        mean, std = (jnp.asarray(x, jnp.float32) for x in (self.image_mean, self.image_std))
         normalised = (image.astype(jnp.float32) / 255 - mean) / std
         return jnp.where(valid_mask[..., None], normalised, 0)
 
@@ -197,6 +205,7 @@ class Model:
             size: int32 [B, 2], (h, w) of the valid rectangle.
             key: PRNG key of the codes, or [B] one a row; only for layout 'none', which draws them.
         """
+        key = None if key is None else prng_keys.typed(key)
         valid = valid_mask(size, labels.shape[1:])
         if self.objective.padding == "as_released":
             valid = jnp.ones_like(valid)
@@ -215,16 +224,17 @@ class Model:
             key: PRNG key of the step.
             shape: (B, S, S), that of the global batch's labels.
         """
+        key = prng_keys.typed(key)
         key_time, key_noise, key_drop = jax.random.split(key, 3)
         objective, batch_size = self.objective, shape[0]
         guess = None
         if self.self_conditioned:
-            share = objective.self_condition
+            share = jnp.float32(objective.self_condition)
             guess = jax.random.bernoulli(jax.random.fold_in(key, 2), share, (batch_size,))
         return Draws(
             t=times.TIMES[objective.times](key_time, batch_size),
-            eps=jax.random.normal(key_noise, (*shape, self.encoding.num_channels)),
-            keep=jax.random.bernoulli(key_drop, objective.image_keep, (batch_size,)),
+            eps=jax.random.normal(key_noise, (*shape, self.encoding.num_channels), jnp.float32),
+            keep=jax.random.bernoulli(key_drop, jnp.float32(objective.image_keep), (batch_size,)),
             guess=guess,
             codes=jax.random.split(jax.random.fold_in(key, 1), batch_size),
         )
@@ -301,68 +311,59 @@ class Model:
         image: jax.Array,
         size: jax.Array,
         keys: jax.Array,
-        *,
-        num_steps: int = 8,
-        guidance_weight: jax.Array | float | None = 1.0,
-        method: sampling.Method = "ddpm",
-        eta: jax.Array | float = 0.0,
-        clip: bool = True,
-        variance: sampling.Variance = "large",
-        eps_after_clip: bool = True,
-        final: sampling.Final = "x0",
-        decoder: Decoder = "code",
+        sampler: Sampler = _SAMPLER,
     ) -> Sample:
         """Draws one label map for each image.
+
+        Compiled once for each model, sampler but for its weight, and set of shapes, inside a jit or
+        not.
 
         Args:
             params: parameters.
             image: uint8 [B, S, S, 3].
             size: int32 [B, 2].
             keys: [B] PRNG keys; all of an image's randomness comes from its own.
-            num_steps: evaluations of the network.
-            guidance_weight: see `diffusion.sampling.sample`; None leaves guidance out.
-            method: 'ddpm' or 'ddim'.
-            eta: of DDIM.
-            clip: clip x0 to the encoding's range at every step.
-            variance: of DDPM.
-            eps_after_clip: of DDIM.
-            final: what the last step returns, see `diffusion.sampling.sample`.
-            decoder: 'code' takes each pixel's nearest code; 'dichotomy' splits the drawn colours
-                into regions on the host (`encoding.dichotomy`), as released for 'rgb'.
+            sampler: steps, guidance, method and the rest of how it is drawn.
         """
-        batch_size, side = image.shape[0], self.image_size
-        valid = valid_mask(size, image.shape[1:3])
-        shape = (side, side, self.encoding.num_channels)
-        key_pairs = jax.vmap(jax.random.split)(keys)
-        x_init = jax.vmap(lambda key: jax.random.normal(key, shape))(key_pairs[:, 0])
-        x0 = sampling.sample(
-            functools.partial(self.apply, params),
-            x_init,
-            self.encode_image(params, image, valid),
-            schedule=self.schedule,
-            num_steps=num_steps,
-            prediction=self.prediction,
-            method=method,
-            eta=eta,
-            guidance_weight=guidance_weight,
-            keys=key_pairs[:, 1],
-            clip=self.encoding.clip_range if clip else False,
-            self_condition=self.self_conditioned,
-            valid_mask=valid,
-            pad_value=-1.0 if self.objective.padding == "as_released" else self.encoding.pad_value,
-            variance=variance,
-            eps_after_clip=eps_after_clip,
-            final=final,
+        keys = prng_keys.typed(keys)
+        return _sample(params, image, size, keys, sampler.without_idle_half(), model=self)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _sample(
+    params: Params,
+    image: jax.Array,
+    size: jax.Array,
+    keys: jax.Array,
+    sampler: Sampler,
+    *,
+    model: Model,
+) -> Sample:
+    encoding, as_released = model.encoding, model.objective.padding == "as_released"
+    valid = valid_mask(size, image.shape[1:3])
+    shape = (*image.shape[1:3], encoding.num_channels)
+    key_pairs = jax.vmap(jax.random.split)(keys)
+    x0 = sampling.sample(
+        functools.partial(model.apply, params),
+        jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(key_pairs[:, 0]),
+        model.encode_image(params, image, valid),
+        dataclasses.replace(sampler, clip=encoding.clip_range) if sampler.clip is True else sampler,
+        schedule=model.schedule,
+        prediction=model.prediction,
+        keys=key_pairs[:, 1],
+        valid_mask=valid,
+        pad_value=-1.0 if as_released else encoding.pad_value,
+        self_condition=model.self_conditioned,
+    )
+    assert isinstance(x0, jax.Array)
+    if sampler.decoder == "dichotomy":
+        codes = jax.pure_callback(
+            dichotomy.decode_batch, jax.ShapeDtypeStruct(valid.shape, jnp.int32), x0, size
         )
-        assert isinstance(x0, jax.Array) and x0.shape[0] == batch_size
-        if decoder == "dichotomy":
-            codes = jax.pure_callback(
-                dichotomy.decode_batch, jax.ShapeDtypeStruct(valid.shape, jnp.int32), x0, size
-            )
-        else:
-            codes = self.encoding.decode(x0)
-        certainty = self.encoding.certainty(jnp.clip(x0, *self.encoding.clip_range))
-        return Sample(jnp.where(valid, codes, -1), certainty)
+    else:
+        codes = encoding.decode(x0)
+    certainty = encoding.certainty(jnp.clip(x0, *encoding.clip_range))
+    return Sample(jnp.where(valid, codes, -1), certainty)
 
 
 def from_config(config: ml_collections.ConfigDict) -> Model:

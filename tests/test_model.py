@@ -8,6 +8,7 @@ import pytest
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 
 
@@ -136,7 +137,7 @@ def test_too_many_regions_are_counted():
 def test_a_image_gives_the_same_map_alone_and_in_a_batch():
     model, params = model_and_params()
     batch, keys = batch_of(), jax.random.split(jax.random.key(7), 4)
-    draw = jax.jit(functools.partial(model.sample, num_steps=4))
+    draw = functools.partial(model.sample, sampler=Sampler(4))
     whole = draw(params, batch["image"], batch["size"], keys)
     for i in range(4):
         alone = draw(params, batch["image"][i : i + 1], batch["size"][i : i + 1], keys[i : i + 1])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax import model as model_lib
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from tests.test_model import batch_of, tiny
 
@@ -48,7 +49,7 @@ def test_every_option_trains_and_samples(changes):
     assert all(np.isfinite(g).all() for g in leaves) and any(g.any() for g in leaves)
 
     keys = jax.random.split(jax.random.key(1), 4)
-    drawn = model.sample(params, batch["image"], batch["size"], keys, num_steps=2)
+    drawn = model.sample(params, batch["image"], batch["size"], keys, Sampler(2))
     valid = np.asarray(model_lib.valid_mask(batch["size"], (SIDE, SIDE)))
     codes = np.asarray(drawn.codes)
     assert (codes[~valid] == -1).all()
@@ -95,12 +96,8 @@ def test_dichotomy_splits_drawn_colours_into_regions():
     batch = batch_of()
     params = model.init(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 4)
-    draw = jax.jit(
-        lambda p, image, size: (
-            model.sample(p, image, size, keys, num_steps=2, decoder="dichotomy").codes
-        )
-    )
-    codes = np.array(draw(params, batch["image"], batch["size"]))
+    sampler = Sampler(2, decoder="dichotomy")
+    codes = np.array(model.sample(params, batch["image"], batch["size"], keys, sampler).codes)
     for each, (h, w) in zip(codes, batch["size"], strict=True):
         inside = each[:h, :w]
         assert set(np.unique(inside)) == set(range(inside.max() + 1))

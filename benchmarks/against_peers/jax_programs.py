@@ -1,6 +1,5 @@
 """Our training step and sampler, as `bitdiff` runs them: peers of `paired`."""
 
-import functools
 from typing import Any
 
 import jax
@@ -11,7 +10,8 @@ import numpy as np
 from benchmarks.against_peers import problem
 from benchmarks.against_peers.worker import Ready
 from bitdiff_jax import model as model_lib
-from bitdiff_jax.inference.programs import SETTINGS, Programs
+from bitdiff_jax.diffusion import sampler as sampler_lib
+from bitdiff_jax.inference import drawing, programs
 from bitdiff_jax.parallel import compilation_cache, partition_rules
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training.optimizer import make_optimizer
@@ -73,15 +73,20 @@ def build_sampler(
 ) -> Ready:
     """The sampler of a Segmenter, from uint8 pictures to codes on the host."""
     settings, model, data = start(config, batch_size, implementation)
-    sampling = {name: settings.sampling[name] for name in SETTINGS}
-    programs = Programs(model, random_params(model), sampling, jax.local_devices()[:1])
+    sampler = sampler_lib.from_settings(settings.sampling).override(
+        num_steps=num_steps, guidance_weight=guidance_weight
+    )
+    mesh = mesh_lib.make_mesh(devices=jax.local_devices()[:1])
+    params = drawing.on_mesh(random_params(model), mesh)
+    program = programs.compiled(model, params, sampler, mesh, batch_size)
     batch = {
         "image": data.image,
         "size": data.size,
         "image_id": np.arange(batch_size, dtype=np.uint32),
         "sample": np.zeros(batch_size, np.uint32),
     }
-    run = functools.partial(
-        programs.draw, batch, num_steps=num_steps, guidance_weight=guidance_weight, seed=0
-    )
+
+    def run() -> None:
+        jax.device_get(program(batch, 0))
+
     return Ready(run, "halves interleaved in one batch")

@@ -24,6 +24,7 @@ import numpy as np
 
 import bitdiff_jax
 from bitdiff_jax.diffusion import sampling, schedules
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.encoding import bits
 from bitdiff_jax.testing import exact
 
@@ -73,14 +74,16 @@ def draw(case: dict[str, Any], denoise_fn, shape, cond, null_cond, **options) ->
         denoise_fn,
         jax.random.normal(key_init, (2 * count, *rest)),
         per_image(cond),
+        Sampler(
+            num_steps=case["num_steps"],
+            guidance_weight=jnp.repeat(jnp.float32(WEIGHTS), count),
+            method=exact.STEP_METHODS[case["method"]],
+            final=case["final"],
+            **options,
+        ),
         null_cond=per_image(null_cond),
         schedule=schedules.cosine(case["input_scale"]),
-        num_steps=case["num_steps"],
-        final=case["final"],
         keys=jax.random.split(key_steps, 2 * count),
-        guidance_weight=jnp.repeat(jnp.float32(WEIGHTS), count),
-        **exact.METHODS[case["method"]],
-        **options,
     )
     return np.asarray(x0).reshape(2, *shape)
 

@@ -17,11 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from bitdiff_jax.cli import options
 from bitdiff_jax.data import contact_sheet
-from bitdiff_jax.evaluation import calibration, drawing
+from bitdiff_jax.diffusion import sampler as sampler_lib
+from bitdiff_jax.evaluation import calibration, draw_source
 from bitdiff_jax.evaluation.calibration import Calibration, calibrate
 from bitdiff_jax.evaluation.statistics import estimates
 from bitdiff_jax.inference import loading
+from bitdiff_jax.inference.drawing import Drawn
+from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel import compilation_cache
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.scenes.posterior import KINDS, PosteriorSource
@@ -51,7 +55,7 @@ def summarise(rows: list[Calibration]) -> dict[str, Any]:
 
 
 def columns(
-    scenes: list[PosteriorScene], drawn: list[drawing.Drawn], num_samples: int
+    scenes: list[PosteriorScene], drawn: list[Drawn], num_samples: int
 ) -> dict[str, dict[str, Any]]:
     """The model's figures, and those of the two whose figures are known."""
     rows: dict[str, list[Calibration]] = {name: [] for name in COLUMNS}
@@ -68,7 +72,7 @@ def columns(
     return metrics
 
 
-def sheet_rows(scenes: list[PosteriorScene], drawn: list[drawing.Drawn]) -> list[list[np.ndarray]]:
+def sheet_rows(scenes: list[PosteriorScene], drawn: list[Drawn]) -> list[list[np.ndarray]]:
     """Some pictures, each followed by maps drawn for it."""
     chosen = list(zip(scenes, drawn, strict=True))[:ROWS]
     return [[scene.image, *maps.codes[:MAPS]] for scene, maps in chosen]
@@ -102,8 +106,8 @@ def main() -> None:
     add("--kinds", nargs="*", choices=KINDS, default=["mixed"], help="kinds of scenes (mixed)")
     add("--num_scenes", type=int, default=100, help="scenes of each kind and side (100)")
     add("--num_samples", type=int, default=32, help="maps per scene, at least 2 (32)")
-    add("--num_steps", type=int, default=50, help="sampling steps (50)")
-    add("--guidance_weight", type=float, default=0.0, help="0 is plain conditional (0)")
+    add("--num_steps", type=int, help="sampling steps (the checkpoint's)")
+    add("--guidance_weight", type=float, help="0 is plain conditional (the checkpoint's)")
     add("--weights", choices=("ema", "raw"), help="parameters (the checkpoint's choice)")
     add("--batch_size", type=int, default=64, help="maps at a time (64)")
     add("--scene_seed", type=int, default=5, help="of the scenes; training has 0 (5)")
@@ -115,8 +119,9 @@ def main() -> None:
     compilation_cache.enable()
     mesh = mesh_lib.make_mesh()
     loaded = loading.load(args.checkpoint, args.weights, mesh=mesh)
-    settings = drawing.sampling_settings(loaded.config)
-    settings |= {"num_steps": args.num_steps, "guidance_weight": args.guidance_weight}
+    settings = options.sampler_settings(args, loaded.config.sampling)
+    sampler = sampler_lib.from_settings(settings)
+    request = Request(args.num_samples, args.seed, args.batch_size)
     print(f"{args.checkpoint}, step {loaded.step} ({loaded.weights}): {loaded.trained_on}")
     print(", ".join(f"{name} {value}" for name, value in settings.items()), flush=True)
     written = {}
@@ -127,16 +132,7 @@ def main() -> None:
                 kind, loaded.model.image_size, args.scene_seed, args.num_scenes, held_out
             )
             start = time.perf_counter()
-            drawn = drawing.draw(
-                loaded.model,
-                loaded.params,
-                source,
-                num_samples=args.num_samples,
-                batch_size=args.batch_size,
-                seed=args.seed,
-                mesh=mesh,
-                **settings,
-            )
+            drawn = draw_source(loaded.model, loaded.params, source, sampler, request, mesh=mesh)
             scenes = [source.scene(i) for i in range(len(source))]
             maps = list(drawn)
             if not held_out:

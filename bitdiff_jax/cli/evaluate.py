@@ -40,10 +40,11 @@ def main(argv: list[str]) -> int:
     import jax
 
     from bitdiff_jax.data import specs
+    from bitdiff_jax.diffusion import sampler as sampler_lib
     from bitdiff_jax.evaluation import draw_some, evaluate
-    from bitdiff_jax.evaluation.drawing import sampling_settings
     from bitdiff_jax.evaluation.scoring import Scoring
     from bitdiff_jax.inference import loading
+    from bitdiff_jax.inference.request import Request
     from bitdiff_jax.parallel import compilation_cache, hosts
     from bitdiff_jax.parallel import mesh as mesh_lib
 
@@ -57,8 +58,7 @@ def main(argv: list[str]) -> int:
     if args.num_images is None and len(source) > _MANY:
         raise InputError(f"--data {args.data} has {len(source)} pictures; say --num_images=N")
 
-    sampling = sampling_settings(loaded.config)
-    sampling |= {k: v for k in sampling if (v := getattr(args, k, None)) is not None}
+    sampling = options.sampler_settings(args, loaded.config.sampling)
     settings: dict[str, Any] = {
         name: getattr(args, name) for name in ("num_samples", "shuffle_images", "seed")
     } | sampling
@@ -66,12 +66,15 @@ def main(argv: list[str]) -> int:
     about = scored.about_scoring(
         args.checkpoint, "model", args.data, unlabelled, args.protocol, *scoring
     ) | _identity(loaded, settings)
+    sampler = sampler_lib.from_settings(sampling)
+    request = Request(args.num_samples, args.seed, args.batch_size)
     work = loaded.model, loaded.params, source
-    drawing = {
+    drawing: dict[str, Any] = {
+        "sampler": sampler,
+        "request": request,
         "num_images": args.num_images,
-        "batch_size": args.batch_size,
+        "shuffle_images": args.shuffle_images,
         "mesh": mesh,
-        **settings,
     }
     told = jax.process_index() == 0
     rows = out / scored.ROWS if scored.keeps_rows(out) else None
@@ -191,19 +194,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="maps per picture (1)",
     )
+    options.add_sampler(add)
     add(
-        "--num_steps",
-        type=options.positive,
-        metavar="N",
-        help="sampling steps (the checkpoint's)",
+        "--method",
+        type=options.method,
+        metavar="METHOD",
+        help="ddpm, ddim, or package.module:name of a step method (the checkpoint's)",
     )
-    add(
-        "--guidance_weight",
-        type=float,
-        metavar="W",
-        help="0 is plain conditional (the checkpoint's)",
-    )
-    add("--method", choices=("ddpm", "ddim"), help="sampler (the checkpoint's)")
     add("--weights", choices=("ema", "raw"), help="parameters (the checkpoint's choice)")
     add(
         "--shuffle_images",

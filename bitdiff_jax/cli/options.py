@@ -1,10 +1,10 @@
 """The options that `bitdiff evaluate`, in both forms, and `bitdiff compare` share."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bitdiff_jax import files
+from bitdiff_jax import extensions, files
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +48,40 @@ def add_output(add: Callable[..., Any]) -> None:
     """The options of `bitdiff evaluate` that say what is written."""
     add("--out", metavar="DIR", help="folder for the results; made if need be")
     add("--html", action="store_true", help="also report.html: plots, best and worst pictures")
+
+
+def add_sampler(add: Callable[..., Any]) -> None:
+    """The options that say how maps are drawn, by their names in `config.sampling`."""
+    add(
+        "--num_steps",
+        type=positive,
+        metavar="N",
+        help="evaluations of the network for each map (the checkpoint's)",
+    )
+    add(
+        "--guidance_weight",
+        type=float,
+        metavar="W",
+        help="how strongly the picture is followed; 0 is the plain conditional model, in half the "
+        "time (the checkpoint's)",
+    )
+
+
+def sampler_settings(args: argparse.Namespace, sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """`config.sampling` of a checkpoint, with what options of these names say otherwise."""
+    from bitdiff_jax.diffusion.sampler import SETTINGS
+
+    settings = {name: sampling[name] for name in SETTINGS}
+    return settings | {k: v for k in settings if (v := getattr(args, k, None)) is not None}
+
+
+def method(text: str) -> str:
+    """The name of a step method, for argparse."""
+    if text not in ("ddpm", "ddim") and not extensions.is_reference(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not ddpm, ddim or of the form package.module:name"
+        )
+    return text
 
 
 def natural(text: str, low: int = 0) -> int:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bitdiff_jax.cli import options
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,9 +54,12 @@ def main(argv: list[str]) -> int:
     segmenter = Segmenter.from_checkpoint(args.checkpoint, on_compile=on_compile)
     trained_on = segmenter.trained_on or "pictures of a kind that its training did not name"
     print(f"checkpoint {args.checkpoint}, step {segmenter.step}, trained on: {trained_on}")
+    sampler = segmenter.sampler.override(
+        num_steps=args.num_steps, guidance_weight=args.guidance_weight
+    )
     print(
-        f"seed {args.seed}, {args.num_samples} sample(s) of {args.num_steps} steps, "
-        f"guidance weight {args.guidance_weight:g}",
+        f"seed {args.seed}, {args.num_samples} sample(s) of {sampler.num_steps} steps, "
+        f"guidance weight {sampler.guidance_weight or 0:g}",
         flush=True,
     )
 
@@ -63,9 +67,8 @@ def main(argv: list[str]) -> int:
     results = segmenter.stream(
         _read(entries, readable),
         args.num_samples,
-        args.num_steps,
-        args.guidance_weight,
-        args.seed,
+        seed=args.seed,
+        sampler=sampler,
         batch_size=min(args.batch_size, len(entries) * max(1, args.num_samples)),
     )
     table = []
@@ -96,13 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--checkpoint", required=True, metavar="DIR", help="the --workdir of a training")
     add("--out", required=True, metavar="DIR", help="folder for the results; made if need be")
     add("--num_samples", type=int, default=4, help="maps drawn of each picture (4)")
-    add("--num_steps", type=int, default=8, help="evaluations of the network for each map (8)")
-    add(
-        "--guidance_weight",
-        type=float,
-        default=1.0,
-        help="how strongly the picture is followed; 0 is no guidance, in half the time (1.0)",
-    )
+    options.add_sampler(add)
     add("--seed", type=int, default=0, help="the same seed draws the same maps (0)")
     add(
         "--min_area",

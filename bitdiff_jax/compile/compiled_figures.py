@@ -11,6 +11,7 @@ from bitdiff_jax import flops
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.compile import accelerators
 from bitdiff_jax.compile.remote import Measured
+from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.tools.xla_cost.costs import Costs, costs
 
 
@@ -76,9 +77,10 @@ def make(measured: Measured, text: str, config: ml_collections.ConfigDict) -> Re
     if measured.program == "train":
         model_flops = flops.train_step_flops(model, measured.per_device)
     else:
-        sampling = config.sampling
-        guided = sampling.guidance_weight != 0
-        model_flops = flops.sample_flops(model, measured.per_device, sampling.num_steps, guided)
+        sampler = sampler_lib.from_settings(config.sampling)
+        model_flops = flops.sample_flops(
+            model, measured.per_device, sampler.num_steps, sampler.guided
+        )
     predicted = total.cycles / chip.clock if total and total.cycles and chip.clock else None
     return Report(
         measured=measured,

@@ -8,6 +8,7 @@ import ml_collections
 from jax.sharding import Mesh
 
 from bitdiff_jax import model as model_lib
+from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import programs
 from bitdiff_jax.parallel import mesh as mesh_lib
@@ -57,25 +58,8 @@ def lower_train_step(
 def lower_sampler(
     config: ml_collections.ConfigDict, mesh: Mesh, batch_size: int
 ) -> jax.stages.Lowered:
-    """The program of `inference.programs`, as a Segmenter would compile it on the mesh."""
+    """The program of `inference.programs`, as a Segmenter compiles it on the mesh."""
     model = model_lib.from_config(config)
-    settings = config.sampling
-    draw = functools.partial(
-        programs.draw_rows,
-        model=model,
-        num_steps=settings.num_steps,
-        guided=settings.guidance_weight != 0,
-        settings={name: settings[name] for name in programs.SETTINGS},
-    )
-    whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
-    side = model.image_size
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    params = jax.eval_shape(model.init, key)
-    batch = {
-        "image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8),
-        "size": jax.ShapeDtypeStruct((batch_size, 2), jnp.int32),
-        "image_id": jax.ShapeDtypeStruct((batch_size,), jnp.uint32),
-        "sample": jax.ShapeDtypeStruct((batch_size,), jnp.uint32),
-    }
-    program = jax.jit(draw, in_shardings=(whole, split, whole, whole), out_shardings=split)
-    return program.lower(params, batch, key, jax.ShapeDtypeStruct((), jnp.float32))
+    params = jax.eval_shape(model.init, jax.eval_shape(lambda: jax.random.key(0)))
+    sampler = sampler_lib.from_settings(config.sampling)
+    return programs.lower(model, params, sampler, mesh, batch_size)

@@ -1,7 +1,7 @@
 """Losses in data space: `(pred, target, mask) -> [B]`.
 
 All are means over the masked pixels and sums over channels; an example without a counted pixel
-has loss 0.
+has loss 0. They are computed and returned in at least float32, whatever they are given.
 
 The cross entropies read x0 in [-1, 1] as a certainty: a channel whose target is +-1 has
 probability p = 1 - |pred - target| / 2. For predictions beyond [-1, 1] that has no meaning, and a
@@ -17,6 +17,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+
+from bitdiff_jax.diffusion.precision import widened
 
 Error = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -48,7 +50,8 @@ def masked_mse(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array
     Returns:
         [B]; 0 for an example without a counted pixel.
     """
-    return _masked_mean(jnp.sum(jnp.square(pred - target), axis=-1), mask)
+    error = jnp.square(widened(pred) - widened(target))
+    return _masked_mean(jnp.sum(error, axis=-1), mask)
 
 
 def cross_entropy_product(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:
@@ -97,7 +100,8 @@ def cross_entropy_logits(logits: jax.Array, target: jax.Array, mask: jax.Array) 
     Returns:
         [B]; 0 for an example without a counted pixel.
     """
-    return _masked_mean(jnp.sum(jax.nn.softplus(-target * logits), axis=-1), mask)
+    error = jax.nn.softplus(-widened(target) * widened(logits))
+    return _masked_mean(jnp.sum(error, axis=-1), mask)
 
 
 LOSSES: dict[str, Error] = {
@@ -140,7 +144,7 @@ def _masked_mean(per_pixel: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def _probability(pred: jax.Array, target: jax.Array) -> jax.Array:
-    return 1 - jnp.abs(pred - target) / 2
+    return 1 - jnp.abs(widened(pred) - widened(target)) / 2
 
 
 def _log(probability: jax.Array) -> jax.Array:

@@ -21,6 +21,8 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
+from bitdiff_jax.diffusion.precision import widened_dtype
+
 Prediction = Literal["x", "eps", "v", "both", "p", "p_logits"]
 
 
@@ -127,8 +129,12 @@ def to_eps(
 
 
 def expand(per_example: jax.Array, like: jax.Array) -> jax.Array:
-    """[B] -> [B, 1, ..., 1] in the dtype of `like`, [B, ...], so that the two broadcast."""
-    return jnp.reshape(per_example, (-1,) + (1,) * (like.ndim - 1)).astype(like.dtype)
+    """[B] -> [B, 1, ..., 1], so that it broadcasts against `like`, [B, ...].
+
+    In the dtype of `like`, but at least float32: alpha and sigma have no digits to lose.
+    """
+    shaped = jnp.reshape(per_example, (-1,) + (1,) * (like.ndim - 1))
+    return shaped.astype(widened_dtype(like.dtype))
 
 
 def _check(prediction: str) -> None:

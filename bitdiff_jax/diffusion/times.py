@@ -37,7 +37,9 @@ def stratified(key: jax.Array, batch_size: int) -> jax.Array:
         float32 [batch_size] in [0, 1).
     """
     key_order, key_offset = jax.random.split(key)
-    return _in_strata(key_order, jax.random.uniform(key_offset, (batch_size,)), batch_size)
+    return _in_strata(
+        key_order, jax.random.uniform(key_offset, (batch_size,), jnp.float32), batch_size
+    )
 
 
 def low_discrepancy(key: jax.Array, batch_size: int) -> jax.Array:
@@ -53,7 +55,7 @@ def low_discrepancy(key: jax.Array, batch_size: int) -> jax.Array:
         float32 [batch_size] in [0, 1).
     """
     key_order, key_offset = jax.random.split(key)
-    return _in_strata(key_order, jax.random.uniform(key_offset), batch_size)
+    return _in_strata(key_order, jax.random.uniform(key_offset, (), jnp.float32), batch_size)
 
 
 TIMES: dict[str, Callable[[jax.Array, int], jax.Array]] = {
@@ -65,7 +67,8 @@ TIMES: dict[str, Callable[[jax.Array, int], jax.Array]] = {
 
 def _in_strata(key: jax.Array, offset: jax.Array, batch_size: int) -> jax.Array:
     """(k + offset) / batch_size for k = 0 .. batch_size - 1 in random order."""
-    stratum = jax.random.permutation(key, batch_size).astype(jnp.float32)
-    t = (stratum + offset.astype(jnp.float32)) / batch_size
+    places = jnp.arange(batch_size, dtype=jnp.int32)
+    stratum = jax.random.permutation(key, places).astype(jnp.float32)
+    t = (stratum + offset) / batch_size
     # (B - 1 + u) may round up to B in float32: keep the interval half open.
     return jnp.minimum(t, jnp.float32(1 - 2**-24))

@@ -25,6 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from bitdiff_jax.diffusion.precision import widened
+
 TimeFunction = Callable[[jax.Array], jax.Array]
 
 # Beyond them float64 (of the reference) rounds gamma to 1, and float32 rounds it to 0.
@@ -37,7 +39,8 @@ class Schedule:
 
     Equal by value, so two calls of `cosine(0.1)` share one compilation when a schedule is a
     static argument. All methods take t of any shape in [0, 1] (not checked) and return that
-    shape, in float32 unless t is float64.
+    shape, in float32 unless t is float64: half-precision times are taken as they are, but nothing
+    is computed in half precision.
 
     The limits are reached exactly, `logsnr(0) = logsnr_max` and `logsnr(1) = logsnr_min`, by an
     affine map of gamma as in the reference implementation, not by clipping: the slope is never
@@ -73,13 +76,13 @@ class Schedule:
 
     def gamma(self, t: ArrayLike) -> jax.Array:
         """Share of signal, alpha^2, in (0, 1)."""
-        fall, rise = self._base(_as_float(t))
+        fall, rise = self._base(widened(t))
         scaled = self._squared_scale * fall
         return self._span * (scaled / (scaled + rise)) + _sigmoid(self.logsnr_min)
 
     def one_minus_gamma(self, t: ArrayLike) -> jax.Array:
         """Share of noise, sigma^2, in (0, 1); accurate where gamma rounds to 1."""
-        fall, rise = self._base(_as_float(t))
+        fall, rise = self._base(widened(t))
         total = self._squared_scale * fall + rise
         return self._span * (rise / total) + _sigmoid(-self.logsnr_max)
 
@@ -102,7 +105,7 @@ class Schedule:
         factor within 1e-8 of 1 for the default limits, and `span q m / sigmoid(logsnr_min)` at
         t = 1; `span` is what gamma falls by, nearly 1. Schedules with m = 0 have slope 0 there.
         """
-        t = _as_float(t)
+        t = widened(t)
         fall, fall_slope = jax.jvp(self.fall, (t,), (jnp.ones_like(t),))
         rise, rise_slope = jax.jvp(self.rise, (t,), (jnp.ones_like(t),))
         # Of the two slopes, equal but for the sign, that of the smaller one has the digits.
@@ -191,8 +194,3 @@ class _Stretched:
 
 def _sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
-
-
-def _as_float(t: ArrayLike) -> jax.Array:
-    t = jnp.asarray(t)
-    return t if jnp.issubdtype(t.dtype, jnp.floating) else t.astype(jnp.float32)

@@ -1,23 +1,23 @@
 """How good segmentations are, a model's or anyone's: maps -> figures per picture -> tables.
 
-`drawing` samples a model's maps in padded batches of one shape through one compiled function, and
-`others` reads what other tools have written; `scoring` holds either against every annotator, in
-each of the `views`; `rows` keeps what was found, `presentation` and `report` show it. `evaluate`
-does it all for a model and one source, `on_files.run` for files.
+`source_maps` draws a model's maps of a source, by the engine of `inference.drawing`, and
+`predictions` reads what other tools have written; `scoring` holds either against every annotator,
+in each view of a `protocol`; `rows` keeps what was found, `report` shows it. `evaluate` does it all
+for a model and one source, `on_files.run` for files.
 """
 
-from bitdiff_jax.evaluation.drawing import Drawn, draw, sampling_settings
-from bitdiff_jax.evaluation.run import Evaluation, draw_some, evaluate
+from bitdiff_jax.evaluation.run import Evaluation, evaluate
 from bitdiff_jax.evaluation.scoring import Scoring
+from bitdiff_jax.evaluation.source_maps import draw_some, draw_source
 from bitdiff_jax.evaluation.statistics.estimates import Estimate
+from bitdiff_jax.inference.drawing import Drawn
 
 __all__ = [
     "Drawn",
     "Estimate",
     "Evaluation",
     "Scoring",
-    "draw",
     "draw_some",
+    "draw_source",
     "evaluate",
-    "sampling_settings",
 ]

@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,16 +19,21 @@ from jax.sharding import Mesh
 
 from bitdiff_jax.data.contact_sheet import contact_sheet
 from bitdiff_jax.data.pipeline import Source
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.evaluation import image_measures, protocols, row_store, rows, source_names
-from bitdiff_jax.evaluation.drawing import Drawn, draw, share
 from bitdiff_jax.evaluation.report import summary_tables
 from bitdiff_jax.evaluation.scoring import Scoring, error_row, in_order
+from bitdiff_jax.evaluation.source_maps import draw_source, share
+from bitdiff_jax.inference.drawing import Drawn
+from bitdiff_jax.inference.request import Request
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import collective, hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
 
 # Pictures of each of several processes between two times that they meet.
 _ROUND = 32
+_SAMPLER = Sampler()
+_REQUEST = Request(batch_size=16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,18 +83,20 @@ def evaluate(
     model: Model,
     params: Params,
     source: Source,
+    sampler: Sampler = _SAMPLER,
+    request: Request = _REQUEST,
     *,
     scoring: Scoring = Scoring((protocols.HONEST,), image_measures.TABLE_MEASURES),  # noqa: B008
     rows_file: os.PathLike | str | None = None,
     about: Mapping[str, Any] | None = None,
     num_images: int | None = None,
     num_shown: int = 0,
+    shuffle_images: bool = False,
     keep_going: bool = False,
     workers: int = 0,
     mesh: Mesh | None = None,
     resumed: Callable[[int, int], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
-    **drawing: Any,
 ) -> Evaluation:
     """Draws maps for the pictures of a source and scores them against all their annotators.
 
@@ -97,12 +104,15 @@ def evaluate(
         model: the model.
         params: its parameters.
         source: pictures with their truths.
+        sampler: how maps are drawn.
+        request: how many of each picture, from which seed, how many at once.
         scoring: figures and views.
         rows_file: keeps the rows, by process 0; pictures that have one there are not drawn. None
             keeps them in memory, 8 bytes a figure.
         about: what is evaluated, JSON: rows of anything else are not continued.
         num_images: use the first so many pictures; None for all.
         num_shown: how many of the first pictures to keep, with their maps.
+        shuffle_images: show the network another picture's image: what it scores without looking.
         keep_going: a picture that cannot be read gets an error for a row rather than ending all;
             not with `shuffle_images`, where another one would miss it.
         workers: processes of this one that score; 0 scores here.
@@ -111,116 +121,181 @@ def evaluate(
         resumed: called once, if there are rows already, with their number and all pictures'.
         progress: called with the pictures done and all there are: after each, or with several
             processes now and then.
-        **drawing: batch_size, num_samples, seed, shuffle_images, size and the sampling settings;
-            see `drawing.draw`.
 
     Returns:
         The same on every process, whatever their number.
 
     Raises:
-        InputError: as `draw` and `RowFile`, a picture that cannot be read, or another process
-            failed. What has a row stays.
+        InputError: as `draw_source` and `row_store.OnDisk`, a picture that cannot be read, or
+            another process failed. What has a row stays.
     """
     mesh = mesh_lib.make_mesh() if mesh is None else mesh
-    count = min(len(source), num_images or len(source))
-    alone = mesh_lib.process_block(mesh)[1] == 1
-    first = alone or jax.process_index() == 0
+    shown: dict[int, Drawn] = {}
     with contextlib.ExitStack() as stack:
+        plan = _plan(source, num_images, mesh, scoring, rows_file, about or {}, stack)
+        if resumed and plan.num_done:
+            resumed(plan.num_done, plan.count)
+        pictures = _draw(
+            plan, model, params, source, sampler, request, num_images=num_images,
+            shuffle_images=shuffle_images, keep_going=keep_going,
+        )  # fmt: skip
+        scored = _score(scoring, pictures, num_shown, shown, workers)
+        stack.enter_context(contextlib.closing(scored))
+        return _collect(plan, scoring, scored, shown, progress)
 
-        def open_rows() -> row_store.Rows | None:
-            if not first:
-                return None
-            columns = scoring.columns()
-            opened: row_store.Rows = (
-                row_store.InMemory(about or {}, columns)
-                if rows_file is None
-                else row_store.OnDisk(rows_file, about or {}, columns)
-            )
-            return stack.enter_context(contextlib.closing(opened))
 
-        kept = collective.agreed(open_rows, alone)
-        done = kept.done if kept else set()
-        done = done if alone else hosts.broadcast(done)
-        names = dict(
-            enumerate(
-                collective.agreed(lambda: source_names.names(source, count, bool(done)), alone)
-            )
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """Which pictures are drawn, and where their rows go."""
+
+    mesh: Mesh
+    count: int  # of pictures that are asked for
+    names: dict[int, str]  # by place, as far as they are known before reading
+    places: Sequence[int]  # of what has no row yet, of all processes
+    kept: row_store.Rows | None  # where the rows go; None on all processes but the first
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one process."""
+        return mesh_lib.process_block(self.mesh)[1] == 1
+
+    @property
+    def num_done(self) -> int:
+        return self.count - len(self.places)
+
+
+def _plan(
+    source: Source,
+    num_images: int | None,
+    mesh: Mesh,
+    scoring: Scoring,
+    rows_file: os.PathLike | str | None,
+    about: Mapping[str, Any],
+    stack: contextlib.ExitStack,
+) -> _Plan:
+    """Opens the rows, to be closed by `stack`, and looks up what they have already."""
+    alone = mesh_lib.process_block(mesh)[1] == 1
+    count = min(len(source), num_images or len(source))
+
+    def open_rows() -> row_store.Rows | None:
+        if not alone and jax.process_index() != 0:
+            return None
+        columns = scoring.columns()
+        opened: row_store.Rows = (
+            row_store.InMemory(about, columns)
+            if rows_file is None
+            else row_store.OnDisk(rows_file, about, columns)
         )
-        todo = [place for place in range(count) if place not in names or names[place] not in done]
-        if resumed and len(todo) < count:
-            resumed(count - len(todo), count)
+        return stack.enter_context(contextlib.closing(opened))
 
-        shown: dict[int, Drawn] = {}
-        own: Source = source
-        if keep_going and not drawing.get("shuffle_images"):
-            own = source_names.Tolerant(source)
-        images = collective.agreed(
-            lambda: draw(
-                model, params, own, num_images=num_images, only=todo, mesh=mesh, **drawing
-            ),
-            alone,
-        )
-
-        def jobs() -> Iterator[_Job]:
-            for place, drawn in zip(share(todo, mesh), images, strict=True):
-                if isinstance(own, source_names.Tolerant) and place in own.errors:
-                    yield _Job(place, drawn.name, error=own.errors.pop(place))
-                    continue
-                if place < num_shown:
-                    shown[place] = drawn
-                yield _Job(place, drawn.name, tuple(drawn.codes), drawn.labels)
-
-        scored = stack.enter_context(
-            contextlib.closing(in_order(functools.partial(_score, scoring), jobs(), workers))
-        )
-        size = 1 if alone else _ROUND
-        finished = count - len(todo)
-        for _ in range(-(-len(share(todo, mesh, block=0)) // size)):
-            new = collective.of_all(lambda: list(itertools.islice(scored, size)), alone)
-            names |= {place: row.name for place, row in new}
-            collective.agreed(lambda: kept.add(row for _, row in new) if kept else None, alone)  # noqa: B023
-            finished += len(new)
-            if progress:
-                progress(finished, count)
-        collective.agreed(lambda: next(scored, None), alone)  # draws what the other processes draw
-        shown = dict(collective.of_all(lambda: list(shown.items()), alone))
-        in_order_of_source = tuple(names[place] for place in range(count))
-        table = collective.agreed(
-            lambda: kept.table().of(in_order_of_source) if kept else None, alone
-        )
-    everyones: rows.Table = table if alone else hosts.broadcast(table)  # type: ignore[assignment]
-    return Evaluation(scoring, in_order_of_source, everyones, shown, len(todo))
+    kept = collective.agreed(open_rows, alone)
+    done = kept.done if kept else set()
+    done = done if alone else hosts.broadcast(done)
+    known = collective.agreed(lambda: source_names.names(source, count, bool(done)), alone)
+    names = dict(enumerate(known))
+    places = [place for place in range(count) if place not in names or names[place] not in done]
+    return _Plan(mesh, count, names, places, kept)
 
 
-def draw_some(
+class _Picture(NamedTuple):
+    """One that was drawn, or that could not be read."""
+
+    place: int
+    drawn: Drawn
+    error: str | None
+
+
+def _draw(
+    plan: _Plan,
     model: Model,
     params: Params,
     source: Source,
-    places: Sequence[int],
+    sampler: Sampler,
+    request: Request,
     *,
-    mesh: Mesh,
-    **drawing: Any,
-) -> dict[int, Drawn]:
-    """Draws some pictures (again), by their place in the source; all processes have to call."""
-    alone = mesh_lib.process_block(mesh)[1] == 1
-    own = share(places, mesh)
+    num_images: int | None,
+    shuffle_images: bool,
+    keep_going: bool,
+) -> Iterator[_Picture]:
+    """This process's share of the plan, drawn as it is asked for."""
+    tolerant = source_names.Tolerant(source) if keep_going and not shuffle_images else None
+    images = collective.agreed(
+        lambda: draw_source(
+            model,
+            params,
+            tolerant or source,
+            sampler,
+            request,
+            num_images=num_images,
+            only=plan.places,
+            shuffle_images=shuffle_images,
+            mesh=plan.mesh,
+        ),
+        plan.alone,
+    )
 
-    def drawn() -> list[tuple[int, Drawn]]:
-        images = draw(model, params, source, only=places, mesh=mesh, **drawing)
-        return list(zip(own, images, strict=True))
+    def drawn() -> Iterator[_Picture]:
+        for place, each in zip(share(plan.places, plan.mesh), images, strict=True):
+            yield _Picture(place, each, tolerant.errors.pop(place, None) if tolerant else None)
 
-    return dict(collective.of_all(drawn, alone))
+    return drawn()
 
 
 class _Job(NamedTuple):
+    """What a worker needs of a picture."""
+
     place: int
     name: str
-    samples: Sequence[np.ndarray] = ()
-    labels: Sequence[np.ndarray] = ()
-    error: str | None = None
+    samples: Sequence[np.ndarray]
+    labels: Sequence[np.ndarray]
+    error: str | None
 
 
-def _score(scoring: Scoring, job: _Job) -> tuple[int, rows.Row]:
+def _score(
+    scoring: Scoring,
+    pictures: Iterator[_Picture],
+    num_shown: int,
+    shown: dict[int, Drawn],
+    workers: int,
+) -> Generator[tuple[int, rows.Row], None, None]:
+    """The pictures' rows by place, in their order; the first ones are also put into `shown`."""
+
+    def jobs() -> Iterator[_Job]:
+        for place, drawn, error in pictures:
+            if place < num_shown and error is None:
+                shown[place] = drawn
+            yield _Job(place, drawn.name, tuple(drawn.codes), drawn.labels, error)
+
+    return in_order(functools.partial(_row, scoring), jobs(), workers)
+
+
+def _row(scoring: Scoring, job: _Job) -> tuple[int, rows.Row]:
     if job.error is not None:
         return job.place, error_row(job.name, job.error)
     return job.place, scoring.row(job.name, job.samples, job.labels)
+
+
+def _collect(
+    plan: _Plan,
+    scoring: Scoring,
+    scored: Iterator[tuple[int, rows.Row]],
+    shown: dict[int, Drawn],
+    progress: Callable[[int, int], None] | None,
+) -> Evaluation:
+    """Brings the rows of all processes together, keeping each as soon as it is there."""
+    alone, names, kept = plan.alone, dict(plan.names), plan.kept
+    size = 1 if alone else _ROUND
+    finished = plan.num_done
+    for _ in range(-(-len(share(plan.places, plan.mesh, block=0)) // size)):
+        new = collective.of_all(lambda: list(itertools.islice(scored, size)), alone)
+        names |= {place: row.name for place, row in new}
+        collective.agreed(lambda: kept.add(row for _, row in new) if kept else None, alone)  # noqa: B023
+        finished += len(new)
+        if progress:
+            progress(finished, plan.count)
+    collective.agreed(lambda: next(scored, None), alone)  # draws what the other processes draw
+    everyones_shown = dict(collective.of_all(lambda: list(shown.items()), alone))
+    in_order_of_source = tuple(names[place] for place in range(plan.count))
+    table = collective.agreed(lambda: kept.table().of(in_order_of_source) if kept else None, alone)
+    everyones: rows.Table = table if alone else hosts.broadcast(table)  # type: ignore[assignment]
+    return Evaluation(scoring, in_order_of_source, everyones, everyones_shown, len(plan.places))

@@ -1,156 +1,163 @@
-"""The compiled programs that draw label maps, one for each shape of batch."""
+"""The compiled programs that draw label maps: one for each model, sampler, mesh and batch.
 
+They are kept for the whole process, by value: a second segmenter of a model, or the next evaluation
+of a training, finds its program compiled.
+"""
+
+import dataclasses
 import functools
-import typing
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from bitdiff_jax.diffusion import sampling as sampling_lib
-from bitdiff_jax.errors import InputError
-from bitdiff_jax.model import Decoder, Model, Params
+from bitdiff_jax.diffusion.sampler import Sampler
+from bitdiff_jax.model import IMAGE_CHANNELS, Model, Params
 from bitdiff_jax.parallel import compilation_cache
 from bitdiff_jax.parallel import mesh as mesh_lib
 
-# What `Model.sample` is told by the config; None where any value of the type will do.
-SETTINGS: Mapping[str, tuple[str, ...] | None] = {
-    "method": typing.get_args(sampling_lib.Method),
-    "eta": None,
-    "clip": None,
-    "variance": typing.get_args(sampling_lib.Variance),
-    "eps_after_clip": None,
-    "final": typing.get_args(sampling_lib.Final),
-    "decoder": typing.get_args(Decoder),
-}
+
+class Maps(NamedTuple):
+    """What a program draws, one map a row; arrays of the devices or, fetched, of the host."""
+
+    codes: Any  # int32 [B, S, S], -1 on padding
+    certainty: Any  # float32 [B, S, S]
+    finite: Any  # bool [B], whether the row's numbers are
 
 
-class Programs:
-    """A model's sampler on a set of devices, compiled as need arises and kept.
+def lower(
+    model: Model, params: Params, sampler: Sampler, mesh: Mesh, num_rows: int
+) -> jax.stages.Lowered:
+    """The program `draw_rows`, lowered for devices that need not be there.
 
-    There is one program for each (rows, num_steps, guidance or none). The rows of a batch are split
-    over the devices; the parameters are an argument, with a copy on each device.
+    Args:
+        model: the model.
+        params: its parameters, or their shapes.
+        sampler: how maps are drawn; any weight but None or 0 gives the same program.
+        mesh: of one process; the rows are split over its devices, the parameters are on each.
+        num_rows: B, a multiple of the devices.
     """
+    whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
 
-    def __init__(
-        self,
-        model: Model,
-        params: Params,
-        sampling: Mapping[str, Any],
-        devices: Sequence[jax.Device],
-        on_compile: Callable[[], None] | None = None,
-    ):
-        """See `Segmenter`.
+    def shape(sharding: Any, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
 
-        Raises:
-            InputError: a setting in `sampling` has a value that does not exist.
-        """
-        self._model = model
-        self._mesh = mesh_lib.make_mesh(devices=list(devices))
-        self._params = jax.device_put(params, mesh_lib.replicated(self._mesh))
-        self._settings = {name: sampling[name] for name in SETTINGS if name in sampling}
-        for name, value in self._settings.items():
-            known = SETTINGS[name]
-            if known is not None and value not in known:
-                raise InputError(f"config.sampling.{name} is {value!r}; use {' or '.join(known)}")
-        self._on_compile = on_compile
-        self.compiled: dict[tuple[int, int, bool], Callable[..., Any]] = {}
-
-    def rows_for(self, batch_size: int) -> int:
-        """`batch_size`, rounded up to a multiple of the devices."""
-        return -(-batch_size // self._mesh.size) * self._mesh.size
-
-    def draw(
-        self,
-        batch: Mapping[str, np.ndarray],
-        *,
-        num_steps: int,
-        guidance_weight: float,
-        seed: int,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws one map a row.
-
-        Args:
-            batch: image uint8 [B, S, S, 3], size int32 [B, 2], image_id uint32 [B] and sample
-                uint32 [B], the number of the sample; B as `rows_for` gives it.
-            num_steps: evaluations of the network.
-            guidance_weight: 0 leaves guidance out.
-            seed: with image_id and sample, where all randomness of a row comes from.
-
-        Returns:
-            Codes int32 [B, S, S], -1 on padding, and certainty float32 [B, S, S].
-
-        Raises:
-            InputError: the devices have not enough memory, or the parameters are not finite.
-        """
-        replicated = mesh_lib.replicated(self._mesh)
-        arguments = (
-            self._params,
-            jax.device_put(dict(batch), mesh_lib.batch_sharding(self._mesh)),
-            jax.device_put(jax.random.key(seed), replicated),
-            jax.device_put(np.float32(guidance_weight), replicated),
-        )
-        rows = len(batch["image"])
-        try:
-            program = self._program((rows, num_steps, guidance_weight != 0), arguments)
-            codes, certainty = jax.device_get(program(*arguments))
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            raise InputError(
-                f"batch_size={rows}: the device has not enough memory to draw as many maps at "
-                "once; lower it"
-            ) from None
-        if not np.isfinite(certainty).all():
-            raise InputError(
-                "the model's parameters are not finite, so it draws nothing; use an earlier "
-                "checkpoint"
-            )
-        return codes, certainty
-
-    def _program(
-        self, key: tuple[int, int, bool], arguments: tuple[Any, ...]
-    ) -> Callable[..., Any]:
-        if key not in self.compiled:
-            _, num_steps, guided = key
-            draw = functools.partial(
-                draw_rows,
-                model=self._model,
-                num_steps=num_steps,
-                guided=guided,
-                settings=self._settings,
-            )
-            split = mesh_lib.batch_sharding(self._mesh)
-            lowered = jax.jit(draw, out_shardings=split).lower(*arguments)
-            with compilation_cache.when_slow(self._on_compile):
-                self.compiled[key] = lowered.compile()
-        return self.compiled[key]
+    side = model.image_size
+    rows = {
+        "image": shape(split, (num_rows, side, side, IMAGE_CHANNELS), jnp.uint8),
+        "size": shape(split, (num_rows, 2), jnp.int32),
+        "image_id": shape(split, (num_rows,), jnp.uint32),
+        "sample": shape(split, (num_rows,), jnp.uint32),
+    }
+    params = jax.tree.map(lambda x: shape(whole, x.shape, x.dtype), params)
+    program = functools.partial(draw_rows, model=model, sampler=_without_weight(sampler), mesh=mesh)
+    jitted = jax.jit(program, out_shardings=split)
+    scalars = shape(whole, (), jnp.uint32), shape(whole, (), jnp.float32)
+    return jitted.lower(params, rows, *scalars)
 
 
 def draw_rows(
     params: Params,
-    batch: dict[str, jax.Array],
-    key: jax.Array,
+    rows: dict[str, jax.Array],
+    seed: jax.Array,
     guidance_weight: jax.Array,
     *,
     model: Model,
-    num_steps: int,
-    guided: bool,
-    settings: dict[str, Any],
-) -> tuple[jax.Array, jax.Array]:
-    """The program itself; see `Programs.draw`. Each row draws from its image and sample number."""
+    sampler: Sampler,
+    mesh: Mesh,
+) -> Maps:
+    """The program itself: each row draws from the seed, its image's id and its sample's number.
 
-    def row_key(image_id: jax.Array, sample: jax.Array) -> jax.Array:
-        return jax.random.fold_in(jax.random.fold_in(key, image_id), sample)
+    Args:
+        params: parameters.
+        rows: image uint8 [B, S, S, 3], size int32 [B, 2], image_id uint32 [B], sample uint32 [B].
+        seed: uint32.
+        guidance_weight: float32; not looked at if the sampler's is None.
+        model: the model.
+        sampler: all else of how maps are drawn.
+        mesh: over whose devices the rows are split.
+    """
 
-    drawn = model.sample(
-        params,
-        batch["image"],
-        batch["size"],
-        jax.vmap(row_key)(batch["image_id"], batch["sample"]),
-        num_steps=num_steps,
-        guidance_weight=guidance_weight if guided else None,
-        **settings,
-    )
-    return drawn.codes, drawn.certainty
+    def row_key(seed: jax.Array, image_id: jax.Array, sample: jax.Array) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), image_id), sample)
+
+    def on_device(
+        params: Params, rows: dict[str, jax.Array], seed: jax.Array, weight: jax.Array
+    ) -> Maps:
+        keys = jax.vmap(functools.partial(row_key, seed))(rows["image_id"], rows["sample"])
+        chosen = dataclasses.replace(sampler, guidance_weight=weight) if sampler.guided else sampler
+        drawn = model.sample(params, rows["image"], rows["size"], keys, chosen)
+        finite = jnp.isfinite(drawn.certainty).all((1, 2))
+        return Maps(drawn.codes, drawn.certainty, finite)
+
+    # Mapped by hand: no row needs another, so there is nothing for devices to say to each other.
+    whole, split = jax.P(), jax.P(mesh_lib.AXES)
+    mapped = jax.shard_map(
+        on_device, mesh=mesh, in_specs=(whole, split, whole, whole), out_specs=split,
+        check_vma=False,
+    )  # fmt: skip
+    return mapped(params, rows, seed, guidance_weight)
+
+
+def compiled(
+    model: Model,
+    params: Params,
+    sampler: Sampler,
+    mesh: Mesh,
+    num_rows: int,
+    on_compile: Callable[[], None] | None = None,
+) -> Callable[[dict[str, np.ndarray], int], Maps]:
+    """The program for these rows, `(rows, seed) -> Maps`; compiled if there is none yet.
+
+    Args:
+        model: the model.
+        params: its parameters, on every device of the mesh.
+        sampler: how maps are drawn.
+        mesh: see `lower`.
+        num_rows: see `lower`.
+        on_compile: called, from another thread, when it has been compiling for a few seconds; not
+            for a program that comes from a cache.
+    """
+    leaves, tree = jax.tree.flatten(params)
+    shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
+    x64 = bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
+    with compilation_cache.when_slow(on_compile):
+        program = _compile(model, tree, shapes, _without_weight(sampler), mesh, num_rows, x64)
+    whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
+    weight = jax.device_put(np.float32(sampler.guidance_weight or 0), whole)
+
+    def run(rows: dict[str, np.ndarray], seed: int) -> Maps:
+        on_mesh = jax.device_put(rows, split)
+        maps: Maps = program(params, on_mesh, jax.device_put(np.uint32(seed), whole), weight)
+        return maps
+
+    return run
+
+
+@functools.lru_cache(maxsize=32)
+def _compile(
+    model: Model,
+    params_tree: Any,
+    params_shapes: tuple[jax.ShapeDtypeStruct, ...],
+    sampler: Sampler,
+    mesh: Mesh,
+    num_rows: int,
+    x64: bool,
+) -> jax.stages.Compiled:
+    """All arguments tell programs apart; `x64` is what jax compiles under."""
+    del x64
+    params = jax.tree.unflatten(params_tree, params_shapes)
+    return lower(model, params, sampler, mesh, num_rows).compile()
+
+
+def num_compiled() -> int:
+    """Programs that this process has compiled so far."""
+    return _compile.cache_info().misses
+
+
+def _without_weight(sampler: Sampler) -> Sampler:
+    """All samplers with guidance have one program, and all without another one."""
+    return dataclasses.replace(sampler, guidance_weight=1.0 if sampler.guided else None)

@@ -1,7 +1,6 @@
-"""What a caller asks of the segmenter, checked at the door."""
+"""What a caller asks to be drawn, checked at the door."""
 
 import dataclasses
-import math
 import operator
 from typing import Any
 
@@ -12,30 +11,26 @@ _MAX_SEED = 2**32 - 1
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """The numbers of a call; see `Segmenter.__call__`.
+    """How much is drawn, from which seed.
+
+    Attributes:
+        num_samples: maps of each image.
+        seed: of all randomness, in [0, 2^32).
+        batch_size: maps drawn at once, on all processes together; raised to a multiple of the
+            devices. The last batch is filled up, so there is one shape and one compilation.
 
     Raises:
-        InputError: one of them is not a number of its kind or out of its range.
+        InputError: one of them is not a whole number, or out of its range.
     """
 
-    num_samples: int
-    num_steps: int
-    guidance_weight: float
-    seed: int
-    batch_size: int
+    num_samples: int = 1
+    seed: int = 0
+    batch_size: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("num_samples", "num_steps", "batch_size"):
-            _check_integer(name, getattr(self, name), 1)
+        _check_integer("num_samples", self.num_samples, 1)
+        _check_integer("batch_size", self.batch_size, 1)
         _check_integer("seed", self.seed, 0, _MAX_SEED)
-        try:
-            finite = math.isfinite(self.guidance_weight)
-        except TypeError:
-            finite = False
-        if not finite:
-            raise InputError(
-                f"guidance_weight is {self.guidance_weight!r}; give a finite number, 0 for none"
-            )
 
     def with_at_most(self, rows: int) -> "Request":
         """The same with a `batch_size` of no more than `rows`."""

@@ -23,13 +23,23 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from bitdiff_jax.diffusion.schedules import Schedule
+from bitdiff_jax.diffusion.step_methods import Ddim, Ddpm, StepMethod
 
-# Arguments of `sample`. DDIM with eta 1 is DDPM with variance 'small', once more.
+# Arguments of `steps`. DDIM with eta 1 is DDPM with variance 'small', once more.
 METHODS: dict[str, dict[str, Any]] = {
     "DDPM large": {"method": "ddpm", "variance": "large"},
     "DDPM small": {"method": "ddpm", "variance": "small"},
     "DDIM eta 1": {"method": "ddim", "eta": 1.0},
     "DDIM eta 0": {"method": "ddim", "eta": 0.0},
+}
+
+
+# The same as the package's step methods.
+STEP_METHODS: dict[str, StepMethod] = {
+    "DDPM large": Ddpm("large"),
+    "DDPM small": Ddpm("small"),
+    "DDIM eta 1": Ddim(1.0),
+    "DDIM eta 0": Ddim(0.0),
 }
 
 

@@ -8,8 +8,9 @@ from jax.sharding import Mesh
 
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.data import specs
+from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.evaluation import Scoring, evaluate, image_measures, protocols
-from bitdiff_jax.evaluation.drawing import sampling_settings
+from bitdiff_jax.inference.request import Request
 from bitdiff_jax.training.state import TrainState
 
 _NUM_SHOWN = 8  # pictures on the sheet of each evaluation
@@ -21,9 +22,16 @@ class Evaluator:
     """Scores the sampling weights on held-out pictures, and draws some."""
 
     def __init__(self, config: ml_collections.ConfigDict, model: model_lib.Model, mesh: Mesh):
+        """Opens the pictures.
+
+        Raises:
+            InputError: they, or a setting of `eval` or `sampling`, cannot be used.
+        """
         self._config = config
         self._model = model
         self._mesh = mesh
+        self._sampler = sampler_lib.from_settings(config.sampling)
+        self._request = Request(batch_size=config.eval.batch_size)
         self._source = specs.open_source(config.eval.data, image_size=model.image_size)
         # One size, and no boundaries: they take most of the time.
         view = protocols.at_sizes([config.eval.score_size])
@@ -45,13 +53,13 @@ class Evaluator:
             self._model,
             state.ema_params if self._config.sampling.weights == "ema" else state.params,
             self._source,
+            self._sampler,
+            self._request,
             scoring=self._scoring,
             num_images=settings.num_images,
-            batch_size=settings.batch_size,
             num_shown=_NUM_SHOWN,
             progress=progress,
             mesh=self._mesh,
-            **sampling_settings(self._config),
         )
         means = evaluation.means()
         return {f"eval/{name}": means[name] for name in _METRICS}, evaluation.sheet()

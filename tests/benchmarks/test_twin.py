@@ -12,6 +12,7 @@ from benchmarks.against_peers import problem
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.diffusion import sampling
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.training.optimizer import make_optimizer
 
 torch = pytest.importorskip("torch")
@@ -108,9 +109,8 @@ def test_the_sampler(together):
         lambda x, t, c: model.apply(params, x, t, c),
         jnp.asarray(noise[3]),
         cond,
+        Sampler(4, 1.0),
         schedule=model.schedule,
-        num_steps=4,
-        guidance_weight=1.0,
         noise=jnp.asarray(noise[:3]),
     )
     net = torch_programs.make_net(config).eval()

@@ -11,9 +11,11 @@ from bitdiff_jax import model as model_lib
 from bitdiff_jax.checkpoint import Checkpoints, describe
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
-from bitdiff_jax.evaluation import drawing
+from bitdiff_jax.diffusion import sampler as sampler_lib
+from bitdiff_jax.evaluation import draw_source
 from bitdiff_jax.inference import loading
-from tests.evaluation.stubs import make_source, random_params, tiny_config
+from bitdiff_jax.inference.request import Request
+from tests.evaluation.stubs import count_rows, make_source, random_params, tiny_config
 
 _STEP = 7
 
@@ -103,10 +105,9 @@ def test_drawn_maps_and_the_same_maps_on_disk_have_the_same_metrics(
     assert _run(workdir, data, "--num_samples=2", f"--out={out}", *options) == 0
     first = capsys.readouterr().out
     loaded = loading.load(workdir)
-    settings = drawing.sampling_settings(loaded.config)
-    pictures = drawing.draw(
-        loaded.model, loaded.params, make_source(5), batch_size=4, num_samples=2, **settings
-    )
+    sampler = sampler_lib.from_settings(loaded.config.sampling)
+    request = Request(2, batch_size=4)
+    pictures = draw_source(loaded.model, loaded.params, make_source(5), sampler, request)
     for drawn in pictures:
         for k, codes in enumerate(drawn.codes):
             images.write_labels(maps / f"{drawn.name}_{k}.png", codes)
@@ -125,8 +126,7 @@ def test_drawn_maps_and_the_same_maps_on_disk_have_the_same_metrics(
 
 
 def test_a_second_start_draws_only_what_is_missing(workdir, folder, tmp_path, capsys, monkeypatch):
-    calls, inner = [], drawing._draw_batch
-    monkeypatch.setattr(drawing, "_draw_batch", lambda *a, **k: calls.append(1) or inner(*a, **k))
+    calls = count_rows(monkeypatch.setattr)
     out = tmp_path / "out"
     options = ("--fast", "--score_size=0", f"--out={out}")
     data = f"folder:{folder},zero=ignore"
@@ -173,7 +173,9 @@ def test_options_override_the_checkpoint(workdir, tmp_path, capsys):
     raw = metrics("--weights=raw")
     assert raw["weights"] == "raw"
     assert raw["views"]["128"]["ari"] != plain["views"]["128"]["ari"]
-    other = metrics("--guidance_weight=-0.5", "--seed=3", "--shuffle_images")
+    own = "tests.diffusion.own_steps:Churned"
+    other = metrics("--guidance_weight=-0.5", "--seed=3", "--shuffle_images", f"--method={own}")
+    assert other["settings"]["method"] == own
     assert other["settings"]["guidance_weight"] == -0.5
     assert other["settings"]["shuffle_images"] is True
     assert other["views"]["native"]["ari"] != plain["views"]["native"]["ari"]

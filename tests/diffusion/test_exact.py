@@ -10,6 +10,8 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from bitdiff_jax.diffusion import sampling, schedules
+from bitdiff_jax.diffusion.sampler import Sampler
+from bitdiff_jax.diffusion.step_methods import Ddim
 from bitdiff_jax.encoding import bits
 from bitdiff_jax.testing import exact
 
@@ -35,13 +37,10 @@ def draw_groups(name, num_steps, input_scale=0.1, final="x0", *, rows, layout=LA
         exact.groups(schedule, layout),
         jax.random.normal(jax.random.key(0), (2, rows, width, 1)),
         jnp.full(2, P),
+        Sampler(num_steps, WEIGHTS, exact.STEP_METHODS[name], final=final),
         null_cond=jnp.full(2, 0.5),
         schedule=schedule,
-        num_steps=num_steps,
-        final=final,
         keys=jax.random.split(jax.random.key(1), 2),
-        guidance_weight=WEIGHTS,
-        **exact.METHODS[name],
     )
 
 
@@ -113,8 +112,8 @@ def test_mean_and_variance_of_a_gaussian_are_those_of_the_recursion(
     units = np.repeat(units, 2, axis=1)
     x0 = sampling.sample(
         exact.gaussian(schedule), units[0], jnp.float32([[MEAN, STD]] * 2),
-        null_cond=jnp.float32([NULL] * 2), schedule=schedule, num_steps=num_steps, final=final,
-        noise=units[1:], guidance_weight=WEIGHTS, clip=False, **options,
+        Sampler(num_steps, WEIGHTS, exact.STEP_METHODS.get(name, Ddim(0.5)), False, final),
+        null_cond=jnp.float32([NULL] * 2), schedule=schedule, noise=units[1:],
     )  # fmt: skip
     path = exact.steps(num_steps, input_scale, **options, final=final)
     for weight, image in zip((0.0, 1.0), x0[:, 0, :, 0], strict=True):
@@ -223,11 +222,9 @@ def draw_listed(images, prior, name, num_steps, final="x0", *, count):
         exact.listed(schedule, images),
         jax.random.normal(jax.random.key(0), (count, *images.shape[1:])),
         jnp.tile(jnp.log(jnp.float32(prior)), (count, 1)),
+        Sampler(num_steps, None, exact.STEP_METHODS[name], final=final),
         schedule=schedule,
-        num_steps=num_steps,
-        final=final,
         keys=jax.random.split(jax.random.key(1), count),
-        **exact.METHODS[name],
     )
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from bitdiff_jax.diffusion import guidance, sampling, schedules
+from bitdiff_jax.diffusion.sampler import Sampler
+from bitdiff_jax.diffusion.step_methods import Ddim, Ddpm
 
 SCHEDULE = schedules.cosine(0.1)
 
@@ -37,16 +39,11 @@ def gaussian_setup(side=48):
     return x_init, cond, jax.random.split(jax.random.key(1), 4)
 
 
-@pytest.mark.parametrize(
-    ("method", "options"),
-    [("ddpm", {"variance": "large"}), ("ddpm", {"variance": "small"}), ("ddim", {"eta": 0.0})],
-)
-def test_a_gaussian_is_sampled_with_its_mean_and_spread(method, options):
+@pytest.mark.parametrize("method", [Ddpm("large"), Ddpm("small"), Ddim()])
+def test_a_gaussian_is_sampled_with_its_mean_and_spread(method):
     x_init, cond, keys = gaussian_setup()
-    x0 = sampling.sample(
-        gaussian_net, x_init, cond, schedule=SCHEDULE, num_steps=1000, method=method, keys=keys,
-        clip=False, **options,
-    )  # fmt: skip
+    sampler = Sampler(1000, None, method, clip=False)
+    x0 = sampling.sample(gaussian_net, x_init, cond, sampler, schedule=SCHEDULE, keys=keys)
     assert float(x0.mean()) == pytest.approx(0.3, abs=0.01)
     assert float(x0.std()) == pytest.approx(0.2, abs=0.03)
 
@@ -54,18 +51,24 @@ def test_a_gaussian_is_sampled_with_its_mean_and_spread(method, options):
 def test_ddim_with_eta_one_is_ddpm_with_small_variance():
     x_init, cond, _ = gaussian_setup(8)
     noise = jax.random.normal(jax.random.key(2), (9, *x_init.shape))
-    draw = functools.partial(
-        sampling.sample, gaussian_net, x_init, cond, schedule=SCHEDULE, num_steps=10, noise=noise
+    ddim, ddpm = (
+        sampling.sample(
+            gaussian_net, x_init, cond, Sampler(10, None, method), schedule=SCHEDULE, noise=noise
+        )
+        for method in (Ddim(1.0), Ddpm("small"))
     )
-    ddim = draw(method="ddim", eta=1.0)
-    np.testing.assert_allclose(ddim, draw(method="ddpm", variance="small"), atol=2e-5)
+    np.testing.assert_allclose(ddim, ddpm, atol=2e-5)
 
 
 def test_no_guidance_equals_weight_zero_and_minus_one_is_unconditional():
     x_init, cond, keys = gaussian_setup(8)
-    draw = functools.partial(
-        sampling.sample, gaussian_net, schedule=SCHEDULE, num_steps=5, keys=keys
-    )
+
+    def draw(x_init, cond, null_cond=None, guidance_weight=None):
+        return sampling.sample(
+            gaussian_net, x_init, cond, Sampler(5, guidance_weight), null_cond=null_cond,
+            schedule=SCHEDULE, keys=keys,
+        )  # fmt: skip
+
     null = cond * jnp.float32([-1, 1])
     plain = draw(x_init, cond)
     np.testing.assert_allclose(
@@ -83,17 +86,17 @@ def test_missing_null_condition_is_all_zeros():
     x_init, _, keys = gaussian_setup(4)
     cond = {"image": jnp.ones((4, 4, 4, 3)), "given": jnp.ones(4)}
     draw = functools.partial(
-        sampling.sample, fake_net("x"), x_init, cond, schedule=SCHEDULE, num_steps=3, keys=keys
+        sampling.sample, fake_net("x"), x_init, cond, Sampler(3, 2.0), schedule=SCHEDULE, keys=keys
     )
     zeros = jax.tree.map(jnp.zeros_like, cond)
-    np.testing.assert_array_equal(
-        draw(guidance_weight=2.0), draw(guidance_weight=2.0, null_cond=zeros)
-    )
+    np.testing.assert_array_equal(draw(), draw(null_cond=zeros))
 
 
 def test_an_image_does_not_depend_on_its_batch():
     x_init, cond, keys = gaussian_setup(8)
-    draw = functools.partial(sampling.sample, gaussian_net, schedule=SCHEDULE, num_steps=6)
+    draw = functools.partial(
+        sampling.sample, gaussian_net, sampler=Sampler(6, None), schedule=SCHEDULE
+    )
     whole = draw(x_init, cond, keys=keys)
     alone = draw(x_init[2:3], cond[2:3], keys=keys[2:3])
     np.testing.assert_allclose(whole[2], alone[0], atol=1e-6)
@@ -110,17 +113,39 @@ def test_a_sweep_over_weights_compiles_once():
     x_init, cond, keys = gaussian_setup(4)
     for weight in (0.0, 1.0, 2.5):
         sampling.sample(
-            net, x_init, cond, schedule=schedules.cosine(0.1), num_steps=4, keys=keys,
-            guidance_weight=weight, pad_value=weight,
+            net, x_init, cond, Sampler(4, weight), schedule=schedules.cosine(0.1), keys=keys,
+            pad_value=weight,
         )  # fmt: skip
     assert len(traces) == 1  # the scan holds the network once
+
+
+def test_a_partial_is_known_by_its_function_and_its_arrays_are_arguments():
+    traces = []
+
+    def net(scale, x_t, t, cond):
+        traces.append(1)
+        return scale["by"] * gaussian_net(x_t, t, cond)
+
+    x_init, cond, keys = gaussian_setup(4)
+    draw = lambda scale: sampling.sample(  # noqa: E731
+        functools.partial(net, {"by": jnp.float32(scale)}), x_init, cond, Sampler(3, None),
+        schedule=SCHEDULE, keys=keys,
+    )  # fmt: skip
+    drawn = [draw(scale) for scale in (1.0, 0.5, 1.0)]
+    assert len(traces) == 1
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    assert not np.allclose(drawn[0], drawn[1])
+    direct = sampling.sample(
+        gaussian_net, x_init, cond, Sampler(3, None), schedule=SCHEDULE, keys=keys
+    )
+    np.testing.assert_allclose(drawn[0], direct, atol=1e-6)
 
 
 def test_padding_and_clipping_hold_at_every_step():
     x_init, cond, keys = gaussian_setup(6)
     valid = jnp.ones((4, 6, 6), bool).at[:, 4:].set(False)
     x0, trajectory = sampling.sample(
-        gaussian_net, x_init * 50, cond * 9, schedule=SCHEDULE, num_steps=4, keys=keys,
+        gaussian_net, x_init * 50, cond * 9, Sampler(4, None), schedule=SCHEDULE, keys=keys,
         valid_mask=valid, pad_value=0.25, return_trajectory=True,
     )  # fmt: skip
     assert (np.asarray(trajectory.x0)[:, :, 4:] == 0.25).all() and (
@@ -132,13 +157,14 @@ def test_padding_and_clipping_hold_at_every_step():
 
 def test_inside_an_outer_jit_with_traced_parameters():
     x_init, cond, keys = gaussian_setup(4)
+    sampler = Sampler(3, None)
 
     @jax.jit
     def draw(scale):
         net = lambda x_t, t, c: scale * gaussian_net(x_t, t, c)  # noqa: E731
-        return sampling.sample(net, x_init, cond, schedule=SCHEDULE, num_steps=3, keys=keys)
+        return sampling.sample(net, x_init, cond, sampler, schedule=SCHEDULE, keys=keys)
 
-    direct = sampling.sample(gaussian_net, x_init, cond, schedule=SCHEDULE, num_steps=3, keys=keys)
+    direct = sampling.sample(gaussian_net, x_init, cond, sampler, schedule=SCHEDULE, keys=keys)
     np.testing.assert_allclose(draw(jnp.float32(1)), direct, atol=1e-6)
     assert not np.allclose(draw(jnp.float32(0.5)), direct)
 
@@ -146,7 +172,7 @@ def test_inside_an_outer_jit_with_traced_parameters():
 def test_gradients_flow_through_the_sampler():
     x_init, cond, keys = gaussian_setup(4)
     draw = lambda c: sampling.sample(  # noqa: E731
-        gaussian_net, x_init, c, schedule=SCHEDULE, num_steps=4, keys=keys, guidance_weight=1.0
+        gaussian_net, x_init, c, Sampler(4, 1.0), schedule=SCHEDULE, keys=keys
     ).sum()
     assert np.isfinite(jax.grad(draw)(cond)).all()
 
@@ -154,21 +180,19 @@ def test_gradients_flow_through_the_sampler():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_steps": 0}, "num_steps"),
-        ({"method": "euler"}, "method"),
-        ({"variance": "medium"}, "variance"),
         ({"prediction": "score"}, "prediction"),
         ({"keys": None}, "keys"),
         ({"keys": jax.random.split(jax.random.key(0), 3)}, "one PRNG key per image"),
+        ({"keys": jnp.arange(4)}, "a PRNG key is int32"),
         ({"keys": None, "noise": jnp.zeros((1, 4, 4, 4, 1))}, "noise must have shape"),
         ({"noise": jnp.zeros((9, 4, 4, 4, 1))}, "not both"),
     ],
 )
 def test_misuse_is_named(change, message):
     x_init, cond, keys = gaussian_setup(4)
-    arguments = {"schedule": SCHEDULE, "num_steps": 4, "keys": keys} | change
+    arguments = {"schedule": SCHEDULE, "keys": keys} | change
     with pytest.raises(ValueError, match=message):
-        sampling.sample(gaussian_net, x_init, cond, **arguments)
+        sampling.sample(gaussian_net, x_init, cond, Sampler(4, None), **arguments)
 
 
 def test_interleaving_is_undone():

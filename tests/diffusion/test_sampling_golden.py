@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitdiff_jax.diffusion import sampling, schedules, steps
+from bitdiff_jax.diffusion import sampling, schedules
+from bitdiff_jax.diffusion.sampler import Sampler
+from bitdiff_jax.diffusion.step_methods import Ddim, Ddpm
 from tests.diffusion.test_sampling import fake_net
 
 
@@ -21,19 +23,23 @@ def valid_mask(vectors):
     return (rows < h[:, None, None]) & (columns < w[:, None, None])
 
 
-def draw(vectors, prediction, method, guidance_weight, num_steps, **options):
+METHODS = {
+    "ddpm_large": Ddpm("large"),
+    "ddpm_small": Ddpm("small"),
+    "ddim_large": Ddim(eps_after_clip=False),
+}
+
+
+def draw(vectors, prediction, method, guidance_weight, num_steps, clip=True, **options):
     image = nhwc(vectors["image"])
     return sampling.sample(
         fake_net(prediction),
         nhwc(vectors["x_init"]),
         {"image": image, "given": np.ones(len(image))},
+        Sampler(num_steps, guidance_weight or None, METHODS[method], clip),
         schedule=schedules.cosine(0.1),
-        num_steps=num_steps,
         prediction=prediction,
-        method=method,
-        guidance_weight=guidance_weight or None,
         noise=nhwc(vectors["noise"]),
-        eps_after_clip=False,
         return_trajectory=True,
         **options,
     )
@@ -53,7 +59,7 @@ def tolerances(prediction, method, guidance_weight, num_steps):
     """
     if guidance_weight == 0 or prediction == "eps":
         return np.full(num_steps, 1e-5), np.full(num_steps, 1e-5)
-    forgotten = 1.0 if method == "ddim" else 0.6
+    forgotten = 1.0 if method == "ddim_large" else 0.6
     x_t = np.maximum(1e-3 * forgotten ** np.arange(num_steps), 2e-5)
     x0 = x_t.copy()
     x_t[0], x0[0] = 0, 2e-2
@@ -67,15 +73,14 @@ def test_trajectories_match_the_reference(golden, prediction, method):
     prefix = f"traj/{prediction}/{method}/"
     cases = [k.split("/")[3:5] for k in vectors if k.startswith(prefix) and k.endswith("/final")]
     assert len(cases) >= 4
-    name, variance = method.split("_")
     with jax.enable_x64(True):
         for gw, n in cases:
             weight, num_steps = float(gw[2:]), int(n[1:])
             x0, trajectory = draw(
-                vectors, prediction, name, weight, num_steps, variance=variance,
-                valid_mask=valid_mask(vectors), pad_value=-1.0,
+                vectors, prediction, method, weight, num_steps, valid_mask=valid_mask(vectors),
+                pad_value=-1.0,
             )  # fmt: skip
-            allowed_x_t, allowed_x0 = tolerances(prediction, name, weight, num_steps)
+            allowed_x_t, allowed_x0 = tolerances(prediction, method, weight, num_steps)
             close(x0, nhwc(vectors[f"{prefix}{gw}/{n}/final"]), allowed_x0[-1])
             for key, got, allowed in (
                 ("x_t", trajectory.x_t, allowed_x_t),
@@ -96,17 +101,21 @@ def test_stepwise_vectors_exist(golden):
 def test_without_clipping_and_padding(golden):
     vectors = golden("sampler")
     with jax.enable_x64(True):
-        x0, _ = draw(vectors, "x", "ddim", 1.0, 8, clip=False)
+        x0, _ = draw(vectors, "x", "ddim_large", 1.0, 8, clip=False)
     close(x0, nhwc(vectors["traj_noclip_nopad/x/ddim/gw1/n8/final"]), 5e-4)
 
 
 def ddpm_coefficients(t, s, schedule):
     one, zero = jnp.ones((), t.dtype), jnp.zeros((), t.dtype)
+
+    def step(x_t, x0, noise, variance):
+        return Ddpm(variance).step(x_t, x0, zero, t, s, schedule, noise)
+
     return {
-        "ddpm_coef_xt": steps.ddpm_step(one, zero, zero, t, s, schedule, "large"),
-        "ddpm_coef_x0": steps.ddpm_step(zero, one, zero, t, s, schedule, "large"),
-        "ddpm_std_large": steps.ddpm_step(zero, zero, one, t, s, schedule, "large"),
-        "ddpm_std_small": steps.ddpm_step(zero, zero, one, t, s, schedule, "small"),
+        "ddpm_coef_xt": step(one, zero, zero, "large"),
+        "ddpm_coef_x0": step(zero, one, zero, "large"),
+        "ddpm_std_large": step(zero, zero, one, "large"),
+        "ddpm_std_small": step(zero, zero, one, "small"),
     }
 
 

@@ -1,6 +1,7 @@
 """Sources in memory, and models whose answers are known."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
+from bitdiff_jax.inference import programs
 
 SIZE = 32
 
@@ -60,8 +62,8 @@ class StubModel:
     answer: str = "truth"
     image_size: int = SIZE
 
-    def sample(self, params, image, size, keys, *, num_steps, guidance_weight) -> model_lib.Sample:
-        del params, num_steps, guidance_weight
+    def sample(self, params, image, size, keys, sampler) -> model_lib.Sample:
+        del params, sampler
         shape = image.shape[1:3]
         codes = {
             "truth": lambda: image[..., 0].astype(jnp.int32),
@@ -71,6 +73,19 @@ class StubModel:
         }[self.answer]()
         codes = jnp.where(model_lib.valid_mask(size, shape), codes, -1)
         return model_lib.Sample(codes, jnp.ones(codes.shape))
+
+
+def count_rows(replace: Callable[[Any, str, Any], None] = setattr) -> list[int]:
+    """A list that grows by the number of rows with each batch that is drawn from now on."""
+    sizes: list[int] = []
+    inner = programs.compiled
+
+    def compiled(*args, **kwargs):
+        run = inner(*args, **kwargs)
+        return lambda rows, seed: sizes.append(len(rows["image"])) or run(rows, seed)
+
+    replace(programs, "compiled", compiled)
+    return sizes
 
 
 def tiny_config() -> Any:

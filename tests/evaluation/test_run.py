@@ -4,17 +4,20 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import Scoring, draw_some, drawing, evaluate, image_measures, protocols
+from bitdiff_jax.evaluation import Scoring, draw_some, evaluate, image_measures, protocols
+from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel.mesh import make_mesh
-from tests.evaluation.stubs import SIZE, ListSource, StubModel, make_source
+from tests.evaluation.stubs import SIZE, ListSource, StubModel, count_rows, make_source
 
 SCORING = Scoring((protocols.NATIVE,), image_measures.TABLE_MEASURES)
 
 
 def _run(source, answer="noise", **options):
-    options = {"scoring": SCORING, "batch_size": 4, **options}
-    return evaluate(StubModel(answer), {}, source, **options)
+    request = Request(options.pop("num_samples", 1), batch_size=options.pop("batch_size", 4))
+    options = {"scoring": SCORING, **options}
+    return evaluate(StubModel(answer), {}, source, request=request, **options)
 
 
 def _equal(a, b):
@@ -24,12 +27,8 @@ def _equal(a, b):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Names of the pictures of which rows of batches were drawn, fillers included."""
-    sizes, inner = [], drawing._draw_batch
-    monkeypatch.setattr(
-        drawing, "_draw_batch", lambda *a, **k: sizes.append(len(k["image"])) or inner(*a, **k)
-    )
-    return sizes
+    """Rows of each batch that was drawn, fillers included."""
+    return count_rows(monkeypatch.setattr)
 
 
 def test_a_perfect_model_scores_one_and_a_blank_one_nothing():
@@ -69,7 +68,9 @@ def test_shown_images_make_a_sheet_and_progress_is_told():
     shown = [each.name for each in evaluation.drawn.values()]
     assert shown == ["picture000", "picture001", "picture002"]
     assert evaluation.sheet(cell=32, gap=2).shape == (2 + 3 * 34, 2 + 4 * 34, 3)
-    again = draw_some(StubModel("noise"), {}, source, [2, 1], mesh=make_mesh(), num_samples=2)
+    again = draw_some(
+        StubModel("noise"), {}, source, [2, 1], Sampler(), Request(2), mesh=make_mesh()
+    )
     np.testing.assert_array_equal(again[1].codes, evaluation.drawn[1].codes)
     assert list(again) == [2, 1] and again[2].name == "picture002"
 

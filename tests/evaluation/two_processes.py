@@ -11,11 +11,14 @@ import sys
 import jax
 import numpy as np
 
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import Scoring, drawing, evaluate, image_measures, protocols, run
+from bitdiff_jax.evaluation import Scoring, evaluate, image_measures, protocols, run
+from bitdiff_jax.inference import drawing, programs
+from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel import hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
-from tests.evaluation.stubs import ListSource, StubModel, make_source, tiny_model
+from tests.evaluation.stubs import ListSource, StubModel, count_rows, make_source, tiny_model
 
 
 class Broken(ListSource):
@@ -65,16 +68,9 @@ def main(out, process_id=None, port=None):
     if process_id is not None:
         hosts.initialize(hosts.Settings("explicit", f"127.0.0.1:{port}", 2, int(process_id), 120))
     result = {"devices": jax.device_count(), "processes": jax.process_count()}
-    calls = []
-    inner = drawing._draw_batch
-
-    def counted(*args, **kwargs):
-        calls.append(len(kwargs["image"]))
-        return inner(*args, **kwargs)
-
-    drawing._draw_batch = counted
+    calls = count_rows()
     source = make_source(13)
-    options = dict(num_samples=3, num_steps=2, batch_size=8)
+    options = dict(sampler=Sampler(2), request=Request(3, batch_size=8))
     options["scoring"] = Scoring((protocols.NATIVE,), image_measures.TABLE_MEASURES)
     told = []
     evaluation = evaluate(
@@ -109,7 +105,8 @@ def main(out, process_id=None, port=None):
 
     params = jax.tree.map(split, params)
     assert not all(x.is_fully_replicated for x in jax.tree.leaves(params))
-    drawn = evaluate(model, params, source, mesh=mesh, num_steps=2, batch_size=8, num_shown=13)
+    request = Request(batch_size=8)
+    drawn = evaluate(model, params, source, Sampler(2), request, mesh=mesh, num_shown=13)
     result["codes"] = [drawn.drawn[i].codes.ravel().tolist() for i in range(13)]
 
     try:
@@ -125,22 +122,8 @@ def main(out, process_id=None, port=None):
 
 def sampler_text(model, params, mesh):
     """The compiled text of the sampler, as `draw` calls it."""
-    side, rows = model.image_size, 2 * mesh.size
-    arrays = {
-        "image": np.zeros((rows, side, side, 3), np.uint8),
-        "size": np.full((rows, 2), side, np.int32),
-        "image_id": np.arange(rows, dtype=np.uint32),
-        "sample": np.zeros(rows, np.uint32),
-    }
-    lowered = drawing._sample.lower(
-        drawing._on_mesh(params, mesh, mesh),
-        jax.device_put(arrays, mesh_lib.batch_sharding(mesh)),
-        np.uint32(0),
-        np.float32(1),
-        model=model,
-        mesh=mesh,
-        sampling=(("num_steps", 2),),
-    )
+    placed = drawing.on_mesh(params, mesh)
+    lowered = programs.lower(model, placed, Sampler(2), mesh, 2 * mesh.size)
     return lowered.compile().as_text()
 
 

@@ -11,14 +11,14 @@ from tests.inference import tiny
 _PROGRAM = """
 import sys
 import jax, numpy as np
-from bitdiff_jax.inference import Segmenter
+from bitdiff_jax.inference import Segmenter, programs
 from tests.inference import tiny
 
 assert jax.local_device_count() == 8
 segmenter = Segmenter.from_checkpoint(sys.argv[1])
-images = [tiny.picture(40, 60), tiny.picture(17, 9, seed=1), tiny.picture(33, 33, seed=2)]
+images = [tiny.image(40, 60), tiny.image(17, 9, seed=1), tiny.image(33, 33, seed=2)]
 results = segmenter.segment_batch(images, 4, 2, batch_size=6)
-assert list(segmenter._programs.compiled) == [(8, 2, True)]
+assert programs.num_compiled() == 1
 np.savez(sys.argv[2], *[result.codes for result in results])
 """
 

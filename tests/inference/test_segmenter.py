@@ -6,9 +6,12 @@ from PIL import Image
 
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.data import transforms
+from bitdiff_jax.diffusion.sampler import Sampler
+from bitdiff_jax.diffusion.step_methods import Ddim
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import drawing
-from bitdiff_jax.inference import Segmenter
+from bitdiff_jax.evaluation import draw_source
+from bitdiff_jax.inference import Segmenter, programs
+from bitdiff_jax.inference.request import Request
 from tests.inference import tiny
 
 # One compiled program serves most of this file: 4 rows, 2 steps, guidance.
@@ -31,11 +34,12 @@ def test_maps_are_those_of_the_model(segmenter, images, batch):
     size = transforms.resized_shape(40, 60, tiny.SIZE)
     square = transforms.pad_to_square(transforms.resize_image(images[0], size), tiny.SIZE)
     key = jax.random.fold_in(jax.random.key(0), transforms.image_id(""))
-    want = jax.jit(lambda *rest: model.sample(*rest, num_steps=2, guidance_weight=1.0))(
+    want = model.sample(
         params,
         jnp.stack([square] * 4),
         jnp.array([size] * 4, jnp.int32),
         jax.vmap(lambda sample: jax.random.fold_in(key, sample))(jnp.arange(4)),
+        Sampler(2, 1.0),
     )
     np.testing.assert_array_equal(batch[0].codes, want.codes[:, : size[0], : size[1]])
     np.testing.assert_allclose(
@@ -108,9 +112,9 @@ def test_grey_and_opaque_alpha_are_as_rgb(segmenter, images):
 
 
 def test_guidance_weights_share_a_program_and_0_needs_none(segmenter, images, batch):
-    before = len(segmenter._programs.compiled)
+    before = programs.num_compiled()
     strong = segmenter(images[0], **DRAW, guidance_weight=3.0)
-    assert len(segmenter._programs.compiled) == before
+    assert programs.num_compiled() == before
     assert (strong.codes != batch[0].codes).any()
     plain = segmenter(images[0], **DRAW, guidance_weight=0.0)
     weak = segmenter(images[0], **DRAW, guidance_weight=1e-9)
@@ -118,12 +122,12 @@ def test_guidance_weights_share_a_program_and_0_needs_none(segmenter, images, ba
 
 
 def test_images_of_all_sizes_share_a_program(segmenter, images, batch):
-    before = dict(segmenter._programs.compiled)
+    before = programs.num_compiled()
     results = segmenter.stream(
         ((str(i), image) for i, image in enumerate(images)), 4, 2, batch_size=4
     )
     assert [result.shape for result in results] == SHAPES
-    assert segmenter._programs.compiled == before
+    assert programs.num_compiled() == before
 
 
 def test_a_checkpoint_says_where_it_comes_from(segmenter):
@@ -160,7 +164,7 @@ def test_nothing_in_nothing_out(segmenter):
         ({"seed": 2**32}, "seed is 4294967296"),
         ({"guidance_weight": float("nan")}, "guidance_weight is nan"),
         ({"guidance_weight": float("inf")}, "guidance_weight is inf"),
-        ({"guidance_weight": None}, "guidance_weight is None"),
+        ({"guidance_weight": "1"}, "guidance_weight is '1'"),
     ],
 )
 def test_arguments_are_checked_at_the_door(segmenter, images, arguments, words):
@@ -186,19 +190,20 @@ def test_wrong_images_and_names_are_refused(segmenter, images, tmp_path):
 def test_parameters_that_are_not_finite_are_told(segmenter, images):
     params = jax.tree.map(lambda leaf: leaf * np.nan, tiny.random_params(segmenter.model))
     broken = Segmenter(segmenter.model, params)
-    broken._programs.compiled = segmenter._programs.compiled
     with pytest.raises(InputError, match="not finite"):
         broken(images[0], **DRAW)
 
 
 def test_too_little_memory_is_told(segmenter, images, monkeypatch):
-    def exhausted(*_):
+    def exhausted(*_, **__):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating 9 bytes")
 
-    monkeypatch.setitem(segmenter._programs.compiled, (4, 2, True), exhausted)
-    with pytest.raises(InputError, match=r"batch_size=4.*lower it") as error:
-        segmenter(images[0], **DRAW)
-    assert "\n" not in str(error.value)
+    # While it is compiled, and while it runs.
+    for compiled in (exhausted, lambda *_, **__: exhausted):
+        monkeypatch.setattr(programs, "compiled", compiled)
+        with pytest.raises(InputError, match=r"batch_size=4.*lower it") as error:
+            segmenter(images[0], **DRAW)
+        assert "\n" not in str(error.value)
 
 
 def test_sampler_settings_come_from_the_config(tmp_path):
@@ -207,17 +212,38 @@ def test_sampler_settings_come_from_the_config(tmp_path):
     tiny.save_checkpoint(tmp_path, config)
     with pytest.raises(InputError, match=r"config.sampling.method is 'best'"):
         Segmenter.from_checkpoint(tmp_path)
-    model = model_lib.from_config(config)
-    with pytest.raises(InputError, match=r"config.sampling.variance is 'best'"):
-        Segmenter(model, tiny.random_params(model), sampling={"variance": "best"})
+
+
+def test_a_checkpoint_draws_as_its_config_says_unless_told_otherwise(tmp_path, images):
+    config = tiny.tiny_config()
+    config.sampling.update(num_steps=3, guidance_weight=0.5, method="ddim", eta=0.25)
+    segmenter = Segmenter.from_checkpoint(tiny.save_checkpoint(tmp_path, config))
+    assert segmenter.sampler == Sampler(3, 0.5, Ddim(0.25))
+    own = segmenter(images[1], num_samples=2)
+    said = segmenter(images[1], num_samples=2, sampler=Sampler(3, 0.5, Ddim(0.25)))
+    np.testing.assert_array_equal(own.codes, said.codes)
+    for changed, sampler in (
+        ({"num_steps": 2}, Sampler(2, 0.5, Ddim(0.25))),
+        ({"guidance_weight": 0.0}, Sampler(3, 0.0, Ddim(0.25))),
+    ):
+        other = segmenter(images[1], num_samples=2, **changed)
+        want = segmenter(images[1], num_samples=2, sampler=sampler)
+        np.testing.assert_array_equal(other.codes, want.codes)
+        assert (other.codes != own.codes).any()
+
+
+def test_an_equal_model_finds_its_programs_compiled(segmenter, images, batch):
+    before = programs.num_compiled()
+    params = tiny.random_params(segmenter.model)
+    again = Segmenter(model_lib.from_config(tiny.tiny_config()), params, sampler=Sampler(2))
+    np.testing.assert_array_equal(again(images[0], num_samples=4).codes, batch[0].codes)
+    assert programs.num_compiled() == before
 
 
 def test_the_evaluation_draws_the_same_maps(segmenter, images):
     labels = np.zeros(SHAPES[1], np.int32)
     source = [{"name": "cat", "image": images[1], "labels": (labels,)}]
     params = tiny.random_params(segmenter.model)
-    (drawn,) = drawing.draw(
-        segmenter.model, params, source, batch_size=4, num_samples=4, num_steps=2, seed=3
-    )
+    (drawn,) = draw_source(segmenter.model, params, source, Sampler(2), Request(4, 3, batch_size=4))
     want = segmenter(images[1], **DRAW, name="cat", seed=3)
     np.testing.assert_array_equal(drawn.codes, want.codes)

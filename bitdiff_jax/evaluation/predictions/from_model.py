@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation.drawing import Drawn
 from bitdiff_jax.evaluation.predictions import Predictions, reader
 from bitdiff_jax.evaluation.truths import Truth
+from bitdiff_jax.inference.drawing import Drawn
 
 KIND = "model"
 

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import os
 import pathlib
@@ -9,22 +10,29 @@ import jax
 import numpy as np
 import pytest
 
-from bitdiff_jax import config as config_lib
 from bitdiff_jax.data import transforms
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import drawing
-from bitdiff_jax.evaluation.drawing import draw, sampling_settings
+from bitdiff_jax.evaluation import draw_source
+from bitdiff_jax.inference import programs
+from bitdiff_jax.inference.request import Request
+from bitdiff_jax.parallel.mesh import make_mesh
 from tests.evaluation.stubs import SHAPES, SIZE, ListSource, StubModel, make_source, tiny_model
 
-_SETTINGS = {"num_steps": 2, "method": "ddpm"}
 # Kernels for another batch size may round otherwise, and a bit near 0 then flips.
 _ALIKE = 0.999
+
+
+def draw(model, params, source, num_samples=1, seed=0, batch_size=16, **options):
+    sampler = Sampler(2, options.pop("guidance_weight", 1.0))
+    request = Request(num_samples, seed, batch_size)
+    return draw_source(model, params, source, sampler, request, **options)
 
 
 @pytest.fixture(scope="module")
 def tiny():
     model, params = tiny_model()
-    return functools.partial(draw, model, params, **_SETTINGS), model, params
+    return functools.partial(draw, model, params), model, params
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +59,7 @@ def test_every_image_comes_once_in_order_with_its_valid_rectangle(thirteen):
 
 
 def test_uneven_last_batch_draws_what_batches_of_one_draw(tiny, thirteen):
-    mesh = drawing.mesh_lib.make_mesh(devices=jax.devices()[:1])
+    mesh = make_mesh(devices=jax.devices()[:1])
     single = list(tiny[0](make_source(13), batch_size=1, mesh=mesh))
     assert _agreement(single, thirteen) > _ALIKE
 
@@ -64,10 +72,8 @@ def test_equals_the_model_called_by_hand(tiny, thirteen):
     image[0, :height, :width] = item["image"]
     key = jax.random.fold_in(jax.random.key(0), transforms.image_id(item["name"]))
     keys = jax.random.fold_in(key, 0)[None]
-    sample = model.sample(
-        params, image, np.asarray([[height, width]], np.int32), keys, guidance_weight=1.0,
-        **_SETTINGS,
-    )  # fmt: skip
+    size = np.asarray([[height, width]], np.int32)
+    sample = model.sample(params, image, size, keys, Sampler(2))
     by_hand = np.asarray(sample.codes)[0, :height, :width]
     assert np.mean(by_hand == thirteen[1].codes[0]) > _ALIKE
 
@@ -84,16 +90,16 @@ def test_order_of_images_and_number_of_samples_change_no_map(tiny, thirteen):
 
 def test_seed_and_parameters_are_arguments_of_one_program(tiny, thirteen):
     run, model, params = tiny
-    compiled = drawing._sample._cache_size()
+    compiled = programs.num_compiled()
     source = ListSource(make_source(13).items[:4])
     other_seed = list(run(source, batch_size=4, seed=1))
     changed = jax.tree.map(lambda x: -x, params)
-    other_params = list(draw(model, changed, source, batch_size=4, **_SETTINGS))
+    other_params = list(draw(model, changed, source, batch_size=4))
     other_weight = list(run(source, batch_size=4, guidance_weight=-0.5))
     assert _agreement(other_seed, thirteen[:4]) < 0.9
     assert _agreement(other_params, thirteen[:4]) < 0.9
     assert _agreement(other_weight, thirteen[:4]) < 1
-    assert drawing._sample._cache_size() == compiled
+    assert programs.num_compiled() == compiled
 
 
 def test_samples_are_independent_draws_of_the_rows_own_key():
@@ -122,7 +128,8 @@ def test_some_places_only_are_drawn_as_among_all(thirteen, tiny):
 
 
 def test_another_size():
-    drawn = list(draw(StubModel(), {}, make_source(2), size=64))
+    model = dataclasses.replace(StubModel(), image_size=64)
+    drawn = list(draw(model, {}, make_source(2)))
     assert [d.codes.shape[1:] for d in drawn] == [(64, 64), (40, 64)]
 
 
@@ -145,29 +152,17 @@ def test_without_guidance_there_is_no_second_half():
     seen = []
 
     class Recorder(StubModel):
-        def sample(self, *args, guidance_weight, **kwargs):
-            seen.append(guidance_weight)
-            return super().sample(*args, guidance_weight=guidance_weight, **kwargs)
+        def sample(self, params, image, size, keys, sampler):
+            seen.append(sampler.guidance_weight)
+            return super().sample(params, image, size, keys, sampler)
 
-    list(draw(Recorder(), {}, make_source(1), guidance_weight=0.0))
-    list(draw(Recorder(), {}, make_source(1), guidance_weight=2.0))
-    assert seen[0] is None
-    assert seen[1] is not None
-
-
-def test_settings_of_a_config_are_those_of_the_model(tiny):
-    settings = sampling_settings(config_lib.load("base:smoke"))
-    assert settings["num_steps"] == 2
-    # Unknown or missing names would raise when traced.
-    program = functools.partial(tiny[1].sample, **settings)
-    shapes = jax.eval_shape(
-        program, tiny[2], np.zeros((1, SIZE, SIZE, 3), np.uint8), np.zeros((1, 2), np.int32),
-        jax.random.split(jax.random.key(0), 1),
-    )  # fmt: skip
-    assert shapes.codes.shape == (1, SIZE, SIZE)
+    for weight in (0.0, None, 2.0):
+        list(draw(Recorder(), {}, make_source(1), guidance_weight=weight))
+    # 0 and None are one program.
+    assert len(seen) == 2 and seen[0] is None and seen[1] is not None
 
 
-@pytest.mark.parametrize("name", ["batch_size", "num_samples", "num_steps", "num_images", "size"])
+@pytest.mark.parametrize("name", ["batch_size", "num_samples", "num_images"])
 def test_numbers_out_of_range_are_refused_at_the_call(name):
     with pytest.raises(InputError, match=f"{name} is 0"):
         draw(StubModel(), {}, make_source(1), **{name: 0})
@@ -184,8 +179,9 @@ def test_what_cannot_be_drawn_is_refused_at_the_call():
 
 _EIGHT = """
     import jax, numpy as np
-    from bitdiff_jax.evaluation import evaluate
-    from bitdiff_jax.evaluation.drawing import draw
+    from bitdiff_jax.diffusion.sampler import Sampler
+    from bitdiff_jax.evaluation import draw_source, evaluate
+    from bitdiff_jax.inference.request import Request
     from bitdiff_jax.parallel.mesh import make_mesh
     from tests.evaluation.stubs import StubModel, make_source, tiny_model
 
@@ -200,7 +196,7 @@ _EIGHT = """
         ):
             # 27 maps: the last batches hold 3 of 4 and 11 of 16, some devices none.
             evaluation = evaluate(
-                model, params, source, batch_size=size, num_samples=3, num_steps=2, mesh=mesh,
+                model, params, source, Sampler(2), Request(3, batch_size=size), mesh=mesh,
                 num_shown=9,
             )
             drawn = evaluation.drawn
@@ -215,7 +211,8 @@ _EIGHT = """
             worst = np.abs(one - eight).max()
             assert worst <= (0 if share == 0 else 0.02), (figure, worst, share)
         # Batches are raised to a multiple of the devices.
-        assert len(list(draw(StubModel(), {}, source, batch_size=3))) == 9
+        drawn = draw_source(StubModel(), {}, source, Sampler(), Request(batch_size=3))
+        assert len(list(drawn)) == 9
     print("differing", share)
 """
 

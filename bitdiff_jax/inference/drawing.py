@@ -1,0 +1,253 @@
+"""The drawing engine: images in, label maps out, in batches of one shape.
+
+Use, evaluation, benchmarks and export draw through `draw` alone.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from bitdiff_jax.data import transforms
+from bitdiff_jax.diffusion.sampler import Sampler
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import programs
+from bitdiff_jax.inference.request import Request
+from bitdiff_jax.model import IMAGE_CHANNELS, Model, Params
+from bitdiff_jax.parallel import mesh as mesh_lib
+
+
+class Item(NamedTuple):
+    """An image to draw maps of."""
+
+    name: str  # from which, with the seed, its randomness is drawn
+    image: np.ndarray  # uint8 [h, w, 3], of any size
+    labels: tuple[np.ndarray, ...] = ()  # its true maps, if there are any; handed through
+    # (h', w') of the rectangle that it fills in the network; None keeps the image's own aspect.
+    size: tuple[int, int] | None = None
+
+
+class Drawn(NamedTuple):
+    """An image and the maps drawn of it; h x w is its size in the network."""
+
+    name: str
+    image: np.ndarray  # uint8 [h, w, 3], what the network saw
+    labels: tuple[np.ndarray, ...]  # int32 [H, W], the truth of each annotator, at its own size
+    codes: np.ndarray  # int32 [num_samples, h, w]
+    certainty: np.ndarray  # float32 [num_samples, h, w]
+
+
+def draw(
+    model: Model,
+    params: Params,
+    items: Iterable[Item],
+    sampler: Sampler,
+    request: Request,
+    *,
+    mesh: Mesh | None = None,
+    num_items: int | None = None,
+    overlap: bool = False,
+    on_compile: Callable[[], None] | None = None,
+) -> Iterator[Drawn]:
+    """Draws maps of images, in their order.
+
+    All of a map's randomness comes from fold_in(fold_in(key(seed), image id), sample number), where
+    the id is made of the name. So neither its batch nor the number of devices, samples or other
+    images changes what is drawn (beyond rounding: kernels for other batch sizes may add up in
+    another order, and a bit that close to 0 may fall to either side).
+
+    With several processes each draws its own items, on its own devices. The program is compiled
+    once for each (model, sampler but for its weight, mesh, rows at once), for the whole process.
+
+    Args:
+        model: the model.
+        params: its parameters; copied to every device of the mesh unless they are on it already.
+        items: the images; taken one by one as room arises.
+        sampler: how maps are drawn.
+        request: how many, from which seed, how many at once.
+        mesh: the devices; all of them, by default. Every process of the mesh has to call.
+        num_items: draw the batches that so many items need, with blank rows where there are fewer,
+            so that no process runs ahead of the one that has most; None for those of the items.
+        overlap: let the devices draw a batch while the caller deals with the one before: items are
+            then taken a batch ahead, and memory holds two.
+        on_compile: called, from another thread, when a program has been compiling for a few
+            seconds; not for one that comes from a cache.
+
+    Returns:
+        An iterator over the items, each as soon as all of its maps are there.
+
+    Raises:
+        InputError: from the iterator: not enough memory, or parameters that are not finite.
+    """
+    mesh = mesh_lib.make_mesh() if mesh is None else mesh
+    own = mesh_lib.local_mesh(mesh)
+    params = on_mesh(params, mesh)
+    num_rows = -(-request.batch_size // mesh.size) * own.size
+    num_batches = None if num_items is None else -(-num_items * request.num_samples // num_rows)
+    return _draw(
+        model, params, items, sampler, request, own, num_rows, num_batches, overlap, on_compile
+    )
+
+
+@dataclasses.dataclass
+class _Image:
+    """An item on its way through; its rows may fall into several batches."""
+
+    item: Item
+    square: np.ndarray  # uint8 [S, S, 3]
+    size: tuple[int, int]  # of the valid rectangle
+    image_id: int
+    codes: list[np.ndarray] = dataclasses.field(default_factory=list)
+    certainty: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def finished(self) -> Drawn:
+        height, width = self.size
+        return Drawn(
+            self.item.name,
+            self.square[:height, :width],
+            self.item.labels,
+            np.stack(self.codes),
+            np.stack(self.certainty),
+        )
+
+
+_Row = tuple[_Image, int]  # and the number of the sample
+
+
+def _draw(
+    model: Model,
+    params: Params,
+    items: Iterable[Item],
+    sampler: Sampler,
+    request: Request,
+    mesh: Mesh,
+    num_rows: int,
+    num_batches: int | None,
+    overlap: bool,
+    on_compile: Callable[[], None] | None,
+) -> Iterator[Drawn]:
+    waiting: collections.deque[_Image] = collections.deque()
+    in_flight: collections.deque[tuple[list[_Row], programs.Maps]] = collections.deque()
+
+    def rows() -> Iterator[_Row]:
+        for item in items:
+            image = _prepare(item, model.image_size)
+            waiting.append(image)
+            yield from ((image, sample) for sample in range(request.num_samples))
+
+    def fetched(most: int) -> Iterator[Drawn]:
+        """Waits until at most so many batches are in flight; gives what is complete by then."""
+        while len(in_flight) > most:
+            with _told_in_one_line(request.batch_size):
+                _hand_out(*in_flight.popleft())
+        while waiting and len(waiting[0].codes) == request.num_samples:
+            yield waiting.popleft().finished()
+
+    every, program = rows(), None
+    for number in itertools.count():
+        if number == num_batches:
+            break
+        batch = list(itertools.islice(every, num_rows))
+        if num_batches is None and not batch:
+            break
+        with _told_in_one_line(request.batch_size):
+            if program is None:
+                program = programs.compiled(model, params, sampler, mesh, num_rows, on_compile)
+            in_flight.append((batch, program(_arrays(batch, num_rows, model), request.seed)))
+        yield from fetched(most=int(overlap))
+    yield from fetched(most=0)
+
+
+def _prepare(item: Item, side: int) -> _Image:
+    height, width = item.image.shape[:2]
+    size = item.size or transforms.resized_shape(height, width, side)
+    square = transforms.pad_to_square(transforms.resize_image(item.image, size), side)
+    return _Image(item, square, size, transforms.image_id(item.name))
+
+
+def _arrays(batch: list[_Row], num_rows: int, model: Model) -> dict[str, np.ndarray]:
+    """The batch, filled up with its last row or, without any, with a blank image."""
+    side = model.image_size
+    blank = _Image(
+        Item("", np.zeros((0, 0, IMAGE_CHANNELS), np.uint8)),
+        np.zeros((side, side, IMAGE_CHANNELS), np.uint8),
+        (side, side),
+        0,
+    )
+    filled = batch + (batch[-1:] or [(blank, 0)]) * (num_rows - len(batch))
+    return {
+        "image": np.stack([image.square for image, _ in filled]),
+        "size": np.array([image.size for image, _ in filled], np.int32),
+        "image_id": np.array([image.image_id for image, _ in filled], np.uint32),
+        "sample": np.array([sample for _, sample in filled], np.uint32),
+    }
+
+
+def _hand_out(batch: list[_Row], maps: programs.Maps) -> None:
+    """Gives each image of the batch its maps."""
+    maps = jax.device_get(maps)
+    if not maps.finite.all():
+        raise InputError(
+            "the model's parameters are not finite, so it draws nothing; use an earlier checkpoint"
+        )
+    for i, (image, _) in enumerate(batch):
+        height, width = image.size
+        # Copies: a view would keep the whole batch alive.
+        image.codes.append(maps.codes[i, :height, :width].copy())
+        image.certainty.append(maps.certainty[i, :height, :width].copy())
+
+
+@contextlib.contextmanager
+def _told_in_one_line(batch_size: int) -> Iterator[None]:
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise InputError(
+            f"batch_size={batch_size}: the device has not enough memory to draw as many maps at "
+            "once; lower it"
+        ) from None
+
+
+def on_mesh(params: Params, mesh: Mesh) -> Params:
+    """A whole copy of the parameters on each of this process's devices of a mesh.
+
+    Every process of the mesh has to call: parameters that are split over it are gathered. Those
+    that are there already stay.
+    """
+    own = mesh_lib.local_mesh(mesh)
+    everywhere, here = mesh_lib.replicated(mesh), mesh_lib.replicated(own)
+
+    def on_devices_of_mesh(leaf: Any) -> bool:
+        return isinstance(leaf, jax.Array) and leaf.sharding.device_set == everywhere.device_set
+
+    leaves, tree = jax.tree.flatten(params)
+    split = [i for i, x in enumerate(leaves) if on_devices_of_mesh(x) and not x.is_fully_replicated]
+    if split:  # over processes, perhaps: only a program of all of them can gather
+        gathered = _gathering(everywhere)([leaves[i] for i in split])
+        for i, leaf in zip(split, gathered, strict=True):
+            leaves[i] = leaf
+
+    def place(leaf: Any) -> jax.Array:
+        if not on_devices_of_mesh(leaf):
+            return jax.device_put(leaf, here)
+        if own.size == mesh.size:
+            return leaf
+        copies = [shard.data for shard in leaf.addressable_shards]
+        return jax.make_array_from_single_device_arrays(leaf.shape, here, copies)
+
+    return jax.tree.unflatten(tree, [place(leaf) for leaf in leaves])
+
+
+@functools.lru_cache(maxsize=8)
+def _gathering(everywhere: jax.sharding.NamedSharding) -> Callable[[list[Any]], list[jax.Array]]:
+    """One function for each mesh, so that every evaluation of a training finds it compiled."""
+    return jax.jit(lambda leaves: leaves, out_shardings=everywhere)
