@@ -11,7 +11,7 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import coco_items, coco_json, listed, overlaps, runs
+from bitdiff_jax.data.readers import coco_items, coco_json, json_values, listed, overlaps, runs
 
 
 class CocoInstancesReader(coco_items.CocoReader):
@@ -87,7 +87,8 @@ class CocoInstancesReader(coco_items.CocoReader):
         things, crowds = [], []
         for number, each in enumerate(annotations, start=1):
             pixels = runs.of_annotation(each, height, width, where)
-            if not each.get("iscrowd"):
+            field = f"{where}: annotation {each.get('id')}: iscrowd"
+            if not json_values.flag(each.get("iscrowd"), field):
                 things.append((number, pixels))
             else:
                 crowds.append((number if self._crowd == "region" else IGNORE, pixels))

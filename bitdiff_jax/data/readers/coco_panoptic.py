@@ -15,7 +15,7 @@ from etils import epath
 
 from bitdiff_jax.data import images as images_lib
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import coco_items, coco_json, listed
+from bitdiff_jax.data.readers import coco_items, coco_json, json_values, listed
 from bitdiff_jax.errors import InputError
 
 _VOID = 0
@@ -148,15 +148,19 @@ def read_segment_ids(path: os.PathLike | str) -> np.ndarray:
 
 def _segments(annotation: dict[str, Any], where: str) -> tuple[str, dict[int, bool]]:
     """The map's file name, and of each segment whether it is a crowd."""
-    name = annotation.get("file_name")
-    if not isinstance(name, str) or not coco_json.is_below(name):
-        raise InputError(f"{where}: the map's file_name is {name!r}; name a PNG of its folder")
-    try:
-        segments = {
-            each["id"]: bool(each.get("iscrowd", 0)) for each in annotation["segments_info"]
-        }
-    except (AttributeError, KeyError, TypeError):
-        raise InputError(f"{where}: segments_info needs a list of records with an id") from None
+    name = json_values.file_name(annotation.get("file_name"), f"{where}: the map's file_name")
+    records = annotation.get("segments_info")
+    if not isinstance(records, list) or not all(
+        isinstance(each, dict) and "id" in each for each in records
+    ):
+        raise InputError(f"{where}: segments_info needs a list of records with an id")
+    segments: dict[int, bool] = {}
+    for number, each in enumerate(records):
+        place = f"{where}: segments_info[{number}]"
+        segment = json_values.whole_number(each["id"], f"{place}.id", 0, 2**24 - 1)
+        if segment in segments:
+            raise InputError(f"{place}.id is {segment}, as that of another segment; remove one")
+        segments[segment] = json_values.flag(each.get("iscrowd"), f"{place}.iscrowd")
     return name, segments
 
 

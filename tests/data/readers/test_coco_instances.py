@@ -187,6 +187,21 @@ def test_broken_masks_name_the_image(tmp_path, segmentation, message):
         reader[0]
 
 
+@pytest.mark.parametrize(
+    ("value", "is_crowd"), [(0, False), ("0", False), ("false", False), (1, True), ("1", True)]
+)
+def test_a_crowd_is_a_crowd_in_any_way_of_writing(tmp_path, value, is_crowd):
+    one(tmp_path, {"segmentation": coco_files.packed(HOLE), "iscrowd": value})
+    expected = np.where(HOLE & (not is_crowd), 1, -1)
+    np.testing.assert_array_equal(CocoInstancesReader(tmp_path)[0]["labels"][0], expected)
+
+
+def test_what_is_neither_crowd_nor_thing_is_named(tmp_path):
+    one(tmp_path, {"segmentation": coco_files.packed(HOLE), "iscrowd": "yes"})
+    with pytest.raises(InputError, match=r"0\.jpg: annotation 1: iscrowd is 'yes'; write 0 or 1"):
+        CocoInstancesReader(tmp_path)[0]
+
+
 def test_missing_images_are_named(tmp_path):
     one(tmp_path, {"segmentation": []})
     (tmp_path / "train2017/0.jpg").unlink()
