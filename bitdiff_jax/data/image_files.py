@@ -14,6 +14,7 @@ from typing import Final
 from etils import epath
 from PIL import Image, ImageFile
 
+from bitdiff_jax.data import file_names
 from bitdiff_jax.errors import InputError
 
 # Twice the size at which Pillow warns: what Pillow itself refuses to open.
@@ -131,7 +132,7 @@ def _read(path: os.PathLike | str) -> bytes:
     try:
         data = epath.Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
+        data = _read_alike(path)
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; name one image file") from None
     except OSError as error:
@@ -140,6 +141,17 @@ def _read(path: os.PathLike | str) -> bytes:
     if not data:
         raise InputError(f"{path}: the file is empty; copy or download it again")
     return data
+
+
+def _read_alike(path: os.PathLike | str) -> bytes:
+    """The bytes of the file that is called the same in another Unicode form."""
+    try:
+        found = file_names.find(path)
+        if found is not None:
+            return found.read_bytes()
+    except OSError:
+        pass
+    raise InputError(f"{path}: no such file; check the path")
 
 
 @contextlib.contextmanager
