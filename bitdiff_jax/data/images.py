@@ -18,8 +18,9 @@ MAX_LABEL = 65_535
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 )
-# Of forms that keep every number as it is.
-LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm", ".pbm"})
+# Of forms that keep every number as it is. A GIF keeps the colours and numbers them anew.
+LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".pgm", ".pbm"})
+MASK_SUFFIXES = LABEL_SUFFIXES | {".gif"}
 _LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "DIB", "GIF", "PPM"})
 _LOSSY_IN_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})
 
@@ -108,9 +109,16 @@ def read_labels(path: os.PathLike | str, *, max_pixels: int | None = None) -> np
 
 
 def read_label_frames(
-    path: os.PathLike | str, *, max_pixels: int | None = None
+    path: os.PathLike | str, *, max_pixels: int | None = None, grey_palette: bool = False
 ) -> tuple[np.ndarray, ...]:
-    """As `read_labels`, of each frame of a file that may hold several, such as a TIFF stack."""
+    """As `read_labels`, of each frame of a file that may hold several, such as a TIFF stack.
+
+    Args:
+      path: as `read_image`.
+      max_pixels: as `read_image`.
+      grey_palette: where the colours of a palette image are all grey, read these and not the
+        indices, as a mask is meant: white is inside, whichever index it has.
+    """
     image = image_files.open_image(path, max_pixels)
     compression = str(image.info.get("compression", ""))
     if image.format not in _LOSSLESS or compression in _LOSSY_IN_TIFF:
@@ -119,7 +127,30 @@ def read_label_frames(
         raise InputError(
             f"{path}: {form}{within} alters region ids; save label maps and masks as grey PNG"
         )
-    return tuple(_frame(image, each, path) for each in image_files.frames(image, path))
+    numbers = image_files.frames(image, path)
+    return tuple(_frame(image, each, path, grey_palette) for each in numbers)
+
+
+def read_colour_codes(path: os.PathLike | str, *, max_pixels: int | None = None) -> np.ndarray:
+    """Reads the colours of a file in which each colour is a number, not a shade.
+
+    Returns:
+      uint8 [h, w, 3].
+
+    Raises:
+      InputError: as `read_image`; also any other file than a lossless one of 8-bit RGB, in which
+        the numbers may have been altered.
+    """
+    image = image_files.open_image(path, max_pixels)
+    lossless = image.format in _LOSSLESS and image.info.get("compression") not in _LOSSY_IN_TIFF
+    frames = len(image_files.frames(image, path))
+    if not lossless or image.mode != "RGB" or ";16" in _packing(image) or frames > 1:
+        raise InputError(
+            f"{path}: ids are read from the colours of PNGs of 8-bit RGB alone (or TIFF, BMP, of "
+            f"one frame), this is {image.format} of mode {image.mode}; get the original file"
+        )
+    image_files.decode(image, path)
+    return np.array(image)
 
 
 def is_turned(path: os.PathLike | str) -> bool:
@@ -128,7 +159,9 @@ def is_turned(path: os.PathLike | str) -> bool:
     return _orientation(image) in (5, 6, 7, 8)
 
 
-def _frame(image: ImageFile.ImageFile, number: int, path: os.PathLike | str) -> np.ndarray:
+def _frame(
+    image: ImageFile.ImageFile, number: int, path: os.PathLike | str, grey_palette: bool
+) -> np.ndarray:
     if number:
         image.seek(number)
     # Decoding empties `tile`, which says how the pixels are packed in the file.
@@ -162,6 +195,8 @@ def _frame(image: ImageFile.ImageFile, number: int, path: os.PathLike | str) -> 
             f"{path}: a label map must be a grey or palette PNG of region ids, this one is "
             f"{image.mode}; give each colour a number and save it as 8- or 16-bit grey"
         )
+    elif image.mode == "P" and grey_palette:
+        array = _greys(image, array)
     labels = array.astype(np.int32)
     if labels.min() < 0:
         raise InputError(f"{path}: region id {labels.min()} is negative; use 0 for unlabelled")
@@ -169,6 +204,15 @@ def _frame(image: ImageFile.ImageFile, number: int, path: os.PathLike | str) -> 
         full = 65_535 if image.mode.startswith("I") else 255
         return np.rint(labels * (maximum / full)).astype(np.int32)
     return labels // _STRETCHED.get(packing, 1)
+
+
+def _greys(image: Image.Image, indices: np.ndarray) -> np.ndarray:
+    """The greys of a palette image; its indices if one that is used is a colour."""
+    palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
+    used = np.unique(indices)
+    if used[-1] >= len(palette) or (palette[used] != palette[used, :1]).any():
+        return indices
+    return palette[indices, 0]
 
 
 def _packing(image: ImageFile.ImageFile) -> str:

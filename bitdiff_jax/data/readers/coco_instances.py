@@ -29,7 +29,7 @@ class CocoInstancesReader(coco_items.CocoReader):
         split: str | None = None,
         *,
         order: overlaps.Order = "smaller",
-        zero: Literal["ignore", "region"] = "ignore",
+        zero: listed.Zero = "ignore",
         crowd: Literal["ignore", "region"] = "ignore",
         year: str | int = "2017",
     ):
@@ -51,7 +51,7 @@ class CocoInstancesReader(coco_items.CocoReader):
             unknown split or option.
         """
         listed.check_choice("order", order, overlaps.ORDERS)
-        listed.check_choice("zero", zero, ("ignore", "region"))
+        listed.check_zero(zero)
         listed.check_choice("crowd", crowd, ("ignore", "region"))
         self._order: overlaps.Order = order
         self._zero, self._crowd = zero, crowd
