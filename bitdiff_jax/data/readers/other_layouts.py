@@ -1,5 +1,6 @@
 """Which kind a folder looks like, for the message of a reader that it was not made for."""
 
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -63,13 +64,20 @@ def _kinds(root: epath.Path) -> Iterator[str]:
         yield "ade20k"
     if _all(root, "images", "labels"):
         yield "folder"
-    folders = [root / name for name in names if (root / name).is_dir()][:2]
-    if _all(root, "images", "masks") or any(_all(each, "images", "masks") for each in folders):
+    below = _folders(root)
+    places = [root, *below, *(each for folder in below for each in _folders(folder))]
+    if any(_all(place, "images", "masks") for place in places):
         yield "masks"
 
 
 def _all(folder: epath.Path, *names: str) -> bool:
     return all((folder / name).is_dir() for name in names)
+
+
+def _folders(folder: epath.Path) -> list[epath.Path]:
+    """The first folders in a folder: of a set with a folder for each picture, two are enough."""
+    found = (folder / name for name in _names(folder))
+    return list(itertools.islice((path for path in found if path.is_dir()), 2))
 
 
 def _names(folder: epath.Path) -> list[str]:
