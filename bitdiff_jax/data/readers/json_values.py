@@ -161,6 +161,10 @@ def is_below(name: Any) -> bool:
     """Whether this is the name of a file that does not lead out of the folder it is in."""
     if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
         return False
+    try:
+        name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, which JSON may hold and no name can
+        return False
     return not name.startswith("/") and ".." not in name.split("/") and not _DRIVE.match(name)
 
 

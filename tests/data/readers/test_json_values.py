@@ -128,7 +128,8 @@ def test_names_of_files():
 
 
 @pytest.mark.parametrize(
-    "value", ["", "/a", "..", "a/../b", "..\\a", "\\a", "C:\\a", "a\0", None, 3, ["a"]]
+    "value",
+    ["", "/a", "..", "a/../b", "..\\a", "\\a", "C:\\a", "a\0", "\ud800", None, 3, ["a"]],
 )
 def test_names_that_lead_out_of_the_folder(value):
     refused(json_values.file_name, value)
