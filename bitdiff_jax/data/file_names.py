@@ -56,15 +56,15 @@ class NameTable:
 
 
 def find(path: os.PathLike | str) -> epath.Path | None:
-    """The file or folder whose path looks the same as this one, which does not exist; None: none.
+    """The file or folder of this path or, without one, of a path that looks the same; None: none.
 
     A file copied from a Mac may be called in another Unicode form than in a list of names.
     """
-    path = epath.Path(path)
-    if path.exists():
-        return path
-    parent = path.parent if path.parent == path else find(path.parent)
+    place = epath.Path(path)
+    if place.exists():
+        return place
+    parent = place.parent if place.parent == place else find(place.parent)
     if parent is None or not parent.is_dir():
         return None
-    name = NameTable(each.name for each in parent.iterdir()).find(path.name)
+    name = NameTable(each.name for each in parent.iterdir()).find(place.name)
     return None if name is None else parent / name

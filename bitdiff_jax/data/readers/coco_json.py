@@ -96,14 +96,14 @@ class Index:
         table = IdTable(rows)
         owners = []
         for number, (image_id, _, _) in enumerate(annotations):
-            owner = table.find(image_id)
-            if owner is None:
+            row = table.find(image_id)
+            if row is None:
                 such = f"has ids such as {next(iter(rows))!r}" if rows else "is empty"
                 raise InputError(
                     f"{self.path}: annotations[{number}] is of image_id {image_id!r}, but the "
                     f"list 'images' {such}; add the picture, or remove its annotations"
                 )
-            owners.append(owner)
+            owners.append(row)
         owner = np.array(owners, np.intp)
         spans = np.array([each[1:] for each in annotations], np.int64).reshape(-1, 2)
         # Stable: the annotations of a picture stay in the order of the file.
