@@ -1,11 +1,27 @@
-"""Folders made and files written whole, on a disk or in a bucket."""
+"""Folders made, files written whole and texts read, on a disk or in a bucket."""
 
+import codecs
 import contextlib
+import json
 import os
+from typing import Any
 
 from etils import epath
 
 from bitdiff_jax.errors import InputError
+
+# The marks with which a file of another encoding than UTF-8 begins; the longer ones first.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def at_home(path: epath.PathLike) -> str:
+    """A path as it stands, with `~` or `~user` at its beginning made the home folder."""
+    return os.path.expanduser(os.fspath(path))
 
 
 def make_folder(path: epath.PathLike, argument: str) -> epath.Path:
@@ -18,7 +34,7 @@ def make_folder(path: epath.PathLike, argument: str) -> epath.Path:
     Raises:
         InputError: it cannot be made.
     """
-    folder = epath.Path(path)
+    folder = epath.Path(at_home(path))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -49,6 +65,49 @@ def write(path: epath.PathLike, data: bytes) -> None:
         raise InputError(
             f"{path}: cannot be written ({reason(error)}); free space, or name another folder"
         ) from None
+
+
+def read_text(path: epath.PathLike, *, errors: str = "strict") -> str:
+    """A text file: UTF-8 with a byte order mark or without, or UTF-16 or 32 with one.
+
+    Args:
+        path: the file.
+        errors: what to do with bytes that are not text, as for `bytes.decode`.
+
+    Raises:
+        InputError: it is not there, cannot be read or is not text.
+    """
+    try:
+        data = epath.Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({reason(error)}); check its permissions"
+        ) from None
+    encoding = next((_MARKS[mark] for mark in _MARKS if data.startswith(mark)), "utf-8-sig")
+    try:
+        text = data.decode(encoding, errors)
+        if "\0" in text:
+            raise ValueError
+    except ValueError:
+        raise InputError(f"{path}: is not text in UTF-8; save it as UTF-8") from None
+    return text
+
+
+def read_json(path: epath.PathLike) -> Any:
+    """The value in a small JSON file, read as `read_text` reads texts.
+
+    Raises:
+        InputError: as `read_text`, or not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: not valid JSON ({detail}); correct it") from None
 
 
 def reason(error: OSError) -> str:

@@ -34,3 +34,40 @@ def test_a_file_in_the_way_is_named_with_the_argument(tmp_path, below):
     (tmp_path / "a").write_text("")
     with pytest.raises(InputError, match=r"^--out .*: is a file or inside one; name a folder$"):
         files.make_folder(tmp_path / "a" / below, "--out")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_texts_are_read_in_any_encoding_that_says_what_it_is(tmp_path, encoding):
+    (tmp_path / "a.json").write_bytes('["é"]'.encode(encoding))
+    assert files.read_text(tmp_path / "a.json") == '["é"]'
+    assert files.read_json(tmp_path / "a.json") == ["é"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("é".encode("latin-1"), "is not text in UTF-8; save it"),
+        (b"a\0b", "is not text"),
+        (b"\xff\xfea", "is not text"),
+        (b"{", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+    ],
+)
+def test_what_is_no_text_or_no_json_is_an_error_of_one_line(tmp_path, data, words):
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.json: {words}") as error:
+        files.read_json(tmp_path / "a.json")
+    assert "\n" not in str(error.value)
+
+
+def test_a_text_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"a\.txt: no such file"):
+        files.read_text(tmp_path / "a.txt")
+
+
+def test_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.at_home("~/a") == f"{tmp_path}/a" and files.at_home("b/~") == "b/~"
+    assert files.at_home("gs://bucket/~a") == "gs://bucket/~a"
+    files.make_folder("~/made", "--out")
+    assert (tmp_path / "made").is_dir()

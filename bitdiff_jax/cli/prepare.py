@@ -1,6 +1,7 @@
 """`bitdiff prepare KIND --source DIR --out DIR [options]`."""
 
 import argparse
+import shlex
 import sys
 import time
 
@@ -16,6 +17,8 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
 
     # After the parsing: it takes a second.
+    from bitdiff_jax import files
+    from bitdiff_jax.data import spec_text
     from bitdiff_jax.data.records import folder_layout, writer
 
     options = _options(args.option)
@@ -33,9 +36,12 @@ def main(argv: list[str]) -> int:
         report=_Progress(),
     )
     print(text, end="")
-    out = args.out.rstrip("/")
+    out = files.at_home(args.out).rstrip("/") or "/"
     print(f"written: {out}/{folder_layout.SUMMARY}, {out}/{folder_layout.SHEET}")
-    print(f"use it as --data records:{out}, or one split of it as records:{out},split=NAME")
+    # As a shell takes them.
+    whole = shlex.quote(spec_text.write("records", out))
+    split = shlex.quote(spec_text.write("records", out, {"split": "NAME"}))
+    print(f"use it as --data {whole}, or one split of it as {split}")
     return 0
 
 

@@ -1,15 +1,16 @@
 """Pictures and label maps in a folder: root/images/ID.jpg, root/labels/ID.png, root/splits.json."""
 
-import json
 import os
 import re
 import zlib
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import images, labelmaps
+from bitdiff_jax import files
+from bitdiff_jax.data import file_names, images, labelmaps
+from bitdiff_jax.data.readers import listed, other_layouts
 from bitdiff_jax.errors import InputError
 
 _ANNOTATOR = re.compile(r"(?P<id>.+)_(?P<annotator>\d+)")
@@ -21,7 +22,8 @@ class FolderSource:
     """Random access to a folder of segmented pictures.
 
     Layout: `root/images/ID.{jpg,png,...}`; `root/labels/ID.png`, or `ID_0.png, ID_1.png, ...` of
-    several annotators; optionally `root/splits.json`, `{"train": [ID, ...], ...}`. Items come in
+    several annotators, or any other lossless form (`images.LABEL_SUFFIXES`); optionally
+    `root/splits.json`, `{"train": [ID, ...], ...}`. Items come in
     the order of the split, or sorted by ID without one. `source[i]` is a pure function of i:
 
         {'name': ID, 'image': uint8 [h, w, 3], 'labels': tuple of int32 [h, w]}
@@ -35,7 +37,7 @@ class FolderSource:
         root: os.PathLike | str,
         split: str | None = None,
         *,
-        zero: Literal["ignore", "region"] | None = None,
+        zero: listed.Zero | None = None,
     ):
         """Lists the folder; reads up to 64 label maps if `zero` is None.
 
@@ -49,8 +51,8 @@ class FolderSource:
           InputError: no pictures, a picture without labels or labels without picture, an unknown
             split; or `zero` is None and 0 covers more than 20 % of the label maps.
         """
-        if zero not in (None, "ignore", "region"):
-            raise InputError(f"zero={zero!r} is not known: use 'ignore' or 'region'")
+        if zero is not None:
+            listed.check_zero(zero)
         self.root = os.fspath(root)
         self.split = split
         self.zero = zero
@@ -89,7 +91,7 @@ class FolderSource:
     def definition(self) -> str:
         """What determines the items, apart from the files' content and the place of the folder."""
         listing = "\n".join(
-            f"{name} {' '.join(path.rpartition('/')[2] for path in labels)}"
+            f"{name} {' '.join(file_names.as_text(path.rpartition('/')[2]) for path in labels)}"
             for name, _, labels in self._items
         )
         zero = self.zero or "ignore"
@@ -109,14 +111,9 @@ class FolderSource:
             raise IndexError(f"index {index} is out of range for {len(self)} pictures")
         name, image_path, label_paths = self._items[index]
         image = images.read_image(image_path)
-        height, width = image.shape[:2]
         labels = tuple(self.read_ids(path) for path in label_paths)
         for ids, path in zip(labels, label_paths, strict=True):
-            if ids.shape != (height, width):
-                raise InputError(
-                    f"{path}: the label map is {ids.shape[1]}x{ids.shape[0]}, its picture "
-                    f"{image_path} is {width}x{height}; they must have the same size"
-                )
+            listed.check_size(image, image_path, ids, path)
         return {"name": name, "image": image, "labels": labels}
 
     def read_ids(self, path: str) -> np.ndarray:
@@ -152,51 +149,55 @@ def check_zero(source: FolderSource) -> float:
     return share
 
 
-def _files(folder: epath.Path) -> list[epath.Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected ROOT/images and ROOT/labels")
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
 def _list_items(root: epath.Path, split: str | None) -> list[tuple[str, str, tuple[str, ...]]]:
-    pictures: dict[str, str] = {}
-    for path in _files(root / "images"):
-        if path.suffix.lower() not in images.IMAGE_SUFFIXES:
-            continue
-        if path.stem in pictures:
-            raise InputError(f"{path}: a second picture with ID {path.stem}; rename or remove one")
-        pictures[path.stem] = os.fspath(path)
+    for folder in ("images", "labels"):
+        if not (root / folder).is_dir():
+            raise InputError(
+                f"{root / folder}: no such folder; expected ROOT/images and ROOT/labels"
+                f"{other_layouts.hint(root, 'folder')}"
+            )
+    pictures = listed.pictures(root / "images")
     if not pictures:
-        raise InputError(f"{root / 'images'}: no pictures; expected files such as ID.jpg or ID.png")
+        inside = [path.name for path in listed.entries(root / "images") if path.is_dir()]
+        below = f"; it holds the folders {', '.join(inside[:3])}" if inside else ""
+        instead = other_layouts.hint(root, "folder")
+        raise InputError(
+            f"{root / 'images'}: no pictures; expected files such as ID.jpg or ID.png"
+            f"{below}{instead}"
+        )
+    table = file_names.NameTable(pictures)
     labels: dict[str, list[tuple[int, str]]] = {name: [] for name in pictures}
-    for path in _files(root / "labels"):
-        if path.suffix.lower() != ".png":
-            continue
+    for path in listed.label_files(root / "labels"):
         match = _ANNOTATOR.fullmatch(path.stem)
         # The whole stem first: an ID may itself end in _1.
-        if path.stem in pictures:
-            labels[path.stem].append((-1, os.fspath(path)))
-        elif match and match["id"] in pictures:
-            labels[match["id"]].append((int(match["annotator"]), os.fspath(path)))
-        else:
+        name, annotator = table.find(path.stem), -1
+        if name is None and match:
+            name, annotator = table.find(match["id"]), int(match["annotator"])
+        if name is None:
             raise InputError(f"{path}: no picture in images/ has this ID; add or remove it")
-    names = sorted(pictures) if split is None else _split_names(root, split, pictures)
-    bare = [name for name in names if not labels[name]]
+        twin = next((each for number, each in labels[name] if number == annotator), None)
+        if twin is not None:
+            raise InputError(f"{path}: {twin} is a label map of the same ID; remove one")
+        labels[name].append((annotator, os.fspath(path)))
+    names = sorted(pictures) if split is None else _split_names(root, split, table)
+    bare = [file_names.as_text(name) for name in names if not labels[name]]
     if bare:
         raise InputError(
             f"{root / 'labels'}: {len(bare)} of {len(names)} pictures have no label map, the first "
             f"is {bare[0]}; add {bare[0]}.png or remove the picture"
         )
     return [
-        (name, pictures[name], tuple(path for _, path in sorted(labels[name]))) for name in names
+        (
+            file_names.as_text(name),
+            os.fspath(root / "images" / pictures[name]),
+            tuple(path for _, path in sorted(labels[name])),
+        )
+        for name in names
     ]
 
 
 def _read_splits(path: epath.Path) -> dict[str, Any]:
-    try:
-        splits = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); correct it") from None
+    splits = files.read_json(path)
     if not isinstance(splits, dict):
         raise InputError(
             f"{path}: must be an object of lists of IDs, by split, not a list or value"
@@ -204,21 +205,30 @@ def _read_splits(path: epath.Path) -> dict[str, Any]:
     return splits
 
 
-def _split_names(root: epath.Path, split: str, pictures: dict[str, str]) -> list[str]:
+def _split_names(root: epath.Path, split: str, pictures: file_names.NameTable) -> list[str]:
     names = _listed_names(root, split)
-    missing = [name for name in names if name not in pictures]
+    found = {name: pictures.find(name) for name in names}
+    missing = [name for name in names if found[name] is None]
     if missing:
         raise InputError(
             f"{root / 'splits.json'}: {len(missing)} IDs of split {split!r} have no picture in "
             f"{root / 'images'}, the first is {missing[0]}; add it or take it off the list"
         )
-    return names
+    there = [name for name in found.values() if name is not None]
+    if len(set(there)) < len(there):
+        raise InputError(
+            f"{root / 'splits.json'}: split {split!r} names a picture twice; remove one"
+        )
+    return there
 
 
 def _listed_names(root: epath.Path, split: str) -> list[str]:
     path = root / "splits.json"
     if not path.exists():
-        raise InputError(f"{path}: no such file, but split={split!r} needs it; use split=None")
+        raise InputError(
+            f"{path}: no such file, but split={split} needs it; leave split= out to use all "
+            "pictures, or write the file"
+        )
     splits = _read_splits(path)
     if split not in splits:
         known = ", ".join(sorted(splits))

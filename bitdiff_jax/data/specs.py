@@ -11,27 +11,21 @@ A spec is `KIND[:PATH][,key=value]...`:
 KIND is `scenes`, `posterior`, or one of `bitdiff_jax.data.readers.READERS`, a set of pictures in
 the form in which it is shipped or prepared; a reader's options are the keyword arguments of its
 class. `package.module:function` in their place is an own source, see `own_source`. PATH may be
-whatever `etils.epath` opens, but holds no comma and no semicolon. Several specs are joined by ';',
-each with an optional `weight=`: pictures are drawn set by set in these proportions, however many
-pictures a set holds.
+whatever `etils.epath` opens; with a comma or semicolon in it, it stands in double quotes, and `~`
+at its beginning is the home folder (see `spec_text`). Several specs are joined by ';', each with an
+optional `weight=`: pictures are drawn set by set in these proportions, however many pictures a set
+holds.
 """
 
-import dataclasses
 from typing import Any
 
 from bitdiff_jax import extensions
-from bitdiff_jax.data import own_source, readers
+from bitdiff_jax.data import file_names, own_source, readers, spec_text
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.data.resident import Resident
+from bitdiff_jax.data.spec_text import Spec
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.scenes import PosteriorSource, SceneSource
-
-
-@dataclasses.dataclass(frozen=True)
-class _Spec:
-    kind: str
-    path: str
-    options: dict[str, str]
 
 
 def open_sources(
@@ -53,13 +47,13 @@ def open_sources(
     """
     sources: dict[str, Source] = {}
     weights: dict[str, float] = {}
-    for part in filter(None, (p.strip() for p in text.split(";"))):
-        spec = _parse(part)
-        weight = _number(part, "weight", spec.options.pop("weight", "1"), float)
-        name = ",".join([f"{spec.kind}:{spec.path}", *map("=".join, sorted(spec.options.items()))])
+    for spec in spec_text.parse(text):
+        options = dict(sorted(spec.options.items()))
+        weight = _number(spec.text, "weight", options.pop("weight", "1"), float)
+        name = file_names.as_text(spec_text.write(spec.kind, spec.path, options))
         if name in sources:
-            raise InputError(f"data: {part!r} is there twice; give it one larger weight")
-        source, is_drawn = _open(spec, part, image_size)
+            raise InputError(f"data: {spec.text!r} is there twice; give it one larger weight")
+        source, is_drawn = _open(spec, options, image_size)
         sources[name] = source if is_drawn else Resident(source, image_size * keep_scale or None)
         weights[name] = weight
     if not sources:
@@ -74,12 +68,15 @@ def open_source(text: str, *, image_size: int) -> Source:
         text: one spec.
         image_size: side of procedural scenes.
     """
-    return _open(_parse(text), text, image_size)[0]
+    found = spec_text.parse(text)
+    if len(found) != 1:
+        raise InputError(f"data: {text!r} names {len(found)} sources; name one")
+    return _open(found[0], dict(found[0].options), image_size)[0]
 
 
-def _open(spec: _Spec, text: str, image_size: int) -> tuple[Source, bool]:
+def _open(spec: Spec, options: dict[str, str], image_size: int) -> tuple[Source, bool]:
     """The source, and whether it draws its pictures rather than reading them."""
-    options = dict(spec.options)
+    text = spec.text
     source: Source
 
     def numbers(*keys: str) -> dict[str, Any]:
@@ -95,13 +92,14 @@ def _open(spec: _Spec, text: str, image_size: int) -> tuple[Source, bool]:
         kind = options.pop("kind", "mixed")
         source = PosteriorSource(kind, **numbers("seed", "length", "size", "held_out"))
     else:
-        return _open_reader(spec, text), False
+        return _open_reader(spec, options), False
     if options:
         raise InputError(f"data: {spec.kind} has no option {', '.join(sorted(options))} ({text!r})")
     return source, True
 
 
-def _open_reader(spec: _Spec, text: str) -> Source:
+def _open_reader(spec: Spec, options: dict[str, str]) -> Source:
+    text = spec.text
     if spec.kind not in readers.READERS:
         known = ", ".join(readers.READERS)
         raise InputError(
@@ -110,20 +108,7 @@ def _open_reader(spec: _Spec, text: str) -> Source:
         )
     if not spec.path:
         raise InputError(f"data: {text!r} names no folder; say {spec.kind}:DIR")
-    options = dict(spec.options)
     return readers.make(spec.kind, spec.path, options.pop("split", None), **options)
-
-
-def _parse(text: str) -> _Spec:
-    head, *pairs = text.strip().split(",")
-    kind, _, path = head.partition(":")
-    options = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"data: {pair!r} in {text!r} is not of the form key=value")
-        options[key.strip()] = value.strip()
-    return _Spec(kind.strip(), path.strip(), options)
 
 
 def _number(text: str, key: str, value: str, kind: type) -> Any:

@@ -1,4 +1,6 @@
+import os
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from PIL import Image
 
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.cli import prepare
-from bitdiff_jax.data import images
+from bitdiff_jax.data import images, specs
 from bitdiff_jax.data.records.record_source import RecordSource
 
 
@@ -55,6 +57,49 @@ def test_a_folder_becomes_records(folder, tmp_path, capsys):
     assert capsys.readouterr().err == ""
     assert "--strict" in failed(capsys, *arguments, "--zero=region", "--strict")
     assert "size=15, not 128" in failed(capsys, *(*arguments, "--size=128", "--zero=region"))
+
+
+@pytest.mark.parametrize("name", ["plain", "a, b; c", 'say "records"', "it's"])
+def test_the_spec_that_is_printed_can_be_used(folder, tmp_path, capsys, name):
+    out = tmp_path / name
+    arguments = ("--zero=region", "--size=15", "--workers=0")
+    assert run("folder", "--source", folder, "--out", f"{out}/", *arguments) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1].replace(", or one", " , or one"))
+    spec = words[words.index("--data") + 1]
+    assert len(specs.open_source(spec, image_size=16)) == 12
+    assert words[-1] == f"{spec},split=NAME"
+    assert len(specs.open_sources(f"{spec},split=all;{spec}", image_size=16)[0]) == 2
+
+
+def test_paths_at_home(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    arguments = ("--zero=region", "--size=15", "--workers=0")
+    assert run("folder", "--source=~/set", "--out=~/out", *arguments) == 0
+    assert f"records:{tmp_path}/out" in capsys.readouterr().out
+    assert len(specs.open_source("records:~/out", image_size=16)) == 12
+
+
+def test_names_that_are_no_text(folder, tmp_path, capsys):
+    named = os.fsencode(tmp_path) + b"/se\xe9"
+    os.rename(folder, named)
+    for place in (b"/images/", b"/labels/"):
+        for number in (b"01", b"02"):
+            os.rename(named + place + number + b".png", named + place + number + b"\xe9.png")
+    with open(named + b"/images/02\xe9.png", "wb") as file:
+        file.write(b"broken")
+    source = ("--source", os.fsdecode(named), "--zero=region", "--size=15", "--workers=1")
+    assert run("folder", *source, "--out", tmp_path / "out") == 0
+    assert r"02\xe9" in capsys.readouterr().out
+    assert r"01\xe9" in RecordSource(tmp_path / "out").names
+    out = os.fsdecode(os.fsencode(tmp_path) + b"/ou\xe9")
+    assert "not text in UTF-8" in failed(capsys, "folder", *source, "--out", out)
+
+
+def test_what_a_system_leaves_in_the_folder_does_not_matter(folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".DS_Store").write_bytes(b"x")
+    arguments = ("--zero=region", "--size=15", "--workers=0")
+    assert run("folder", "--source", folder, "--out", tmp_path / "out", *arguments) == 0
 
 
 def test_what_a_user_can_mend(folder, tmp_path, capsys):

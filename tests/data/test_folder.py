@@ -1,5 +1,7 @@
 import json
+import os
 import pickle
+import unicodedata
 
 import numpy as np
 import pytest
@@ -98,7 +100,7 @@ def test_bad_splits_are_named(root, content, word):
 
 
 def test_a_split_without_splits_file(root):
-    refused("splits.json", "split=None", root=root, split="train")
+    refused("splits.json", "leave split= out", root=root, split="train")
 
 
 def test_images_outside_the_split_need_no_labels(root):
@@ -110,7 +112,8 @@ def test_images_outside_the_split_need_no_labels(root):
 
 def test_bad_folders_are_named(tmp_path):
     refused("images", "no such folder", root=tmp_path / "none")
-    (tmp_path / "images").mkdir()
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
     (tmp_path / "images" / "notes.txt").write_text("x")
     (tmp_path / "images" / ".hidden.png").write_text("x")
     refused("no pictures", root=tmp_path)
@@ -130,8 +133,93 @@ def test_sizes_that_differ_are_named(tmp_path):
     assert "31x20" in str(error.value) and "30x20" in str(error.value)
 
 
+@pytest.mark.parametrize("suffix", ["tif", "bmp", "pgm", "PNG"])
+def test_labels_in_any_lossless_form(tmp_path, suffix):
+    write(tmp_path, "a", halves(), halves(low=7))
+    path = tmp_path / "labels" / "a_1.png"
+    Image.fromarray(halves(low=7).astype(np.uint8)).save(path.with_suffix(f".{suffix}"))
+    path.unlink()
+    first, second = folder.FolderSource(tmp_path)[0]["labels"]
+    np.testing.assert_array_equal(first, halves())
+    np.testing.assert_array_equal(second, halves(low=7))
+
+
+@pytest.mark.parametrize(
+    ("place", "word"),
+    [
+        ("labels/a_1.jpg", "JPEG alters"),
+        ("labels/a_1.gif", "PNG"),
+        ("labels/a_1.npy", "PNG"),
+        ("images/b.heic", "PNG or JPEG"),
+    ],
+)
+def test_files_that_cannot_be_read_are_not_taken_for_absent(tmp_path, place, word):
+    write(tmp_path, "a", halves())
+    (tmp_path / place).write_bytes(b"x")
+    refused(place, word, root=tmp_path)
+
+
+def test_two_files_of_one_annotator(tmp_path):
+    write(tmp_path, "a", halves())
+    Image.fromarray(halves().astype(np.uint8)).save(tmp_path / "labels" / "a.tif")
+    refused("a.tif", "a.png", "remove one", root=tmp_path)
+
+
+def test_what_systems_leave_beside_files_is_passed_over(tmp_path):
+    write(tmp_path, "a", halves())
+    for place in ("images", "labels"):
+        (tmp_path / place / "__MACOSX").mkdir()
+        for name in ("._a.png", ".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX/._a.png"):
+            (tmp_path / place / name).write_bytes(b"x")
+    assert folder.FolderSource(tmp_path).names == ("a",)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_splits_in_any_encoding_that_says_what_it_is(root, encoding):
+    (root / "splits.json").write_text('{"train": ["b"]}', encoding=encoding)
+    assert folder.FolderSource(root, "train").names == ("b",)
+
+
+def test_names_that_look_alike_are_the_same(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "Zürich") for form in ("NFC", "NFD"))
+    write(tmp_path, composed, halves())
+    (tmp_path / "labels" / f"{composed}.png").rename(tmp_path / "labels" / f"{decomposed}_0.png")
+    (tmp_path / "splits.json").write_text(json.dumps({"train": [decomposed]}))
+    source = folder.FolderSource(tmp_path, "train")
+    assert source.names == (composed,) and len(source[0]["labels"]) == 1
+
+
+def test_names_that_are_no_text_are_shown_as_bytes(tmp_path):
+    write(tmp_path, "a", halves())
+    for place, name in (("images", b"a.jpg"), ("labels", b"a.png")):
+        path = os.fsencode(tmp_path / place) + b"/"
+        os.rename(path + name, path + b"caf\xe9" + name)
+    (tmp_path / "splits.json").write_text(json.dumps({"train": [r"caf\xe9a"]}))
+    for source in (folder.FolderSource(tmp_path), folder.FolderSource(tmp_path, "train")):
+        assert source.names == (r"caf\xe9a",) and source[0]["name"] == r"caf\xe9a"
+        source.definition.encode()
+
+
+def test_a_stack_of_labels_is_refused(tmp_path):
+    write(tmp_path, "a", halves())
+    (tmp_path / "labels" / "a.png").unlink()
+    frames = [Image.fromarray(halves(low=k).astype(np.uint8)) for k in (1, 3)]
+    frames[0].save(tmp_path / "labels" / "a.tif", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="holds 2 frames"):
+        folder.FolderSource(tmp_path, zero="region")[0]
+
+
+def test_a_phones_orientation_is_named_where_sizes_are_exchanged(tmp_path):
+    write(tmp_path, "a", halves())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "images/a.jpg", exif=exif)
+    with pytest.raises(InputError, match=r"is 30x20, its picture .* is 20x30; .*EXIF orientation"):
+        folder.FolderSource(tmp_path)[0]
+
+
 def test_a_bad_meaning_of_zero_is_named(root):
-    refused("zero='background'", root=root, zero="background")
+    refused("zero=nothing", "use ignore or region", root=root, zero="nothing")
 
 
 def test_zero_is_ignored_or_a_region(tmp_path):

@@ -21,10 +21,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitdiff_jax.data import images
+from bitdiff_jax.data import image_files, images
 from bitdiff_jax.errors import InputError
 
 MAX_PIXELS = 1_000_000
+READERS = (images.read_image, images.read_labels, images.read_label_frames)
 
 
 def seeds():
@@ -63,6 +64,13 @@ def seeds():
         "tiff": (rgb, "TIFF", {}),
         "tiff, 16 bits": (deep, "TIFF", {}),
         "tiff, floats": (grey.convert("F"), "TIFF", {}),
+        "tiff, stack": (
+            grey,
+            "TIFF",
+            {"save_all": True, "append_images": [grey.rotate(90), grey.rotate(180)]},
+        ),
+        "mpo": (rgb, "MPO", {"save_all": True, "append_images": [rgb.resize((8, 6))]}),
+        "pgm, 16 bits": (deep, "PPM", {}),
         "tiff, CMYK": (rgb.convert("CMYK"), "TIFF", {}),
         "webp": (rgb, "WEBP", {"exif": exif.tobytes()}),
         "webp, lossless": (alpha, "WEBP", {"lossless": True}),
@@ -120,11 +128,13 @@ def check(read, path):
         message = str(error)
         assert "\n" not in message and message.startswith(f"{path}: "), message
         return "refused"
-    if read is images.read_image:
-        assert got.dtype == np.uint8 and got.ndim == 3 and got.shape[2] == 3
-    else:
-        assert got.dtype == np.int32 and got.ndim == 2 and got.min() >= 0
-    assert 0 < got.shape[0] * got.shape[1] <= MAX_PIXELS
+    for array in got if isinstance(got, tuple) else (got,):
+        if read is images.read_image:
+            assert array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3
+        else:
+            assert array.dtype == np.int32 and array.ndim == 2 and array.min() >= 0
+        assert 0 < array.shape[0] * array.shape[1] <= MAX_PIXELS
+    assert len(got)
     return "array"
 
 
@@ -138,7 +148,7 @@ def run(path, count):
         for k in range(count):
             path.write_bytes(mutate(data, others, np.random.default_rng((number, k))))
             print(f"\r{name} {k}", end="", file=sys.stderr)
-            for read in (images.read_image, images.read_labels):
+            for read in READERS:
                 results[f"{read.__name__} {check(read, path)}"] += 1
     return results
 
@@ -158,7 +168,7 @@ def test_thousands_of_damaged_files(tmp_path):
     report = json.loads(done.stdout)
     results, total = report["results"], len(seeds()) * count
     assert total > 2_500
-    for read in ("read_image", "read_labels"):
+    for read in (each.__name__ for each in READERS):
         assert results[f"{read} array"] + results[f"{read} refused"] == total
         assert min(results[f"{read} array"], results[f"{read} refused"]) > total / 20
     assert report["megabytes"] < 400  # whatever sizes the damaged headers claim
@@ -168,8 +178,14 @@ def test_thousands_of_damaged_files(tmp_path):
 def test_the_seeds_are_whole(tmp_path, name):
     path = tmp_path / "seed"
     path.write_bytes(seeds()[name])
-    if name == "tiff, floats":
-        with pytest.raises(InputError, match="floating-point"):
+    refused = {
+        "tiff, floats": "floating-point",
+        "tiff, stack": "holds 3 frames",
+        "png, animated": "holds 2 frames",
+        "gif, animated": "holds 2 frames",
+    }
+    if name in refused:
+        with pytest.raises(InputError, match=refused[name]):
             images.read_image(path)
     else:
         turned = b"maker" in path.read_bytes()
@@ -193,12 +209,12 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-@pytest.mark.parametrize("read", [images.read_image, images.read_labels])
+@pytest.mark.parametrize("read", READERS)
 def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch, name, read):
     """A few bytes that announce more than a billion pixels, at the bound that readers use."""
     path = tmp_path / "bomb"
     path.write_bytes(BOMBS[name]())
-    monkeypatch.setattr(images, "_decode", lambda *_: pytest.fail("was unpacked"))
+    monkeypatch.setattr(image_files, "decode", lambda *_: pytest.fail("was unpacked"))
     with pytest.raises(InputError, match="pixels") as error:
         read(path)
     assert "\n" not in str(error.value)

@@ -7,7 +7,7 @@ import PIL
 import pytest
 from PIL import Image
 
-from bitdiff_jax.data import images
+from bitdiff_jax.data import image_files, images
 from bitdiff_jax.errors import InputError
 
 
@@ -75,11 +75,92 @@ def test_lab_is_converted_or_named(tmp_path):
         np.testing.assert_allclose(got, muted, atol=4)
 
 
-def test_sixteen_bit_grey_is_scaled_by_its_full_range(tmp_path):
+def test_sixteen_bits_that_are_used_are_scaled_by_their_full_range(tmp_path):
     values = np.array([[0, 128, 129, 257, 32_768, 65_535]], np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
     got = images.read_image(tmp_path / "a.png")
     np.testing.assert_array_equal(got, np.repeat([[[0], [0], [1], [1], [128], [255]]], 3, axis=-1))
+
+
+@pytest.mark.parametrize("depth", [10, 12, 14])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_cameras_bits_are_scaled_by_their_own_range(tmp_path, depth, suffix):
+    shades = np.arange(256).reshape(16, 16)
+    top = (1 << depth) - 1
+    values = np.rint(shades * (top / 255)).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    got = images.read_image(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(got, np.repeat(shades[..., None], 3, axis=-1))
+
+
+def test_eight_bits_in_a_file_of_sixteen_stay_as_they_are(tmp_path):
+    shades = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(shades).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(images.read_image(tmp_path / "a.tif")[..., 0], shades)
+
+
+def test_a_tiff_may_say_its_range(tmp_path):
+    values = np.array([[0, 100, 1023]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={281: 4095})
+    assert images.read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 6, 64]
+    # What the pixels contradict is not believed.
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={281: 255})
+    assert images.read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 25, 255]
+
+
+def test_colour_of_sixteen_bits_that_would_be_black_is_refused(tmp_path):
+    row = b"".join(value.to_bytes(2, "big") for value in (0, 4095, 17, 900, 0, 1))
+    png(tmp_path / "a.png", 2, 1, 16, 2, [row])
+    with pytest.raises(InputError) as error:
+        images.read_image(tmp_path / "a.png")
+    one_line(error, "a.png", "14 bits or fewer", "scale it")
+    png(tmp_path / "b.png", 2, 1, 16, 2, [b"\xff\x00" * 6])
+    assert (images.read_image(tmp_path / "b.png") == 255).all()
+
+
+def stack(path, *arrays, **options):
+    first, *others = map(Image.fromarray, arrays)
+    first.save(path, save_all=True, append_images=others, **options)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif", "png", "webp"])
+def test_a_stack_of_pictures_is_refused_with_its_number_of_frames(tmp_path, suffix):
+    frames = [np.full((8, 9), shade, np.uint8) for shade in (10, 90, 200)]
+    stack(tmp_path / f"a.{suffix}", *frames)
+    with pytest.raises(InputError) as error:
+        images.read_image(tmp_path / f"a.{suffix}")
+    one_line(error, f"a.{suffix}", "holds 3 frames", "as a file of its own")
+
+
+def test_smaller_versions_in_the_same_file_are_no_frames(tmp_path):
+    stack(tmp_path / "a.tif", gradient(), gradient(3, 4))
+    np.testing.assert_array_equal(images.read_image(tmp_path / "a.tif"), gradient())
+    reduced = Image.fromarray(gradient() // 2)
+    reduced.encoderinfo = {"tiffinfo": {254: 1}}
+    Image.fromarray(gradient()).save(tmp_path / "b.tif", save_all=True, append_images=[reduced])
+    np.testing.assert_array_equal(images.read_image(tmp_path / "b.tif"), gradient())
+    stack(tmp_path / "c.jpg", gradient(), gradient(3, 4), format="MPO")  # a phone's preview
+    assert images.read_image(tmp_path / "c.jpg").shape == (6, 9, 3)
+
+
+def test_a_stack_of_imagej_in_one_page_is_refused(tmp_path):
+    text = "ImageJ=1.53t\nimages=40\nslices=40\n"
+    Image.fromarray(gradient()[..., 0]).save(tmp_path / "a.tif", tiffinfo={270: text})
+    for read in (images.read_image, images.read_labels):
+        with pytest.raises(InputError) as error:
+            read(tmp_path / "a.tif")
+        one_line(error, "a.tif", "40 frames")
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+def test_a_stack_of_label_maps_is_refused_or_read_whole(tmp_path, suffix):
+    maps = [np.array([[0, 1], [k, 9]], np.uint8) for k in range(2, 6)]
+    stack(tmp_path / f"a.{suffix}", *maps)
+    with pytest.raises(InputError) as error:
+        images.read_labels(tmp_path / f"a.{suffix}")
+    one_line(error, f"a.{suffix}", "holds 4 frames", "masks")
+    for got, expected in zip(images.read_label_frames(tmp_path / f"a.{suffix}"), maps, strict=True):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_grey_beyond_sixteen_bits_and_floats_are_refused(tmp_path):
@@ -174,10 +255,26 @@ def test_size_is_checked_before_decoding(tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(images, "_decode", fail)
+    monkeypatch.setattr(image_files, "decode", fail)
     with pytest.raises(InputError) as error:
         images.read_image(tmp_path / "a.png", max_pixels=599)
-    one_line(error, "30x20", "599", "max_pixels")
+    one_line(error, "30x20", "599", "BITDIFF_MAX_PIXELS", "max_pixels")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_the_bound_on_pixels_is_in_the_environment(tmp_path, monkeypatch):
+    Image.fromarray(gradient(20, 30)).save(tmp_path / "a.png")
+    images.write_labels(tmp_path / "b.png", np.ones((20, 30), int))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow refuses twice that
+    for bound, words in (("599", "30x20 is more than 599"), ("many", "must be a whole number")):
+        monkeypatch.setenv("BITDIFF_MAX_PIXELS", bound)
+        for read, name in ((images.read_image, "a.png"), (images.read_labels, "b.png")):
+            with pytest.raises(InputError, match=words):
+                read(tmp_path / name)
+    monkeypatch.setenv("BITDIFF_MAX_PIXELS", "600")
+    assert images.read_image(tmp_path / "a.png").shape == (20, 30, 3)
+    assert images.read_labels(tmp_path / "b.png").shape == (20, 30)
+    assert Image.MAX_IMAGE_PIXELS == 100
 
 
 def test_a_decompression_bomb_is_refused(tmp_path):
@@ -197,6 +294,62 @@ def test_labels_are_read_as_numbers(tmp_path, dtype):
     got = images.read_labels(tmp_path / f"a.{suffix}")
     assert got.dtype == np.int32
     np.testing.assert_array_equal(got, ids.astype(int))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "pgm"])
+def test_labels_are_the_same_in_every_lossless_form(tmp_path, suffix):
+    ids = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    Image.fromarray(ids).save(tmp_path / f"a.{suffix}")
+    assert f".{suffix}" in images.LABEL_SUFFIXES
+    np.testing.assert_array_equal(images.read_labels(tmp_path / f"a.{suffix}"), ids)
+
+
+@pytest.mark.parametrize("white", [3, 255, 4095, 65_535])
+@pytest.mark.parametrize("magic", ["P2", "P5"])
+def test_labels_of_a_pgm_are_not_stretched(tmp_path, white, magic):
+    ids = np.array([[0, 1, 2, 3]])
+    header = f"{magic} 4 1 {white}\n".encode()
+    body = b"0 1 2 3\n" if magic == "P2" else ids.astype(">u2" if white > 255 else "u1").tobytes()
+    (tmp_path / "a.pgm").write_bytes(header + body)
+    np.testing.assert_array_equal(images.read_labels(tmp_path / "a.pgm"), ids)
+
+
+def test_grey_that_was_saved_as_colour_is_grey(tmp_path):
+    ids = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    for mode in ("RGB", "RGBA", "LA"):
+        Image.fromarray(ids).convert(mode).save(tmp_path / "a.png")
+        np.testing.assert_array_equal(images.read_labels(tmp_path / "a.png"), ids)
+    half = Image.fromarray(ids).convert("RGBA")
+    half.putalpha(128)
+    half.save(tmp_path / "a.png")
+    with pytest.raises(InputError) as error:
+        images.read_labels(tmp_path / "a.png")
+    one_line(error, "a.png", "RGBA")
+
+
+def test_floats_are_ids_if_they_are_whole(tmp_path):
+    ids = np.array([[0, 1], [70_000, 3]], np.float32)
+    Image.fromarray(ids).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(images.read_labels(tmp_path / "a.tif"), ids)
+    for wrong in (0.5, np.nan, np.inf, 3e9):
+        Image.fromarray(np.array([[1, wrong]], np.float32)).save(tmp_path / "b.tif")
+        with pytest.raises(InputError) as error:
+            images.read_labels(tmp_path / "b.tif")
+        one_line(error, "b.tif", "no ids")
+
+
+@pytest.mark.parametrize("form", ["MPO", "WEBP", "JPEG in TIFF"])
+def test_other_lossy_labels_are_refused(tmp_path, form):
+    image = Image.fromarray(np.zeros((16, 16), np.uint8))
+    if form == "JPEG in TIFF":
+        image.save(tmp_path / "a", format="TIFF", compression="jpeg")
+    elif form == "MPO":
+        image.save(tmp_path / "a", format="MPO", save_all=True, append_images=[image])
+    else:
+        image.save(tmp_path / "a", format=form)
+    with pytest.raises(InputError) as error:
+        images.read_labels(tmp_path / "a")
+    one_line(error, "alters region ids", "PNG")
 
 
 def test_palette_labels_are_indices(tmp_path):

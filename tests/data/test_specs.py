@@ -1,8 +1,11 @@
+import os
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from bitdiff_jax.data import images, pipeline, specs
+from bitdiff_jax.data import images, pipeline, spec_text, specs
 from bitdiff_jax.data.resident import Resident
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.scenes import SceneSource
@@ -59,6 +62,22 @@ def test_several_sets_with_weights_named_without_them():
     )
     assert weights == {"scenes:,level=0,seed=1": 1.0, "scenes:,level=1,size=24": 0.5}
     assert [source[0]["image"].shape for source in sources.values()] == [(32, 32, 3), (24, 24, 3)]
+
+
+def test_any_path_can_be_named(folder, tmp_path):
+    for name in (b"a, b;c", b'"x"', b"se\xe9", b" a ", b"k=v", "Zürich".encode()):
+        path = os.fsencode(tmp_path.parent) + b"/" + name
+        shutil.copytree(os.fsencode(folder), path, dirs_exist_ok=True)
+        text = spec_text.write("folder", os.fsdecode(path), {"zero": "region"})
+        sources, weights = specs.open_sources(f"{text},weight=2;scenes,level=0", image_size=16)
+        assert len(sources) == 2 and specs.open_source(text, image_size=16)[0]["name"] == "a"
+        print_out = pipeline.fingerprint(sources, weights, size=16, batch_size=2, seed=0)
+        assert len(print_out) == 12 and all(each.encode() for each in sources)
+
+
+def test_one_source_is_one():
+    with pytest.raises(InputError, match="names 2 sources; name one"):
+        specs.open_source("scenes;scenes,level=1", image_size=16)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import inspect
 import os
 from typing import Any
 
+from bitdiff_jax import files
 from bitdiff_jax.data.readers.dataset import Reader, splits
 from bitdiff_jax.errors import InputError
 
@@ -59,7 +60,7 @@ def make(kind: str, root: os.PathLike | str, split: str | None = None, **options
 
     Args:
       kind: a key of `READERS`, or 'tfds:NAME'.
-      root: where it lies.
+      root: where it lies; `~` is the home folder.
       split: one of its splits; None for all of it.
       options: the reader's own; numbers and truth values may be text, as on a command line.
 
@@ -77,7 +78,7 @@ def make(kind: str, root: os.PathLike | str, split: str | None = None, **options
             has = f"it has: {', '.join(known)}" if known else "it has none"
             raise InputError(f"{kind}: unknown option {name}={value}; {has}")
         options[name] = _typed(kind, name, value, known[name].default)
-    return reader(root, split, **{**options, **implied_options(kind)})
+    return reader(files.at_home(root), split, **{**options, **implied_options(kind)})
 
 
 def _typed(kind: str, name: str, value: Any, default: Any) -> Any:

@@ -5,15 +5,16 @@ import os
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import images
+from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import listed
+from bitdiff_jax.data.readers import listed, other_layouts
+from bitdiff_jax.errors import InputError
 
 _EXPECTED = (
     "ADE20K_2021_17_01 with images/ADE/{training,validation}/CATEGORY/SCENE/NAME.jpg and "
     "NAME_seg.png"
 )
-_MASK = "_seg.png"
+_MASK = "_seg"
 # Ids of objects and of each level of parts; eight ranges fit the 24 bits of a colour PNG.
 _RANGE = 1 << 21
 MAX_PARTS = 6
@@ -50,6 +51,11 @@ class ADE20KReader(listed.ListedReader):
         items: list[listed.Item] = []
         for each in known if split is None else (split,):
             items += _walk(base / each, each, parts)
+        if not items:
+            raise InputError(
+                f"{os.fspath(base)}: holds no NAME_seg.png; expected {_EXPECTED}"
+                f"{other_layouts.hint(root, self.kind)}"
+            )
         super().__init__(base, items, {"parts": parts})
 
     @property
@@ -68,7 +74,7 @@ class ADE20KReader(listed.ListedReader):
         image = images.read_image(image_path)
         ids = np.full(image.shape[:2], IGNORE, np.int32)
         for level, path in enumerate((mask_path, *part_paths)):
-            found = decode(images.read_image(path))
+            found = decode(images.read_colour_codes(path))
             listed.check_size(image, image_path, found, path)
             np.copyto(ids, found + level * _RANGE, where=found > 0)
         return image, (ids,)
@@ -95,23 +101,28 @@ def _base(root: os.PathLike | str) -> epath.Path:
         base = epath.Path(root) / candidate
         if any((base / each).is_dir() for each in ("training", "validation")):
             return base
-    return listed.find_base(root, ("images",), ("training", "validation"), _EXPECTED)
+    return listed.find_base(
+        root, ("images",), ("training", "validation"), _EXPECTED, ADE20KReader.kind
+    )
 
 
 def _walk(folder: epath.Path, relative: str, parts: int) -> list[listed.Item]:
     """The items in a folder and those below it, whose paths begin with `relative`."""
-    names = [path.name for path in listed.entries(folder)]
-    present = set(names)
-    masked = [name.removesuffix(_MASK) for name in names if name.endswith(_MASK)]
-    pictures = [name.removesuffix(".jpg") for name in names if name.endswith(".jpg")]
-    listed.require_all(masked, pictures, folder, "{}.jpg")
+    masks = listed.by_ending(folder, _MASK, images.LABEL_SUFFIXES)
+    pictures = listed.by_ending(folder, "", images.IMAGE_SUFFIXES - images.LABEL_SUFFIXES)
+    known = file_names.NameTable(pictures)
+    listed.require_all(masks, known, folder, "{}.jpg")
+    levels = [
+        listed.by_ending(folder, f"_parts_{level}", images.LABEL_SUFFIXES)
+        for level in range(1, parts + 1)
+    ]
     items: list[listed.Item] = []
-    for name in masked:
-        levels = [f"{name}_parts_{level}.png" for level in range(1, parts + 1)]
-        files = (f"{name}.jpg", f"{name}{_MASK}", *(file for file in levels if file in present))
+    for name, mask in masks.items():
+        below = (level[name] for level in levels if name in level)
+        files = (pictures[known.find(name) or name], mask, *below)
         items.append((name, *(f"{relative}/{file}" for file in files)))
     # A folder called like a picture has one mask for each of its objects, a million in all.
-    for name in sorted(present.difference(pictures, masked)):
-        if "." not in name and (folder / name).is_dir():
-            items += _walk(folder / name, f"{relative}/{name}", parts)
+    for path in listed.entries(folder):
+        if "." not in path.name and known.find(path.name) is None and path.is_dir():
+            items += _walk(path, f"{relative}/{path.name}", parts)
     return items

@@ -7,7 +7,7 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data import images
+from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
 from bitdiff_jax.data.readers import listed, matlab
 from bitdiff_jax.errors import InputError
@@ -44,13 +44,13 @@ class BSDS500Reader(listed.ListedReader):
         listed.check_split(root, split, known)
         items = []
         for each in known if split is None else (split,):
-            pictures = [p.stem for p in listed.entries(base / "images" / each) if _is_jpeg(p)]
+            pictures = listed.pictures(base / "images" / each)
             truth = base / "groundTruth" / each
-            maps = [p.stem for p in listed.entries(truth) if p.suffix == ".mat"]
+            maps = file_names.NameTable(listed.by_ending(truth, "", {".mat"}))
             listed.require_all(pictures, maps, truth, "{}.mat")
             items += [
-                (name, f"images/{each}/{name}.jpg", f"groundTruth/{each}/{name}.mat")
-                for name in pictures
+                (name, f"images/{each}/{file}", f"groundTruth/{each}/{maps.find(name)}.mat")
+                for name, file in pictures.items()
             ]
         super().__init__(base, items, {})
 
@@ -71,11 +71,9 @@ class BSDS500Reader(listed.ListedReader):
 
 def _base(root: os.PathLike | str) -> epath.Path:
     candidates = ("", "data", "BSDS500/data", "BSR/BSDS500/data")
-    return listed.find_base(root, candidates, ("images", "groundTruth"), _EXPECTED)
-
-
-def _is_jpeg(path: epath.Path) -> bool:
-    return path.suffix == ".jpg"
+    return listed.find_base(
+        root, candidates, ("images", "groundTruth"), _EXPECTED, BSDS500Reader.kind
+    )
 
 
 def read_segmentations(path: os.PathLike | str) -> tuple[np.ndarray, ...]:

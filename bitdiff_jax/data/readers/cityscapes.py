@@ -7,7 +7,7 @@ import numpy as np
 from etils import epath
 from scipy import ndimage
 
-from bitdiff_jax.data import images
+from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
 from bitdiff_jax.data.readers import listed
 from bitdiff_jax.errors import InputError
@@ -17,8 +17,8 @@ _EXPECTED = (
     "leftImg8bit/{train,val}/CITY/*_leftImg8bit.png, of gtFine_trainvaltest.zip and "
     "leftImg8bit_trainvaltest.zip"
 )
-_TRUTH = "_gtFine_instanceIds.png"
-_IMAGE = "_leftImg8bit.png"
+_TRUTH = "_gtFine_instanceIds"
+_IMAGE = "_leftImg8bit"
 # Classes by the labels of the authors' scripts: 0..6 is void, 7..23 has no instances, 24..33 has.
 _STUFF = slice(7, 24)
 _THINGS = slice(24, 34)
@@ -127,18 +127,22 @@ def _pieces(ids: np.ndarray) -> np.ndarray:
 
 
 def _base(root: os.PathLike | str) -> epath.Path:
-    return listed.find_base(root, ("",), ("gtFine", "leftImg8bit"), _EXPECTED)
+    return listed.find_base(
+        root, ("",), ("gtFine", "leftImg8bit"), _EXPECTED, CityscapesReader.kind
+    )
 
 
 def _city(base: epath.Path, place: str) -> list[listed.Item]:
-    def names(kind: str, ending: str) -> list[str]:
-        found = (path.name for path in listed.entries(base / kind / place))
-        return [name.removesuffix(ending) for name in found if name.endswith(ending)]
-
-    annotated = names("gtFine", _TRUTH)
+    truths = listed.by_ending(base / "gtFine" / place, _TRUTH, images.LABEL_SUFFIXES)
     folder = base / "leftImg8bit" / place
-    listed.require_all(annotated, names("leftImg8bit", _IMAGE), folder, "{}" + _IMAGE)
+    pictures = listed.by_ending(folder, _IMAGE, images.IMAGE_SUFFIXES)
+    known = file_names.NameTable(pictures)
+    listed.require_all(truths, known, folder, f"{{}}{_IMAGE}.png")
     return [
-        (name, f"leftImg8bit/{place}/{name}{_IMAGE}", f"gtFine/{place}/{name}{_TRUTH}")
-        for name in annotated
+        (
+            name,
+            f"leftImg8bit/{place}/{pictures[known.find(name) or name]}",
+            f"gtFine/{place}/{truth}",
+        )
+        for name, truth in truths.items()
     ]

@@ -11,7 +11,7 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import coco_items, coco_json, listed, overlaps, runs
+from bitdiff_jax.data.readers import coco_items, coco_json, json_values, listed, overlaps, runs
 
 
 class CocoInstancesReader(coco_items.CocoReader):
@@ -29,7 +29,7 @@ class CocoInstancesReader(coco_items.CocoReader):
         split: str | None = None,
         *,
         order: overlaps.Order = "smaller",
-        zero: Literal["ignore", "region"] = "ignore",
+        zero: listed.Zero = "ignore",
         crowd: Literal["ignore", "region"] = "ignore",
         year: str | int = "2017",
     ):
@@ -51,7 +51,7 @@ class CocoInstancesReader(coco_items.CocoReader):
             unknown split or option.
         """
         listed.check_choice("order", order, overlaps.ORDERS)
-        listed.check_choice("zero", zero, ("ignore", "region"))
+        listed.check_zero(zero)
         listed.check_choice("crowd", crowd, ("ignore", "region"))
         self._order: overlaps.Order = order
         self._zero, self._crowd = zero, crowd
@@ -87,7 +87,8 @@ class CocoInstancesReader(coco_items.CocoReader):
         things, crowds = [], []
         for number, each in enumerate(annotations, start=1):
             pixels = runs.of_annotation(each, height, width, where)
-            if not each.get("iscrowd"):
+            field = f"{where}: annotation {each.get('id')}: iscrowd"
+            if not json_values.flag(each.get("iscrowd"), field):
                 things.append((number, pixels))
             else:
                 crowds.append((number if self._crowd == "region" else IGNORE, pixels))

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import images
-from bitdiff_jax.data.readers import listed
+from bitdiff_jax.data import file_names, images
+from bitdiff_jax.data.readers import listed, other_layouts
 from bitdiff_jax.data.readers.coco_json import Index
 from bitdiff_jax.errors import InputError
+
+# Of the annotation files, by how their names begin.
+_KINDS = {"panoptic": "coco_panoptic", "instances": "coco_instances"}
 
 
 class CocoReader(abc.ABC):
@@ -54,12 +57,14 @@ class CocoReader(abc.ABC):
                     other = indices[rows[name][0]].path
                     raise InputError(f"{index.path}: {name} is in {other} too; name one split")
                 rows[name] = part, row
-        self.names: tuple[str, ...] = tuple(
-            sorted(name for name in rows if names is None or name in names)
-        )
+        # As the annotation file has them; `names` are text even if these are not.
+        self.files = tuple(sorted(name for name in rows if names is None or name in names))
+        self.names: tuple[str, ...] = tuple(map(file_names.as_text, self.files))
+        if self.names == self.files:
+            self.names = self.files  # once in a copy sent to another process
         if not self.names:
             raise InputError(f"{indices[0].path}: no pictures in split {split!r}; name another")
-        self._rows = np.array([rows[name] for name in self.names], np.int32)
+        self._rows = np.array([rows[name] for name in self.files], np.int32)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,13 +87,14 @@ class CocoReader(abc.ABC):
         part, row = self._rows[index].tolist()
         source = self._indices[part]
         name = self.names[index]
-        path = os.fspath(self._image(part, name))
+        path = os.fspath(self._image(part, self.files[index]))
         image = images.read_image(path)
         height, width = source.shapes[row].tolist()
         if image.shape[:2] != (height, width):
+            turned = listed.turned(path, image.shape[:2], (height, width))
             raise InputError(
                 f"{path}: is {image.shape[1]}x{image.shape[0]}, {source.path} says {width}x{height}"
-                f"; {self._other_size}"
+                f"{turned or '; ' + self._other_size}"
             )
         labels = self._labels(part, source.annotations(row), height, width, name)
         return {"name": name, "image": image, "labels": (labels,)}
@@ -137,6 +143,7 @@ def splits(root: os.PathLike | str, prefix: str, year: str) -> tuple[str, ...]:
         raise InputError(
             f"{annotations / f'{prefix}_train{year}.json'}: no such file; expected "
             f"ROOT/annotations/{prefix}_SPLIT{year}.json and pictures in ROOT/SPLIT{year}"
+            f"{other_layouts.hint(root, _KINDS[prefix])}"
         )
     return there
 

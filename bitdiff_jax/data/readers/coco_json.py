@@ -6,6 +6,7 @@ its size and the byte ranges of its annotations, some twenty bytes an annotation
 a picture are read from the file when they are needed.
 """
 
+import collections
 import io
 import json
 import os
@@ -17,6 +18,8 @@ from typing import IO, Any
 import numpy as np
 from etils import epath
 
+from bitdiff_jax.data.readers import json_values
+from bitdiff_jax.data.readers.json_values import IdTable
 from bitdiff_jax.errors import InputError
 
 _DECODER = json.JSONDecoder()
@@ -78,45 +81,54 @@ class Index:
         images = found["images"]
         rows = {image_id: row for row, (image_id, _, _) in enumerate(images)}
         self.names = tuple(name for _, name, _ in images)
-        if len(rows) < len(images) or len(set(self.names)) < len(images):
-            raise InputError(f"{self.path}: two pictures have one id or file_name; remove one")
+        for field, values in (("id", [each[0] for each in images]), ("file_name", self.names)):
+            twice = [each for each, count in collections.Counter(values).items() if count > 1]
+            if twice:
+                raise InputError(
+                    f"{self.path}: two pictures have one {field}, {twice[0]!r}; remove one"
+                )
         self.shapes = np.array([shape for _, _, shape in images], np.int32).reshape(-1, 2)
         self._group(found["annotations"], rows)
 
-    def _group(self, annotations: list[tuple[Any, int, int]], rows: dict[Any, int]) -> None:
+    def _group(
+        self, annotations: list[tuple[int | str, int, int]], rows: dict[int | str, int]
+    ) -> None:
+        table = IdTable(rows)
+        owners = []
         for number, (image_id, _, _) in enumerate(annotations):
-            if image_id not in rows:
+            row = table.find(image_id)
+            if row is None:
+                such = f"has ids such as {next(iter(rows))!r}" if rows else "is empty"
                 raise InputError(
-                    f"{self.path}: annotations[{number}] is of image_id {image_id!r}, which is "
-                    "not in 'images'; the file is incomplete, download it again"
+                    f"{self.path}: annotations[{number}] is of image_id {image_id!r}, but the "
+                    f"list 'images' {such}; add the picture, or remove its annotations"
                 )
-        owner = np.array([rows[each[0]] for each in annotations], np.intp)
+            owners.append(row)
+        owner = np.array(owners, np.intp)
         spans = np.array([each[1:] for each in annotations], np.int64).reshape(-1, 2)
         # Stable: the annotations of a picture stay in the order of the file.
         self._spans = spans[np.argsort(owner, kind="stable")]
         self._first = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(rows)))])
 
-    def _image(self, record: Any, number: int, *_: Any) -> tuple[Any, str, tuple[int, int]]:
-        try:
-            name, shape = record["file_name"], (record["height"], record["width"])
-            image_id = record["id"]
-            usable = isinstance(name, str) and all(type(side) is int for side in shape)
-            if not usable or min(shape) < 1 or max(shape) >= 2**31:
-                raise ValueError
-            hash(image_id)
-        except (KeyError, TypeError, ValueError):
+    def _image(self, record: Any, number: int, *_: Any) -> tuple[int | str, str, tuple[int, int]]:
+        where = f"{self.path}: images[{number}]"
+        needed = ("id", "file_name", "height", "width")
+        missing = [key for key in needed if not isinstance(record, dict) or key not in record]
+        if missing:
             raise InputError(
-                f"{self.path}: images[{number}] needs id, file_name, height and width, as COCO's do"
-            ) from None
-        if not is_below(name):
-            raise InputError(
-                f"{self.path}: file_name {name!r} leads out of the folder of pictures; correct it"
+                f"{where} has no {' and no '.join(missing)}; it needs {', '.join(needed)}, as "
+                "COCO's do"
             )
-        return image_id, name, shape
+        height, width = (
+            json_values.whole_number(record[side], f"{where}.{side}", 1, 2**31 - 1)
+            for side in ("height", "width")
+        )
+        name = json_values.file_name(record["file_name"], f"{where}.file_name")
+        return json_values.identity(record["id"], f"{where}.id"), name, (height, width)
 
     def _annotation(
         self, record: Any, number: int, key: str, begin: int, end: int
-    ) -> tuple[Any, int, int]:
+    ) -> tuple[int | str, int, int]:
         if not isinstance(record, dict) or "image_id" not in record or key not in record:
             fields = record if isinstance(record, dict) else {}
             known = [kind for field, kind in _KINDS.items() if field in fields and field != key]
@@ -125,14 +137,8 @@ class Index:
                 f"{self.path}: annotations[{number}] needs image_id and {key}; {looks}, "
                 f"use a COCO {_KINDS[key]} file"
             )
-        image_id = record["image_id"]
-        try:
-            hash(image_id)
-        except TypeError:
-            raise InputError(
-                f"{self.path}: annotations[{number}] has the image_id {image_id!r}; use a number"
-            ) from None
-        return image_id, begin, end
+        where = f"{self.path}: annotations[{number}].image_id"
+        return json_values.identity(record["image_id"], where), begin, end
 
     def __len__(self) -> int:
         return len(self.names)
@@ -172,18 +178,15 @@ class Index:
     def _parse(self, data: bytes) -> dict[str, Any]:
         try:
             record = json.loads(data)
+        except UnicodeDecodeError:
+            raise InputError(
+                f"{self.path}: {data[:60]!r}... is not UTF-8; save the file as UTF-8"
+            ) from None
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             raise InputError(f"{self.path}: is damaged or has changed since it was opened")
         return record
-
-
-def is_below(name: Any) -> bool:
-    """Whether this is the name of a file that does not lead out of the folder it is in."""
-    if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
-        return False
-    return not name.startswith("/") and ".." not in name.split("/")
 
 
 def read_bytes(path: os.PathLike | str) -> bytes:

@@ -13,16 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from etils import epath
 
+from bitdiff_jax import files
 from bitdiff_jax.data import images as images_lib
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import coco_items, coco_json, listed
+from bitdiff_jax.data.readers import coco_items, coco_json, json_values, listed
 from bitdiff_jax.errors import InputError
 
 _VOID = 0
-# Beginning of a PNG whose pixels are 8-bit RGB: signature, header's length and name, (width,
-# height), bit depth 8, colour type 2.
-_PNG_BEGIN = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-_RGB_8_BIT = b"\x08\x02"
 
 
 class CocoPanopticReader(coco_items.CocoReader):
@@ -35,7 +32,7 @@ class CocoPanopticReader(coco_items.CocoReader):
         root: os.PathLike | str,
         split: str | None = None,
         *,
-        zero: Literal["ignore", "region"] = "ignore",
+        zero: listed.Zero = "ignore",
         crowd: Literal["ignore", "region"] = "ignore",
         year: str | int = "2017",
         images: str | None = None,
@@ -57,7 +54,7 @@ class CocoPanopticReader(coco_items.CocoReader):
           InputError: files or folders are missing, an annotation file is not as it should be, an
             unknown split or option.
         """
-        listed.check_choice("zero", zero, ("ignore", "region"))
+        listed.check_zero(zero)
         listed.check_choice("crowd", crowd, ("ignore", "region"))
         self._zero, self._crowd = zero, crowd
         root = epath.Path(root)
@@ -127,36 +124,33 @@ def read_segment_ids(path: os.PathLike | str) -> np.ndarray:
     """Reads R + 256 G + 65536 B of each pixel.
 
     Args:
-      path: a PNG of 8-bit RGB.
+      path: a PNG of 8-bit RGB, or another file that `images.read_colour_codes` reads.
 
     Returns:
       int32 [h, w], in 0..2^24-1.
 
     Raises:
-      InputError: as `images.read_image` of `data`; also any other kind of file, in which ids may
-        be altered.
+      InputError: as `images.read_colour_codes` of `data`.
     """
-    colours = images_lib.read_image(path).astype(np.int32)
-    with epath.Path(path).open("rb") as file:
-        begin = file.read(26)
-    if not begin.startswith(_PNG_BEGIN) or begin[24:] != _RGB_8_BIT:
-        raise InputError(
-            f"{path}: segment ids are read from PNGs of 8-bit RGB alone; get the original file"
-        )
+    colours = images_lib.read_colour_codes(path).astype(np.int32)
     return colours[..., 0] | colours[..., 1] << 8 | colours[..., 2] << 16
 
 
 def _segments(annotation: dict[str, Any], where: str) -> tuple[str, dict[int, bool]]:
     """The map's file name, and of each segment whether it is a crowd."""
-    name = annotation.get("file_name")
-    if not isinstance(name, str) or not coco_json.is_below(name):
-        raise InputError(f"{where}: the map's file_name is {name!r}; name a PNG of its folder")
-    try:
-        segments = {
-            each["id"]: bool(each.get("iscrowd", 0)) for each in annotation["segments_info"]
-        }
-    except (AttributeError, KeyError, TypeError):
-        raise InputError(f"{where}: segments_info needs a list of records with an id") from None
+    name = json_values.file_name(annotation.get("file_name"), f"{where}: the map's file_name")
+    records = annotation.get("segments_info")
+    if not isinstance(records, list) or not all(
+        isinstance(each, dict) and "id" in each for each in records
+    ):
+        raise InputError(f"{where}: segments_info needs a list of records with an id")
+    segments: dict[int, bool] = {}
+    for number, each in enumerate(records):
+        place = f"{where}: segments_info[{number}]"
+        segment = json_values.whole_number(each["id"], f"{place}.id", 0, 2**24 - 1)
+        if segment in segments:
+            raise InputError(f"{place}.id is {segment}, as that of another segment; remove one")
+        segments[segment] = json_values.flag(each.get("iscrowd"), f"{place}.iscrowd")
     return name, segments
 
 
@@ -167,6 +161,9 @@ def _map_folder(root: epath.Path, name: str) -> str:
 
 def _named(option: str, path: str | None) -> str | None:
     """The folder that an option names, if it does."""
-    if path is not None and not epath.Path(path).is_dir():
+    if path is None:
+        return None
+    path = files.at_home(path)
+    if not epath.Path(path).is_dir():
         raise InputError(f"{path}: no such folder; check {option}=")
     return path

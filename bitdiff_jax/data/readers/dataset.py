@@ -5,6 +5,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from bitdiff_jax import files
+
 
 class Reader(Protocol):
     """Random access to one split of a data set, or to all of it; picklable, and cheap to pickle.
@@ -51,7 +53,7 @@ def splits(kind: str, root: os.PathLike | str, **options: Any) -> tuple[str, ...
 
     Args:
       kind: as for `readers.make`.
-      root: where it lies.
+      root: where it lies; `~` is the home folder.
       options: as for `readers.make`; those that play no part in which splits there are do not here.
 
     Raises:
@@ -63,4 +65,6 @@ def splits(kind: str, root: os.PathLike | str, **options: Any) -> tuple[str, ...
     reader = readers.reader_class(kind)
     options |= readers.implied_options(kind)
     known = inspect.signature(reader.splits).parameters
-    return reader.splits(root, **{key: options[key] for key in options if key in known})
+    return reader.splits(
+        files.at_home(root), **{key: options[key] for key in options if key in known}
+    )

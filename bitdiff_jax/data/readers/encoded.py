@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from bitdiff_jax.data import images
+from bitdiff_jax.data import image_files
 from bitdiff_jax.errors import InputError
 
 _COLOUR = ("RGB", "L", "P", "1")
@@ -71,7 +71,7 @@ def ids(value: bytes | np.ndarray, where: str) -> np.ndarray:
 def _decode(data: bytes, where: str) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(data))
-        if picture.width * picture.height > images.MAX_PIXELS:
+        if picture.width * picture.height > image_files.pixel_bound():
             raise ValueError(f"{picture.width}x{picture.height} is too large")
         picture.load()
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged bytes

@@ -10,13 +10,13 @@ of the authors' own validation pictures; 'native_train' and 'native_val' are the
 import os
 import random
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from etils import epath
 
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import coco_items, coco_json, listed, overlaps, runs
+from bitdiff_jax.data.readers import coco_items, coco_json, listed, other_layouts, overlaps, runs
 from bitdiff_jax.errors import InputError
 
 _FILES: Final = {"train": "entityseg_train_lr.json", "val": "entityseg_val_lr.json"}
@@ -39,7 +39,7 @@ class EntitySegReader(coco_items.CocoReader):
         split: str | None = None,
         *,
         order: overlaps.Order = "later",
-        zero: Literal["ignore", "region"] | None = None,
+        zero: listed.Zero | None = None,
         as_released: int = 0,
     ):
         """Reads the annotation files.
@@ -62,7 +62,7 @@ class EntitySegReader(coco_items.CocoReader):
         listed.check_choice("order", order, overlaps.ORDERS)
         if zero is None:
             zero = "region" if as_released else "ignore"
-        listed.check_choice("zero", zero, ("ignore", "region"))
+        listed.check_zero(zero)
         if as_released and (order, zero) != ("later", "region"):
             raise InputError(f"as_released=1 means order=later, zero=region; got {order}, {zero}")
         self._order: overlaps.Order = order
@@ -84,7 +84,7 @@ class EntitySegReader(coco_items.CocoReader):
         options = {"order": order, "zero": zero, "as_released": int(as_released)}
         super().__init__(split, indices, options, names)
         # One look at each folder, not at each picture.
-        self._folders = {top: _place(root, top) for top in sorted({_top(n) for n in self.names})}
+        self._folders = {top: _place(root, top) for top in sorted({_top(n) for n in self.files})}
 
     @classmethod
     def splits(cls, root: os.PathLike | str) -> tuple[str, ...]:
@@ -95,7 +95,10 @@ class EntitySegReader(coco_items.CocoReader):
         """
         there = [part for part in _FILES if _annotations(epath.Path(root), part).exists()]
         if not there:
-            raise InputError(f"{os.fspath(root)}: has no {_FILES['train']}; {_LAYOUT}")
+            raise InputError(
+                f"{os.fspath(root)}: has no {_FILES['train']}; {_LAYOUT}"
+                f"{other_layouts.hint(root, cls.kind)}"
+            )
         if len(there) == len(_FILES):
             return _PAPER
         return tuple(split for split, part in _NATIVE.items() if part in there)

@@ -2,14 +2,28 @@
 
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from etils import epath
 
 from bitdiff_jax import files
+from bitdiff_jax.data import file_names, images
+from bitdiff_jax.data.readers import other_layouts
 from bitdiff_jax.errors import InputError
+
+# What id 0, or a pixel of no mask, may be said to be.
+Zero = Literal["ignore", "region"]
+
+# Texts and tables that may lie beside pictures; other files are not passed over unread.
+_SIDE_SUFFIXES = frozenset(
+    {
+        ".txt", ".csv", ".tsv", ".json", ".xml", ".xmp", ".md", ".rst", ".html", ".pdf", ".yaml",
+        ".yml", ".log", ".ini", ".db", ".xls", ".xlsx",
+    }
+)  # fmt: skip
+_SIDE_NAMES = frozenset({"readme", "license", "licence", "copying"})
 
 # Name, then the item's files relative to the folder that the reader found.
 Item = tuple[str, ...]
@@ -35,9 +49,12 @@ class ListedReader:
           InputError: no items, or a name that is there twice.
         """
         if not items:
-            raise InputError(f"{os.fspath(base)}: holds no pictures with annotations; check it")
+            instead = other_layouts.hint(base, self.kind)
+            raise InputError(
+                f"{os.fspath(base)}: holds no pictures with annotations{instead or '; check it'}"
+            )
         self._base = os.fspath(base)
-        self._items = tuple(items)
+        self._items = tuple((file_names.as_text(name), *paths) for name, *paths in items)
         self._options = dict(options)
         seen: dict[str, Item] = {}
         for item in self._items:
@@ -87,6 +104,11 @@ def check_choice(option: str, value: Any, choices: Sequence[Any]) -> None:
         raise InputError(f"{option}={value} is not known: use {known}")
 
 
+def check_zero(zero: Any) -> None:
+    """Refuses what is no reading of id 0, or of a pixel of no mask."""
+    check_choice("zero", zero, get_args(Zero))
+
+
 def check_split(root: os.PathLike | str, split: str | None, known: Sequence[str]) -> None:
     """Refuses a split that is not there."""
     if split is not None and split not in known:
@@ -101,12 +123,38 @@ def check_size(image: np.ndarray, image_path: str, labels: np.ndarray, label_pat
         found = "x".join(map(str, labels.shape[::-1]))
         raise InputError(
             f"{label_path}: is {found}, its picture {image_path} is {width}x{height}; they must "
-            "have the same size"
+            f"have the same size{turned(image_path, image.shape[:2], labels.shape)}"
         )
 
 
+def turned(path: os.PathLike | str, shape: tuple[int, ...], other: tuple[int, ...]) -> str:
+    """Why a picture's sides may be exchanged, for a message; '' if they are not.
+
+    Args:
+      path: the picture's file.
+      shape: (h, w) as `images.read_image` gave it.
+      other: (h, w) that was expected.
+    """
+    if shape != other[::-1]:
+        return ""
+    try:
+        by_exif = images.is_turned(path)
+    except InputError:  # not a file of its own
+        by_exif = False
+    if not by_exif:
+        return ". Width and height are exchanged: turn one of them"
+    return (
+        ". The picture's EXIF orientation, which phones write, turns it, and what was drawn on it "
+        "is not turned: save the picture anew without the tag, the way it was drawn on"
+    )
+
+
 def find_base(
-    root: os.PathLike | str, candidates: Sequence[str], needed: Sequence[str], expected: str
+    root: os.PathLike | str,
+    candidates: Sequence[str],
+    needed: Sequence[str],
+    expected: str,
+    kind: str,
 ) -> epath.Path:
     """The first candidate below `root` that has all the needed folders.
 
@@ -120,18 +168,23 @@ def find_base(
             return base
     if not folder.is_dir():
         raise InputError(f"{os.fspath(root)}: no such folder; expected {expected}")
-    raise InputError(f"{os.fspath(root)}: has no {' or no '.join(needed)}; expected {expected}")
+    raise InputError(
+        f"{os.fspath(root)}: has no {' or no '.join(needed)}; expected {expected}"
+        f"{other_layouts.hint(root, kind)}"
+    )
 
 
 def entries(folder: epath.Path) -> list[epath.Path]:
-    """What is in a folder, sorted by name, without what is hidden; nothing if it does not exist.
+    """What is in a folder, sorted by name, without what is hidden or a system's own.
+
+    Nothing if the folder does not exist.
 
     Raises:
       InputError: it cannot be listed.
     """
     try:
         return sorted(
-            (path for path in folder.iterdir() if not path.name.startswith(".")),
+            (path for path in folder.iterdir() if not file_names.is_litter(path.name)),
             key=lambda path: path.name,
         )
     except (FileNotFoundError, NotADirectoryError):
@@ -142,8 +195,72 @@ def entries(folder: epath.Path) -> list[epath.Path]:
         ) from None
 
 
+def pictures(folder: epath.Path) -> dict[str, str]:
+    """The picture files in a folder: name without ending -> name, in order.
+
+    Raises:
+      InputError: it cannot be listed, two files of one name, or files that are neither pictures
+        that can be read nor texts: left out, they would be missed by nobody.
+    """
+    found: dict[str, str] = {}
+    for path in readable(folder, images.IMAGE_SUFFIXES, "convert it to PNG or JPEG"):
+        if path.stem in found:
+            raise InputError(f"{path}: a second picture with ID {path.stem}; rename or remove one")
+        found[path.stem] = path.name
+    return found
+
+
+def label_files(
+    folder: epath.Path, suffixes: Container[str] = images.LABEL_SUFFIXES
+) -> list[epath.Path]:
+    """The files of label maps in a folder, or of masks (`images.MASK_SUFFIXES`), in order.
+
+    Raises:
+      InputError: it cannot be listed, or holds files that are neither of a lossless form that can
+        be read nor texts: left out, what they hold would be taken for absent.
+    """
+    return readable(folder, suffixes, "save it as grey PNG")
+
+
+def readable(folder: epath.Path, suffixes: Container[str], remedy: str) -> list[epath.Path]:
+    """The files in a folder with these endings; `InputError` if there are others than texts."""
+    found, others = [], []
+    for path in entries(folder):
+        suffix = path.suffix.lower()
+        if suffix in suffixes:
+            found.append(path)
+        elif suffix not in _SIDE_SUFFIXES and path.stem.lower() not in _SIDE_NAMES:
+            others += [] if path.is_dir() else [path]
+    if others:
+        why = "JPEG alters region ids; " if others[0].suffix.lower() in (".jpg", ".jpeg") else ""
+        raise InputError(
+            f"{others[0]}: cannot be used, nor can {len(others) - 1} other files there, and left "
+            f"out what they show would be missing; {why}{remedy}, or move it elsewhere"
+        )
+    return found
+
+
+def by_ending(folder: epath.Path, ending: str, suffixes: Container[str]) -> dict[str, str]:
+    """Files called NAME + ending + one of the suffixes, '_seg.png' for instance, by NAME.
+
+    Raises:
+      InputError: it cannot be listed, or two files differ in their suffixes alone.
+    """
+    found: dict[str, str] = {}
+    for path in entries(folder):
+        if path.suffix.lower() in suffixes and path.stem.endswith(ending):
+            name = path.stem.removesuffix(ending)
+            if name in found:
+                raise InputError(f"{path}: {found[name]} is there too; remove one of the two")
+            found[name] = path.name
+    return found
+
+
 def require_all(
-    names: Iterable[str], present: Iterable[str], place: os.PathLike | str, file: str
+    names: Iterable[str],
+    present: file_names.NameTable,
+    place: os.PathLike | str,
+    file: str,
 ) -> None:
     """Refuses an incomplete set.
 
@@ -156,8 +273,8 @@ def require_all(
     Raises:
       InputError: names how many are missing, and the first.
     """
-    names, present = list(names), set(present)
-    missing = [name for name in names if name not in present]
+    names = list(names)
+    missing = [name for name in names if present.find(name) is None]
     if missing:
         raise InputError(
             f"{os.fspath(place)}: {len(missing)} of {len(names)} pictures lack a file, the first "

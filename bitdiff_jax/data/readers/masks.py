@@ -1,14 +1,13 @@
 """Pictures with a folder of masks each: one file an instance."""
 
 import os
-from typing import Literal
 
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import images
+from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import listed, overlaps
+from bitdiff_jax.data.readers import listed, other_layouts, overlaps
 from bitdiff_jax.errors import InputError
 
 _EXPECTED = "images/ID.jpg and masks/ID/*.png, or ID/images/ID.png and ID/masks/*.png"
@@ -17,10 +16,11 @@ _EXPECTED = "images/ID.jpg and masks/ID/*.png, or ID/images/ID.png and ID/masks/
 class MasksReader(listed.ListedReader):
     """`images/ID.jpg` and `masks/ID/*.png`, or `ID/images/ID.png` and `ID/masks/*.png`.
 
-    The second form is that of the Data Science Bowl 2018 (stage1_train.zip). Masks are grey PNGs of
-    the picture's size: what is brighter than half of the brightest value in the file is inside, be
-    that 1 or 255. The masks of a picture are numbered from 1 in the order of their names; empty
-    ones have a number and no pixels. A folder without masks is a picture without objects.
+    The second form is that of the Data Science Bowl 2018 (stage1_train.zip). Masks are grey files
+    of a lossless form (PNG, TIFF, BMP, ...) and of the picture's size: what is brighter than half
+    of the brightest value in the file is inside, be that 1 or 255. Each frame of a stack is a mask.
+    The masks of a picture are numbered from 1 in the order of their names; empty ones have a number
+    and no pixels. An empty folder is a picture without objects.
 
     A folder of folders in one of these forms (`stage1_train`, `stage1_test`, or train and val) is a
     set with splits.
@@ -33,7 +33,7 @@ class MasksReader(listed.ListedReader):
         root: os.PathLike | str,
         split: str | None = None,
         *,
-        zero: Literal["ignore", "region"] = "ignore",
+        zero: listed.Zero = "ignore",
         order: overlaps.Order = "smaller",
     ):
         """Lists the pictures; which masks each has is looked up when it is read.
@@ -50,7 +50,7 @@ class MasksReader(listed.ListedReader):
         Raises:
           InputError: another layout, an unknown split, a picture without its folder of masks.
         """
-        listed.check_choice("zero", zero, ("ignore", "region"))
+        listed.check_zero(zero)
         listed.check_choice("order", order, overlaps.ORDERS)
         self.zero, self.order = zero, order
         known = self.splits(root)
@@ -67,7 +67,10 @@ class MasksReader(listed.ListedReader):
         elif _is_set(base):
             items = _list(base)
         else:
-            raise InputError(f"{os.fspath(base)}: no pictures with masks; expected {_EXPECTED}")
+            raise InputError(
+                f"{os.fspath(base)}: no pictures with masks; expected {_EXPECTED}"
+                f"{other_layouts.hint(base, self.kind)}"
+            )
         super().__init__(base, items, {"zero": zero, "order": order})
 
     @property
@@ -89,19 +92,55 @@ class MasksReader(listed.ListedReader):
 
     def _read(self, *paths: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         image_path, folder = paths
+        image_path = _picture(image_path)
         image = images.read_image(image_path)
         if not epath.Path(folder).is_dir():
             raise InputError(f"{folder}: no such folder; add it, empty if there are no objects")
         masks: list[tuple[int, np.ndarray]] = []
-        for path in listed.entries(epath.Path(folder)):
-            if path.suffix.lower() == ".png":
-                values = images.read_labels(path)
-                listed.check_size(image, image_path, values, os.fspath(path))
-                inside = values > int(values.max()) / 2
+        for path in _mask_files(epath.Path(folder)):
+            for inside in _masks(os.fspath(path)):
+                listed.check_size(image, image_path, inside, os.fspath(path))
                 masks.append((len(masks) + 1, _runs(inside)))
         uncovered = 0 if self.zero == "region" else IGNORE
         height, width = image.shape[:2]
         return image, (overlaps.paint(masks, height, width, order=self.order, uncovered=uncovered),)
+
+
+def _picture(path: str) -> str:
+    """The file of a picture, whose ending may be another than that of the set's own pictures."""
+    file = epath.Path(path)
+    if not file.exists():
+        for name, other in listed.pictures(file.parent).items():
+            if file_names.same(name) == file_names.same(file.stem):
+                return os.fspath(file.parent / other)
+    return path
+
+
+def _mask_files(folder: epath.Path) -> list[epath.Path]:
+    """The files of a folder of masks; `InputError` if it holds only what is not read."""
+    found = listed.label_files(folder, images.MASK_SUFFIXES)
+    for path in listed.entries(folder):
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; masks lie in {folder} itself: move them up")
+        if not found:
+            raise InputError(
+                f"{path}: is no mask, and {folder} holds none; write masks as PNG, or leave the "
+                "folder empty if there are no objects"
+            )
+    return found
+
+
+def _masks(path: str) -> list[np.ndarray]:
+    """The masks in a file, bool [h, w] of each frame."""
+    frames = images.read_label_frames(path, grey_palette=True)
+    half = max(int(values.max()) for values in frames) / 2
+    for number, values in enumerate(frames):
+        if len(frames) > 1 and len(np.unique(values)) > 2:
+            raise InputError(
+                f"{path}: frame {number} of {len(frames)} has {len(np.unique(values))} different "
+                "values; each frame of a stack is the mask of one object, of two values at most"
+            )
+    return [values > half for values in frames]
 
 
 def _runs(inside: np.ndarray) -> np.ndarray:
@@ -133,12 +172,9 @@ def _list(folder: epath.Path) -> list[listed.Item]:
         # Whether each has its picture and masks is left for when it is read.
         names = [path.name for path in listed.entries(folder) if path.is_dir()]
         return [(name, f"{name}/images/{name}.png", f"{name}/masks") for name in names]
-    pictures: dict[str, str] = {}
-    for path in listed.entries(folder / "images"):
-        if path.suffix.lower() in images.IMAGE_SUFFIXES:
-            if path.stem in pictures:
-                raise InputError(f"{path}: a second picture with ID {path.stem}; rename one")
-            pictures[path.stem] = path.name
-    masks = folder / "masks"
-    listed.require_all(pictures, (path.name for path in listed.entries(masks)), masks, "{}/")
-    return [(name, f"images/{file}", f"masks/{name}") for name, file in pictures.items()]
+    pictures = listed.pictures(folder / "images")
+    masks = file_names.NameTable(path.name for path in listed.entries(folder / "masks"))
+    listed.require_all(pictures, masks, folder / "masks", "{}/")
+    return [
+        (name, f"images/{file}", f"masks/{masks.find(name)}") for name, file in pictures.items()
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bitdiff_jax.data.readers import json_values
 from bitdiff_jax.errors import InputError
 
 # More than any outline has; what a rasteriser allocates is proportional to it.
@@ -42,7 +43,7 @@ def runs(segmentation: Any, height: int, width: int) -> np.ndarray:
         counts = _polygon_counts(segmentation, height, width)
     elif isinstance(segmentation, dict):
         size = segmentation.get("size")
-        if size != [height, width]:
+        if mask_size(size) != (height, width):
             raise InputError(f"a mask of size {size} for a picture of [{height}, {width}]")
         counts = _counts(segmentation.get("counts"))
     else:
@@ -70,16 +71,31 @@ def of_annotation(annotation: dict[str, Any], height: int, width: int, where: st
         raise InputError(f"{where}: annotation {annotation.get('id')}: {error}") from None
 
 
+def mask_size(size: Any) -> tuple[int, int] | None:
+    """The `size` of a mask, [height, width], whole numbers in any form; None if it is no size."""
+    if not isinstance(size, list) or len(size) != 2:
+        return None
+    try:
+        height, width = (json_values.whole_number(side, "size", 1, 2**31 - 1) for side in size)
+    except InputError:
+        return None
+    return height, width
+
+
 def _counts(counts: Any) -> np.ndarray:
     if isinstance(counts, str):
         try:
             return unpack(counts.encode("ascii"))
         except UnicodeEncodeError:
             raise InputError("packed RLE counts must be ASCII: the mask is damaged") from None
+    if not isinstance(counts, list):
+        raise InputError(f"RLE counts must be a string or whole numbers, not {counts!r:.40}")
+    if not all(type(n) is int for n in counts):
+        counts = [json_values.whole_number(n, f"RLE count {k}") for k, n in enumerate(counts)]
     # Sums of numbers below 2^31 do not overflow.
-    if isinstance(counts, list) and all(type(n) is int and abs(n) < 2**31 for n in counts):
-        return np.array(counts, np.int64)
-    raise InputError(f"RLE counts must be a string or whole numbers, not {counts!r:.40}")
+    if any(abs(n) >= 2**31 for n in counts):
+        raise InputError(f"RLE counts must be below 2^31, one is {max(counts, key=abs)}")
+    return np.array(counts, np.int64)
 
 
 def unpack(packed: bytes) -> np.ndarray:
@@ -117,7 +133,18 @@ def unpack(packed: bytes) -> np.ndarray:
 
 
 def _polygon_counts(polygons: list[Any], height: int, width: int) -> np.ndarray:
-    outlines = [outline for outline in map(_outline, polygons) if len(outline) >= 6]
+    if polygons and all(isinstance(each, int | float | str) for each in polygons):
+        raise InputError(
+            "the polygon is a flat list of numbers; a segmentation is a list of polygons: write "
+            "[[x0, y0, x1, y1, ...]]"
+        )
+    outlines = [_outline(each) for each in polygons]
+    if len(outlines) > 2 and all(len(outline) == 2 for outline in outlines):
+        raise InputError(
+            "the polygon is a list of points [x, y]; write the numbers of each polygon by turns in "
+            "one list: [[x0, y0, x1, y1, ...]]"
+        )
+    outlines = [outline for outline in outlines if len(outline) >= 6]
     if not outlines:
         return np.array([height * width])
     mask = _pycocotools()

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -37,7 +37,7 @@ class TFDSReader:
         name: str = "",
         image: str = "image",
         labels: str = "segmentation_mask",
-        zero: Literal["ignore", "region"] = "ignore",
+        zero: listed.Zero = "ignore",
     ):
         """Reads the description of the data set.
 
@@ -54,7 +54,7 @@ class TFDSReader:
           InputError: no such data set, split or feature, features of another kind, or another file
             format than array_record, which is the one with random access.
         """
-        listed.check_choice("zero", zero, ("ignore", "region"))
+        listed.check_zero(zero)
         self._folder = os.fspath(_find(epath.Path(root), name))
         self._image, self._labels, self.zero = image, labels, zero
         self._forget()

@@ -1,12 +1,13 @@
 """PASCAL VOC: objects of 20 classes, with a border of undecided pixels around each."""
 
 import os
-from typing import Literal
+from collections.abc import Container, Sequence
 
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import images
+from bitdiff_jax import files
+from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
 from bitdiff_jax.data.readers import listed
 from bitdiff_jax.errors import InputError
@@ -19,9 +20,9 @@ _BORDER = 255
 class VOCReader(listed.ListedReader):
     """`JPEGImages/ID.jpg`, `SegmentationObject/ID.png` and `ImageSets/Segmentation/SPLIT.txt`.
 
-    The maps are palette PNGs: 1, 2, ... for the objects, 255 for the border around them and what
-    was too hard, which is ignored, and 0 for all the rest. The rest is of no class of the 20, not
-    one thing: it is ignored too unless `zero='region'`.
+    The maps are palette PNGs, or files of another lossless form: 1, 2, ... for the objects, 255 for
+    the border around them and what was too hard, which is ignored, and 0 for all the rest. The rest
+    is of no class of the 20, not one thing: it is ignored too unless `zero='region'`.
     """
 
     kind = "voc"
@@ -31,7 +32,7 @@ class VOCReader(listed.ListedReader):
         root: os.PathLike | str,
         split: str | None = None,
         *,
-        zero: Literal["ignore", "region"] = "ignore",
+        zero: listed.Zero = "ignore",
     ):
         """Reads the list of the split, or lists SegmentationObject.
 
@@ -44,18 +45,22 @@ class VOCReader(listed.ListedReader):
         Raises:
           InputError: another layout, an unknown split, a name in it without a map.
         """
-        listed.check_choice("zero", zero, ("ignore", "region"))
+        listed.check_zero(zero)
         base = _base(root)
         self.zero = zero
-        maps = _stems(base / "SegmentationObject", ".png")
-        names = maps
+        maps, table = _maps(base)
+        names: Sequence[str] = list(maps)
         if split is not None:
             listed.check_split(root, split, _lists(base))
-            names = _names(base, split)
-            listed.require_all(names, maps, base / "SegmentationObject", "{}.png")
-        items = [
-            (name, f"JPEGImages/{name}.jpg", f"SegmentationObject/{name}.png") for name in names
-        ]
+            names = _names(base, split, table)
+            listed.require_all(names, table, base / "SegmentationObject", "{}.png")
+        pictures = _by_stem(base / "JPEGImages", images.IMAGE_SUFFIXES)
+        known = file_names.NameTable(pictures)
+        items = []
+        for name in names:
+            picture = pictures.get(known.find(name) or "", f"{name}.jpg")
+            truth = maps[table.find(name) or name]
+            items.append((name, f"JPEGImages/{picture}", f"SegmentationObject/{truth}"))
         super().__init__(base, items, {"zero": zero})
 
     @property
@@ -68,10 +73,25 @@ class VOCReader(listed.ListedReader):
 
     @classmethod
     def splits(cls, root: os.PathLike | str) -> tuple[str, ...]:
-        """The lists whose pictures have maps, without trainval where it is train and val."""
+        """The lists whose pictures have maps, without trainval where it is train and val.
+
+        Raises:
+          InputError: another layout, or a list none of whose pictures has a map; of 'test' the
+            authors' set has none.
+        """
         base = _base(root)
-        maps = set(_stems(base / "SegmentationObject", ".png"))
-        found = [each for each in _lists(base) if maps.intersection(_names(base, each))]
+        _, table = _maps(base)
+        found = []
+        for each in _lists(base):
+            names = _names(base, each, table)
+            if any(table.find(name) is not None for name in names):
+                found.append(each)
+            elif each != "test":
+                raise InputError(
+                    f"{_list_path(base, each)}: none of its {len(names)} names, such as "
+                    f"{names[0]!r}, has a map in {base / 'SegmentationObject'}; correct the list, "
+                    "one name without ending a line, or remove it"
+                )
         if "train" in found and "val" in found:
             found = [each for each in found if each != "trainval"]
         return tuple(sorted(found, key=lambda each: (each not in ("train", "val"), each)))
@@ -96,23 +116,39 @@ def _base(root: os.PathLike | str) -> epath.Path:
     ]
     if len(years) > 1:
         raise InputError(f"{os.fspath(root)}: holds {' and '.join(years)}; name one of them")
-    return listed.find_base(root, ("", *years), _NEEDED, _EXPECTED)
+    return listed.find_base(root, ("", *years), _NEEDED, _EXPECTED, VOCReader.kind)
 
 
-def _stems(folder: epath.Path, suffix: str) -> list[str]:
-    return [path.stem for path in listed.entries(folder) if path.suffix == suffix]
+def _by_stem(folder: epath.Path, suffixes: Container[str]) -> dict[str, str]:
+    return listed.by_ending(folder, "", suffixes)
+
+
+def _maps(base: epath.Path) -> tuple[dict[str, str], file_names.NameTable]:
+    """The files of SegmentationObject by ID, and their IDs."""
+    folder = base / "SegmentationObject"
+    maps = {path.stem: path.name for path in listed.label_files(folder)}
+    return maps, file_names.NameTable(maps)
 
 
 def _lists(base: epath.Path) -> list[str]:
-    return _stems(base / "ImageSets" / "Segmentation", ".txt")
+    return list(_by_stem(base / "ImageSets" / "Segmentation", {".txt"}))
 
 
-def _names(base: epath.Path, split: str) -> list[str]:
-    path = base / "ImageSets" / "Segmentation" / f"{split}.txt"
-    try:
-        names = path.read_text().split()
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not text; copy or download it again") from None
+def _list_path(base: epath.Path, split: str) -> epath.Path:
+    return base / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
+def _names(base: epath.Path, split: str, maps: file_names.NameTable) -> list[str]:
+    """The names of a list: one a line, or several that all have maps."""
+    path = _list_path(base, split)
+    names: list[str] = []
+    # Names in a list may hold the bytes that those of the files do.
+    for line in files.read_text(path, errors="surrogateescape").splitlines():
+        words = line.split()
+        if maps.find(line.strip()) is None and all(maps.find(word) is not None for word in words):
+            names += words
+        else:
+            names.append(line.strip())
     if not names:
         raise InputError(f"{path}: names no picture; copy or download it again")
     return names

@@ -108,8 +108,8 @@ class RecordSource:
             names: list[str] = []
             try:
                 for file in self._statistics:
-                    text = (epath.Path(self.root) / folder_layout.PROGRESS / file).read_text()
-                    names += json.loads(text)["names"]
+                    path = epath.Path(self.root) / folder_layout.PROGRESS / file
+                    names += json.loads(path.read_text(encoding="utf-8"))["names"]
             except (OSError, ValueError, KeyError):  # they are in the records too
                 names = [self._decode(index)["name"] for index in range(len(self))]
             self._names = tuple(names)
@@ -168,7 +168,7 @@ class RecordSource:
 def _read_index(root: epath.Path) -> dict[str, Any]:
     path = root / folder_layout.INDEX
     try:
-        index = json.loads(path.read_text())
+        index = json.loads(path.read_text(encoding="utf-8"))
         version = index["version"]
     except OSError:
         if (root / folder_layout.PROGRESS / folder_layout.PARAMETERS).exists():

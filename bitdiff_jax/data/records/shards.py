@@ -14,7 +14,7 @@ from array_record.python import array_record_module
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data import labelmaps
+from bitdiff_jax.data import file_names, labelmaps
 from bitdiff_jax.data.records import folder_layout, schema
 from bitdiff_jax.errors import InputError
 
@@ -112,7 +112,9 @@ def make(
                 except InputError as error:
                     if settings.strict:
                         raise
-                    statistics.skipped.append((str(reader.names[index]), str(error)))
+                    # It may name files whose names are no text.
+                    reason = file_names.as_text(str(error))
+                    statistics.skipped.append((str(reader.names[index]), reason))
                 else:
                     # A digest of digests: where a record ends is part of the content.
                     digest.update(hashlib.sha256(record).digest())
@@ -130,7 +132,7 @@ def read_statistics(out: epath.Path, shard: folder_layout.Shard) -> ShardStatist
     """The figures of a finished shard."""
     path = out / folder_layout.PROGRESS / shard.statistics
     try:
-        return ShardStatistics(**json.loads(path.read_text()))
+        return ShardStatistics(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise InputError(
             f"{path}: cannot be read; remove {out / shard.file} and run the same command again"

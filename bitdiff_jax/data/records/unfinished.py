@@ -10,6 +10,7 @@ from typing import Any
 from etils import epath
 
 from bitdiff_jax import files
+from bitdiff_jax.data import file_names
 from bitdiff_jax.data.records import folder_layout, shards
 from bitdiff_jax.errors import InputError
 
@@ -50,11 +51,12 @@ def resume(out: epath.Path, parameters: dict[str, Any]) -> set[str]:
     there = _list(out)
     path = out / folder_layout.PROGRESS / folder_layout.PARAMETERS
     try:
-        earlier = json.loads(path.read_text())
+        earlier = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if there - {folder_layout.PROGRESS}:
+        others = [name for name in there if not file_names.is_litter(name)]
+        if set(others) - {folder_layout.PROGRESS}:
             raise InputError(
-                f"--out {out}: holds other files, such as {min(there)}; name an empty folder"
+                f"--out {out}: holds other files, such as {min(others)}; name an empty folder"
             ) from None
         files.make_folder(path.parent, "--out")
         files.write(path, json.dumps(parameters, indent=1).encode())

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from etils import epath
 
 from bitdiff_jax import files
+from bitdiff_jax.data import file_names
 from bitdiff_jax.data.records import (
     folder_layout,
     metadata,
@@ -100,6 +101,11 @@ def prepare(
             prepared with other arguments; no space; with `strict`, a picture.
     """
     started = time.monotonic()
+    if file_names.as_text(os.fspath(out)) != os.fspath(out):
+        raise InputError(
+            f"--out {file_names.as_text(os.fspath(out))}: the name is not text in UTF-8, and the "
+            "library that writes shards takes no other; name another folder"
+        )
     if size < 0 or (workers is not None and workers < 0):
         raise InputError(f"size={size} and workers={workers} must be at least 0")
     out = files.make_folder(out, "--out")
@@ -111,7 +117,7 @@ def prepare(
         if strict:
             unfinished.refuse_skipped(out, [shard for shard in every if shard not in todo])
         if not todo and {folder_layout.INFO, folder_layout.SUMMARY} <= there:
-            return (out / folder_layout.SUMMARY).read_text()
+            return (out / folder_layout.SUMMARY).read_text(encoding="utf-8")
         for name in (folder_layout.INFO, folder_layout.INDEX):  # they speak of a whole set
             (out / name).unlink(missing_ok=True)
         total = sum(shard.stop - shard.start for shard in every)

@@ -16,8 +16,8 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax.data.labelmaps import renumber
-from bitdiff_jax.data.readers.coco_json import is_below
 from bitdiff_jax.data.readers.coco_panoptic import read_segment_ids
+from bitdiff_jax.data.readers.json_values import is_below
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.json_index import Records

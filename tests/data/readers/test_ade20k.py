@@ -125,3 +125,13 @@ def test_real_streets(real_data, tmp_path):
         np.testing.assert_array_equal(ids == -1, want == 0)
         assert len(np.unique(ids)) == len(np.unique(want))
         np.testing.assert_array_equal(np.where(ids < 0, 0, ids % 256), want)
+
+
+def test_masks_in_another_lossless_form(scene, tmp_path):
+    expected = [readers.make("ade20k", tmp_path, "training")[k]["labels"][0] for k in (0, 1)]
+    for path in sorted(scene.glob("*_seg.png")):
+        Image.open(path).save(path.with_suffix(".tif"))
+        path.unlink()
+    reader = readers.make("ade20k", tmp_path, "training")
+    for k in (0, 1):
+        np.testing.assert_array_equal(reader[k]["labels"][0], expected[k])

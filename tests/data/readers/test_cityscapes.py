@@ -111,3 +111,11 @@ def test_half_of_the_download(root):
     (root / "leftImg8bit").rename(root / "elsewhere")
     with pytest.raises(InputError, match=r"leftImg8bit_trainvaltest\.zip"):
         readers.make("cityscapes", root)
+
+
+def test_maps_in_another_lossless_form(root):
+    expected = labels(root)
+    (path,) = (root / "gtFine/train/aachen").glob("*_instanceIds.png")
+    Image.open(path).save(path.with_suffix(".tif"))
+    path.unlink()
+    np.testing.assert_array_equal(labels(root), expected)

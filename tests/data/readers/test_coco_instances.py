@@ -1,7 +1,9 @@
 """COCO instances in their form on disk: polygons, both kinds of RLE, crowds."""
 
 import json
+import os
 import pickle
+import unicodedata
 
 import numpy as np
 import pytest
@@ -185,6 +187,65 @@ def test_broken_masks_name_the_image(tmp_path, segmentation, message):
     reader = CocoInstancesReader(tmp_path, "train")
     with pytest.raises(InputError, match=rf"0\.jpg: annotation 1: .*{message}"):
         reader[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_crowd"), [(0, False), ("0", False), ("false", False), (1, True), ("1", True)]
+)
+def test_a_crowd_is_a_crowd_in_any_way_of_writing(tmp_path, value, is_crowd):
+    one(tmp_path, {"segmentation": coco_files.packed(HOLE), "iscrowd": value})
+    expected = np.where(HOLE & (not is_crowd), 1, -1)
+    np.testing.assert_array_equal(CocoInstancesReader(tmp_path)[0]["labels"][0], expected)
+
+
+def test_what_is_neither_crowd_nor_thing_is_named(tmp_path):
+    one(tmp_path, {"segmentation": coco_files.packed(HOLE), "iscrowd": "yes"})
+    with pytest.raises(InputError, match=r"0\.jpg: annotation 1: iscrowd is 'yes'; write 0 or 1"):
+        CocoInstancesReader(tmp_path)[0]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "utf-8-sig"])
+def test_names_in_other_forms_than_on_the_disk(tmp_path, encoding):
+    composed, decomposed = (unicodedata.normalize(form, "Zürich") for form in ("NFC", "NFD"))
+    one(tmp_path, {"segmentation": coco_files.packed(HOLE)})
+    path = tmp_path / "annotations/instances_train2017.json"
+    whole = json.loads(path.read_text())
+    whole["images"][0]["file_name"] = f"{composed}\\a b.jpg"
+    text = json.dumps(whole, ensure_ascii=encoding == "ascii")
+    path.write_text(text, encoding=encoding)
+    (tmp_path / "train2017" / decomposed).mkdir()
+    (tmp_path / "train2017/0.jpg").rename(tmp_path / "train2017" / decomposed / "a b.jpg")
+    reader = CocoInstancesReader(tmp_path)
+    assert reader.names == (f"{composed}/a b.jpg",)
+    np.testing.assert_array_equal(reader[0]["labels"][0] == 1, HOLE)
+
+
+def test_a_name_that_is_no_text_is_shown_as_bytes(tmp_path):
+    one(tmp_path, {"segmentation": coco_files.packed(HOLE)})
+    path = tmp_path / "annotations/instances_train2017.json"
+    # As Python's json writes the names that os.listdir gives.
+    path.write_text(path.read_text().replace("0.jpg", r"caf\udce9.jpg"))
+    folder = os.fsencode(tmp_path / "train2017")
+    os.rename(folder + b"/0.jpg", folder + b"/caf\xe9.jpg")
+    reader = CocoInstancesReader(tmp_path)
+    assert reader.names == (r"caf\xe9.jpg",) == (reader[0]["name"],)
+
+
+def test_a_file_that_is_no_utf8_is_named(tmp_path):
+    one(tmp_path, {"segmentation": coco_files.packed(HOLE)})
+    path = tmp_path / "annotations/instances_train2017.json"
+    path.write_bytes(path.read_bytes().replace(b"0.jpg", b"caf\xe9.jpg"))
+    with pytest.raises(InputError, match=r"is not UTF-8; save the file as UTF-8"):
+        CocoInstancesReader(tmp_path)
+
+
+def test_a_phones_orientation_is_named_where_sizes_are_exchanged(tmp_path):
+    one(tmp_path, {"segmentation": coco_files.packed(HOLE)})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((H, W, 3), np.uint8)).save(tmp_path / "train2017/0.jpg", exif=exif)
+    with pytest.raises(InputError, match=rf"is {H}x{W}, .* says {W}x{H}.*EXIF orientation"):
+        CocoInstancesReader(tmp_path)[0]
 
 
 def test_missing_images_are_named(tmp_path):

@@ -1,6 +1,7 @@
 """COCO panoptic in its form on disk: colour PNGs and a list of segments."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -156,8 +157,10 @@ def test_missing_files_are_named(tmp_path):
     [
         ('"id": 65535', '"id": 65534', "has segment 65535, which .* does not list"),
         ('{"id": 65535', '{"key": 65535', "segments_info needs"),
-        ('"file_name": "000000142238.png"', '"file_name": "../0.png"', "name a PNG of its folder"),
-        ('"file_name": "000000142238.png"', '"file_name": null', "name a PNG of its folder"),
+        ('{"id": 65535', '{"id": 65535.5', r"segments_info.*id is 65535\.5; write a whole number"),
+        ('"iscrowd": 0', '"iscrowd": 2', "iscrowd is 2; write 0 or 1"),
+        ('"file_name": "000000142238.png"', '"file_name": "../0.png"', "the map's file_name is "),
+        ('"file_name": "000000142238.png"', '"file_name": null', "the map's file_name is "),
         ('"image_id": 439180', '"image_id": 142238', "has 2 annotations instead of one"),
     ],
 )
@@ -166,6 +169,17 @@ def test_records_that_do_not_fit(tmp_path, old, new, message):
     change(tmp_path, old, new)
     with pytest.raises(InputError, match=message):
         CocoPanopticReader(tmp_path)[0]
+
+
+@pytest.mark.parametrize("written", [r'"\1"', r"\1.0"])
+def test_a_crowd_is_a_crowd_in_any_way_of_writing(tmp_path, written):
+    make(tmp_path)
+    plain = CocoPanopticReader(tmp_path)[0]["labels"][0]
+    path = tmp_path / "annotations/panoptic_val2017.json"
+    text = path.read_text()
+    path.write_text(re.sub(r'"iscrowd": ([01])', rf'"iscrowd": {written}', text))
+    np.testing.assert_array_equal(CocoPanopticReader(tmp_path)[0]["labels"][0], plain)
+    assert (plain == -1).any() and (plain >= 0).any()
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "JPEG"])
@@ -203,5 +217,5 @@ def test_files_of_another_kind(tmp_path):
         CocoPanopticReader(tmp_path)
     make(tmp_path)
     change(tmp_path, '"image_id": 142238', '"image_id": 1')
-    with pytest.raises(InputError, match="image_id 1, which is not in 'images'"):
+    with pytest.raises(InputError, match="image_id 1, but the list 'images' has ids such as "):
         CocoPanopticReader(tmp_path)

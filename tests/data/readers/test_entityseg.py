@@ -257,7 +257,7 @@ def test_a_broken_mask_names_image_and_annotation(tmp_path):
 @pytest.mark.parametrize(
     ("annotation", "message"),
     [
-        (MASK | {"image_id": 8}, "annotations.0. is of image_id 8, which is not in 'images'"),
+        (MASK | {"image_id": 8}, "image_id 8, but the list 'images' has ids such as 7"),
         (MASK | {"image_id": [8]}, "image_id"),
         ({"image_id": 7, "segments_info": []}, "looks like a COCO panoptic file"),
         ({"image_id": 7, "caption": "a dog"}, "looks like a COCO captions file"),
@@ -272,22 +272,45 @@ def test_annotations_that_are_refused(tmp_path, annotation, message):
     assert "entityseg_train_lr.json" in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["../0.jpg", "a/../../0.jpg", "/etc/0.jpg", "", "a\\b.jpg"])
+@pytest.mark.parametrize(
+    "name", ["../0.jpg", "a/../../0.jpg", "/etc/0.jpg", "", "..\\0.jpg", "C:\\0.jpg"]
+)
 def test_names_that_lead_elsewhere(tmp_path, name):
     small(tmp_path, [MASK])
     path = tmp_path / "entityseg_train_lr.json"
     path.write_text(path.read_text().replace("entity_01_11580/0.jpg", name.replace("\\", "\\\\")))
-    with pytest.raises(InputError, match="leads out of"):
+    with pytest.raises(InputError, match="does not lead out of"):
         EntitySegReader(tmp_path, "native_train")
 
 
 @pytest.mark.parametrize(
-    "fields", [{"height": 0}, {"height": "4"}, {"width": None}, {"width": 4.0}, {"id": {}}]
+    "fields",
+    [{"height": 0}, {"height": -1}, {"height": "a"}, {"width": None}, {"width": 4.5}, {"id": {}}],
 )
 def test_images_without_a_size_or_id(tmp_path, fields):
     small(tmp_path, [], **fields)
-    with pytest.raises(InputError, match="needs id, file_name, height and width"):
+    ((field, value),) = fields.items()
+    with pytest.raises(InputError) as error:
         EntitySegReader(tmp_path, "native_train")
+    assert f"images[0].{field} is {value!r}; write a whole number" in str(error.value)
+
+
+def test_what_a_record_lacks_is_named(tmp_path):
+    small(tmp_path, [])
+    path = tmp_path / "entityseg_train_lr.json"
+    path.write_text(path.read_text().replace('"height"', '"hight"'))
+    with pytest.raises(InputError, match=r"images\[0\] has no height; it needs id, file_name"):
+        EntitySegReader(tmp_path, "native_train")
+
+
+@pytest.mark.parametrize("image_id", [7, 7.0, "7", "007"])
+@pytest.mark.parametrize("own_id", [7, 7.0, "7", "0007"])
+def test_numbers_in_any_form_are_the_same(tmp_path, image_id, own_id):
+    small(tmp_path, [MASK | {"image_id": image_id}], id=own_id)
+    plain = EntitySegReader(tmp_path, "native_train")[0]["labels"][0]
+    small(tmp_path, [MASK])
+    np.testing.assert_array_equal(EntitySegReader(tmp_path, "native_train")[0]["labels"][0], plain)
+    assert (plain == 1).any()
 
 
 WHOLE = json.dumps({"images": [], "annotations": [MASK]})
@@ -331,7 +354,9 @@ def test_a_image_twice_in_one_file(tmp_path):
     whole = json.loads(path.read_text())
     whole["images"].append(whole["images"][0] | {"id": 8})
     path.write_text(json.dumps(whole))
-    with pytest.raises(InputError, match="two pictures have one id or file_name"):
+    with pytest.raises(
+        InputError, match=r"two pictures have one file_name, 'entity_01_11580/0\.jpg'"
+    ):
         EntitySegReader(tmp_path, "native_train")
 
 

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -120,7 +122,7 @@ def test_faults_of_a_image_are_named_when_it_is_read(tmp_path):
     path = tmp_path / "masks" / "a" / "m00.png"
     for array, words in (
         (np.zeros((17, 12), np.uint8), ("12x17", "17x12", "a.jpg")),
-        (np.zeros((12, 17, 3), np.uint8), ("RGB",)),
+        (layouts.make_image(3), ("RGB",)),
         (None, ("m00.png",)),
     ):
         path.write_bytes(b"broken") if array is None else layouts.save(path, array)
@@ -128,6 +130,78 @@ def test_faults_of_a_image_are_named_when_it_is_read(tmp_path):
             reader[0]
         assert "\n" not in str(error.value)
         assert all(word in str(error.value) for word in ("m00.png", *words))
+
+
+@pytest.mark.parametrize("suffix", ["tif", "tiff", "bmp", "gif", "pgm", "TIF"])
+def test_masks_in_any_lossless_form(tmp_path, suffix):
+    masks = boxes((0, 5, 0, 5), (6, 12, 3, 9))
+    plain(tmp_path, masks=masks)
+    expected = labels(tmp_path)
+    for path in sorted((tmp_path / "masks" / "a").iterdir()):
+        Image.open(path).save(path.with_suffix(f".{suffix}"))
+        path.unlink()
+    np.testing.assert_array_equal(labels(tmp_path), expected)
+    assert set(np.unique(expected)) == {-1, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("m.jpg", "JPEG alters"), ("m.npy", "grey PNG"), ("m.csv", "holds none"), ("m", "grey PNG")],
+)
+def test_what_cannot_be_read_is_not_taken_for_absent(tmp_path, name, words):
+    plain(tmp_path)
+    (tmp_path / "masks" / "a" / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=rf"masks/a/{name}: .*{words}"):
+        labels(tmp_path)
+    (tmp_path / "masks" / "a" / name).unlink()
+    (tmp_path / "masks" / "a" / "deeper").mkdir()
+    with pytest.raises(InputError, match="deeper: is a folder"):
+        labels(tmp_path)
+
+
+def test_what_systems_leave_beside_files_is_passed_over(tmp_path):
+    layouts.masks(tmp_path)
+    names = readers.make("masks", tmp_path).names
+    for place in (tmp_path, *tmp_path.rglob("masks"), *tmp_path.rglob("images")):
+        (place / "__MACOSX").mkdir()
+        for name in ("._a.png", ".DS_Store", "Thumbs.db", "__MACOSX/._a.png"):
+            (place / name).write_bytes(b"x")
+    reader = readers.make("masks", tmp_path)
+    assert reader.names == names and all(reader[k]["labels"] for k in range(len(reader)))
+
+
+def test_an_object_a_slice(tmp_path):
+    masks = boxes((0, 5, 0, 5), (0, 0, 0, 0), (6, 12, 3, 9))
+    plain(tmp_path, masks=masks)
+    expected = labels(tmp_path)
+    for path in (tmp_path / "masks" / "a").iterdir():
+        path.unlink()
+    first, *others = map(Image.fromarray, masks)
+    first.save(tmp_path / "masks/a/all.tif", save_all=True, append_images=others)
+    np.testing.assert_array_equal(labels(tmp_path), expected)
+    assert set(np.unique(expected)) == {-1, 1, 3}
+    numbers = Image.fromarray(np.arange(204, dtype=np.uint8).reshape(12, 17))
+    first.save(tmp_path / "masks/a/all.tif", save_all=True, append_images=[numbers])
+    with pytest.raises(InputError, match=r"all\.tif: frame 1 of 2 has 204 different values"):
+        labels(tmp_path)
+
+
+def test_a_palette_of_white_and_black_means_its_colours(tmp_path):
+    inside = boxes((2, 9, 3, 8))[0] > 0
+    plain(tmp_path)
+    image = Image.fromarray(np.where(inside, 0, 1).astype(np.uint8)).convert("P")
+    image.putdata(np.where(inside, 0, 1).ravel().tolist())
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    image.save(tmp_path / "masks/a/m.png")
+    np.testing.assert_array_equal(labels(tmp_path), np.where(inside, 1, -1))
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_that_look_alike_are_the_same(tmp_path, forms):
+    first, second = (unicodedata.normalize(form, "Zürich") for form in forms)
+    plain(tmp_path, first, masks=boxes((0, 5, 0, 5)))
+    (tmp_path / "masks" / first).rename(tmp_path / "masks" / second)
+    assert set(np.unique(labels(tmp_path))) == {-1, 1}
 
 
 def test_faults_of_the_layout_are_named(tmp_path):

@@ -73,13 +73,15 @@ GOOD = coco_files.packed(np.eye(30, dtype=bool))["counts"]
         ({"size": [30, 30], "counts": ""}, "cover 0"),
         ({"size": [30, 30], "counts": [900, -1, 1]}, "negative"),
         ({"size": [30, 30], "counts": [400, 400]}, "cover 800"),
-        ({"size": [30, 30], "counts": [1.5, 898.5]}, "whole numbers"),
-        ({"size": [30, 30], "counts": [10**30]}, "whole numbers"),
+        ({"size": [30, 30], "counts": [1.5, 898.5]}, "RLE count 0 is 1.5; write a whole number"),
+        ({"size": [30, 30], "counts": [10**30]}, r"below 2\^31"),
         ({"size": [30, 30], "counts": None}, "whole numbers"),
         ({"size": [30, 31], "counts": GOOD}, "size"),
         ({"counts": GOOD}, "size"),
         (None, "polygons or RLE"),
         ("GOOD", "polygons or RLE"),
+        ([1, 2, 3, 4, 5, 6], "flat list of numbers; a segmentation is a list of polygons"),
+        ([[1, 2], [3, 4], [5, 6]], r"list of points \[x, y\]"),
         ([[1, 2, 3, 4, 5]], "by turns"),
         ([[1, 2, 3, 4, 5, float("nan")]], "by turns"),
         ([[1, 2, 3, 4, 5, "6"], 7], "by turns"),
@@ -94,6 +96,13 @@ def test_what_is_no_mask_is_an_error_of_one_line(segmentation, message):
     with pytest.raises(InputError, match=message) as caught:
         runs.runs(segmentation, 30, 30)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_numbers_of_masks_may_be_floats_or_text():
+    plain = runs.runs({"size": [4, 5], "counts": [3, 6, 11]}, 4, 5)
+    for size, counts in (([4.0, 5.0], [3.0, 6.0, 11.0]), (["4", "5"], ["3", "6", "11"])):
+        found = runs.runs({"size": size, "counts": counts}, 4, 5)
+        np.testing.assert_array_equal(found, plain)
 
 
 def test_mutated_masks_are_masks_or_errors():

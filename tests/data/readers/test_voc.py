@@ -1,3 +1,6 @@
+import os
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,9 +64,63 @@ def test_lists(year):
         (lists / "val.txt").write_text(text)
         with pytest.raises(InputError, match=words):
             readers.make("voc", year, "val")
-    (lists / "val.txt").write_bytes(b"\xff\xfe2\x00")
+    (lists / "val.txt").write_bytes(b"\x7fELF\x00\x01")
     with pytest.raises(InputError, match="not text"):
         readers.make("voc", year, "val")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_a_mark_at_the_beginning_of_a_list_is_no_part_of_a_name(year, encoding):
+    path = year / "ImageSets" / "Segmentation" / "val.txt"
+    path.write_text("2007_000033\r\n2007_000030", encoding=encoding)
+    assert readers.make("voc", year, "val").names == ("2007_000033", "2007_000030")
+
+
+def test_names_with_spaces(year):
+    for place, suffix in (("JPEGImages", "jpg"), ("SegmentationObject", "png")):
+        path = year / place / f"2007_000033.{suffix}"
+        path.rename(path.with_stem("street at night"))
+    path = year / "ImageSets" / "Segmentation" / "val.txt"
+    path.write_text("street at night\n2007_000030 2007_000031\n")
+    expected = ("street at night", "2007_000030", "2007_000031")
+    assert readers.make("voc", year, "val").names == expected
+
+
+@pytest.mark.parametrize("name", ["train", "val", "mine"])
+def test_a_list_that_matches_nothing_is_not_dropped(year, name):
+    path = year / "ImageSets" / "Segmentation" / f"{name}.txt"
+    path.write_text("2007_000030.jpg\n2007_000033.jpg\n")
+    with pytest.raises(
+        InputError, match=rf"{name}\.txt: none of its 2 names, such as '2007_000030"
+    ):
+        readers.splits("voc", year)
+
+
+def test_names_that_are_no_text_or_look_alike(year):
+    listed = unicodedata.normalize("NFC", "Zürich")
+    for place, suffix in (("JPEGImages", "jpg"), ("SegmentationObject", "png")):
+        folder = os.fsencode(year / place)
+        for old, new in (
+            ("2007_000030", b"caf\xe9"),
+            ("2007_000033", unicodedata.normalize("NFD", listed).encode()),
+        ):
+            ending = f".{suffix}".encode()
+            os.rename(folder + b"/" + old.encode() + ending, folder + b"/" + new + ending)
+    path = year / "ImageSets" / "Segmentation" / "val.txt"
+    path.write_bytes(b"caf\xe9\n" + listed.encode())
+    reader = readers.make("voc", year, "val")
+    assert reader.names == (r"caf\xe9", listed)
+    assert [reader[k]["name"] for k in (0, 1)] == [r"caf\xe9", listed]
+
+
+def test_maps_and_pictures_of_other_forms(year):
+    expected = readers.make("voc", year, "val")[0]["labels"][0]
+    path = year / "SegmentationObject" / "2007_000031.png"
+    Image.fromarray(np.asarray(Image.open(path))).save(path.with_suffix(".tif"))
+    path.unlink()
+    path = year / "JPEGImages" / "2007_000031.jpg"
+    path.rename(path.with_suffix(".png"))
+    np.testing.assert_array_equal(readers.make("voc", year, "val")[0]["labels"][0], expected)
 
 
 def test_only_trainval(year):
@@ -81,6 +138,6 @@ def test_faults_of_a_image_are_named_when_it_is_read(year):
     layouts.save_palette(path, np.zeros((5, 6)))
     with pytest.raises(InputError, match=r"2007_000032\.png: is 6x5"):
         reader[1]
-    layouts.save(path, np.zeros((12, 17, 3), np.uint8))
+    layouts.save(path, layouts.make_image(3))
     with pytest.raises(InputError, match="RGB"):
         reader[1]
