@@ -13,9 +13,11 @@ from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import Scoring, evaluate, image_measures, protocols
 from bitdiff_jax.evaluation.report import summary_tables
+from bitdiff_jax.inference.request import Request
 from bitdiff_jax.metrics import Measure, Metric
 from tests.evaluation.stubs import StubModel, make_source
 
+FOUR = Request(batch_size=4)
 CODE = """
 import numpy as np
 from bitdiff_jax.metrics import Measure, Metric
@@ -126,10 +128,10 @@ def test_errors_are_one_line(folder, capsys, measures, says):
 def test_as_an_argument_it_stands_beside_the_others_or_alone():
     size = Measure((Metric("size", "number of labelled pixels", "low", unit="px"),), np.sum)
     source = make_source(4, annotators=1)
-    found = evaluate(StubModel("truth"), {}, source, measures=[size], batch_size=4)
+    found = evaluate(StubModel("truth"), {}, source, request=FOUR, measures=[size])
     assert {"ari", "size"} <= set(found.means())
     alone = Scoring((protocols.NATIVE,), (size,))
-    found = evaluate(StubModel("truth"), {}, source, scoring=alone, batch_size=4, num_shown=2)
+    found = evaluate(StubModel("truth"), {}, source, request=FOUR, scoring=alone, num_shown=2)
     want = [item["labels"][0].size for item in source]
     np.testing.assert_array_equal(found.table.column("size@native"), want)
     text = summary_tables.as_text(found.table, found.summary, protocols.NATIVE, (size,))
@@ -153,7 +155,7 @@ def test_a_measure_that_fails_costs_its_image_alone():
 
     own = Measure((Metric("mine", "mine", "high"),), fails, of="maps")
     scoring = Scoring((protocols.NATIVE,), (own,))
-    found = evaluate(StubModel("truth"), {}, make_source(5), scoring=scoring, batch_size=4)
+    found = evaluate(StubModel("truth"), {}, make_source(5), request=FOUR, scoring=scoring)
     assert found.table.errors == dict.fromkeys(
         ("picture001", "picture003"), "measure mine: ZeroDivisionError: division by zero"
     )
@@ -163,4 +165,4 @@ def test_workers_want_a_function_of_a_module():
     own = Measure((Metric("mine", "mine", "high"),), lambda table: 1.0)
     scoring = Scoring((protocols.NATIVE,), (own,))
     with pytest.raises(InputError, match=r"workers=1.*top of a module"):
-        evaluate(StubModel("truth"), {}, make_source(4), scoring=scoring, workers=1, batch_size=4)
+        evaluate(StubModel("truth"), {}, make_source(4), request=FOUR, scoring=scoring, workers=1)
