@@ -112,7 +112,7 @@ def as_full_text(
         table, dict(zip(image_measures.SUFFIXES, _HEADS[:1] + _HEADS[2:], strict=True))
     )
     del columns[""]
-    lines = [f"{'':<17}{'better':<8}{_HEADS[0]:>8}  {_HEADS[1]:<16}"
+    lines = [f"{'':<18}{'better':<7}{_HEADS[0]:>8}  {_HEADS[1]:<16}"
              + "".join(f"{h:>11}" for h in columns.values())]  # fmt: skip
     for name, metric in metrics_of(measures).items():
         if estimate_of(summary, name, view).num_images:
