@@ -121,7 +121,8 @@ def main() -> None:
     loaded = loading.load(args.checkpoint, args.weights, mesh=mesh)
     settings = options.sampler_settings(args, loaded.config.sampling)
     sampler = sampler_lib.from_settings(settings)
-    request = Request(args.num_samples, args.seed, args.batch_size)
+    # Probabilities are those of maps as they are drawn.
+    request = Request(args.num_samples, args.seed, args.batch_size, min_area=0)
     print(f"{args.checkpoint}, step {loaded.step} ({loaded.weights}): {loaded.trained_on}")
     print(", ".join(f"{name} {value}" for name, value in settings.items()), flush=True)
     written = {}

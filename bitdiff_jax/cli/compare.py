@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Several tools' predictions side by side on the pictures that all of them have. Each is anything that
 `bitdiff evaluate PREDICTIONS GROUND_TRUTH` reads; NAME=PATH gives it a name. Every two are compared
-picture by picture: the mean difference with its 95 % bootstrap interval, and p of a sign-flip test
-with Holm's correction over the pairs of tools (not over the figures). Where p is .05 or more it is
-'undecided'. Figures that are added up over pictures have intervals and no test. A picture that one
+image by image: the mean difference with its 95 % bootstrap interval, and p of a sign-flip test
+with Holm's correction over the pairs of tools (not over the metrics). Where p is .05 or more it is
+'undecided'. Metrics that are added up over pictures have intervals and no test. A picture that one
 tool lacks, or that could not be scored for it, is listed and left out for all; the exit code is
 then 1."""
 _EPILOG = """\
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
 
     # After the parsing: they import jax.
     from bitdiff_jax.data.contact_sheet import to_png
-    from bitdiff_jax.evaluation import comparison, truths
+    from bitdiff_jax.evaluation import comparison, image_measures, truths
     from bitdiff_jax.evaluation.report import summary_tables
 
     paths = named(args.predictions)
@@ -74,13 +74,20 @@ def main(argv: list[str]) -> int:
     print(f"{count} pictures that all of {', '.join(tables)} have, of {len(truth.names)}")
     print(f"without a region in the truth: {truth.unlabelled}")
     tests, result = {}, {}
+    measures = next(iter(tasks.values())).measures
+    known = image_measures.described(measures)
     for view in chosen:
-        shown = comparison.shown_metrics(summaries, view)
-        tests[view.name] = {name: comparison.differences(tables, name, view) for name in shown}
+        tests[view.name] = {
+            name: comparison.differences(tables, name, view, known[name].better)
+            for name in comparison.shown_metrics(summaries, view, measures)
+        }
         result[view.name] = comparison.as_dict(summaries, tests[view.name], view)
         size = "the truth's own size" if not view.size else f"{view.size} px"
         print(f"\n{view.name} ({size})")
-        print(comparison.as_text(summaries, tests[view.name], view))
+        found = tests[view.name]
+        print(comparison.as_text(summaries, found, view, measures, every=args.all))
+    if not args.all:
+        print("\nall metrics: --all; what each of them is: docs/evaluation.md")
     if texts:
         print("\n" + "\n".join(texts), file=sys.stderr)
     if out is not None:
@@ -94,8 +101,9 @@ def main(argv: list[str]) -> int:
         if missing:
             written["missing.txt"] = ("\n".join(missing) + "\n").encode()
         if args.sheet:
-            spread = comparison.spread_names(tables, chosen[-1], args.sheet)
-            written["comparison.png"] = to_png(comparison.sheet(tasks, tables, spread, chosen[-1]))
+            leading = measures[0].metrics[0]
+            spread = comparison.spread_names(tables, chosen[-1], args.sheet, leading)
+            written["comparison.png"] = to_png(comparison.sheet(tasks, spread, chosen[-1]))
         for name, data in written.items():
             files.write(out / name, data)
         print(f"\nwritten: {', '.join(str(out / name) for name in written)}")

@@ -62,12 +62,14 @@ def main(argv: list[str]) -> int:
     settings: dict[str, Any] = {
         name: getattr(args, name) for name in ("num_samples", "shuffle_images", "seed")
     } | sampling
+    # The paper scores maps as they are drawn; everybody else what `bitdiff segment` writes.
+    settings["min_area"] = options.min_area_of(args)
     unlabelled = getattr(source, "unlabelled", "nothing, every pixel has one")
     about = scored.about_scoring(
         args.checkpoint, "model", args.data, unlabelled, args.protocol, *scoring
     ) | _identity(loaded, settings)
     sampler = sampler_lib.from_settings(sampling)
-    request = Request(args.num_samples, args.seed, args.batch_size)
+    request = Request(args.num_samples, args.seed, args.batch_size, settings["min_area"])
     work = loaded.model, loaded.params, source
     drawing: dict[str, Any] = {
         "sampler": sampler,
@@ -135,7 +137,8 @@ def _to_show(
         sheet = []
     names = set(sheet)
     if out and args.html:
-        groups = shown_names(table, evaluation.scoring.views[-1], args.sheet)
+        views, measures = evaluation.scoring
+        groups = shown_names(table, views[-1], args.sheet, measures[0].metrics[0])
         names |= {name for group in groups.values() for name in group}
     places = [place for place, name in enumerate(evaluation.names) if name in names]
     return sheet, [place for place in places if place not in evaluation.drawn]
@@ -158,8 +161,9 @@ def _present(
     maps = DrawnMaps(args.checkpoint, table.names, at_hand, about["unlabelled"])
     task = on_files.Task(maps, maps, *evaluation.scoring)
     scored.print_tables(
-        task, table, summary, len(evaluation.names), args.protocol, about["unlabelled"]
-    )
+        task, table, summary, len(evaluation.names), args.protocol, about["unlabelled"],
+        every=args.all,
+    )  # fmt: skip
     nothing = truths.Matching((), (), ())
     if out is not None:
         about |= {"num_images": len(table.names), "errors": table.errors}
@@ -215,5 +219,12 @@ def _parser() -> argparse.ArgumentParser:
         help="maps at a time (16)",
     )
     add("--seed", type=options.natural, default=0, metavar="N", help="of the samples (0)")
+    add(
+        "--min_area",
+        metavar="AREA",
+        help="score maps without smaller pieces, as `bitdiff segment` writes them: in pixels of "
+        "the truth, a share (0.1%%), or pixels of the map as drawn; 0 keeps all ('4 drawn'; with "
+        "--protocol paper 0)",
+    )
     options.add_scoring(add)
     return parser

@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
     check(table, len(names))
     summary = summary_tables.summarise(table)
     missing = missing_text(matching, table)
-    print_tables(task, table, summary, len(names), args.protocol, truth.unlabelled)
+    print_tables(task, table, summary, len(names), args.protocol, truth.unlabelled, every=args.all)
     if out is not None:
         about |= {"num_images": len(table.names), "errors": table.errors}
         about |= {"missing": matching._replace(both=())._asdict()}

@@ -8,7 +8,8 @@ from bitdiff_jax import extensions, files
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from bitdiff_jax.evaluation import image_measures, protocols
+    from bitdiff_jax.evaluation import protocols
+    from bitdiff_jax.metrics import Measure
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,8 +39,15 @@ def add_scoring(add: Callable[..., Any]) -> None:
     add(
         "--fast",
         action="store_true",
-        help="leave out the figures of boundaries, which take most of the time",
+        help="leave out the metrics of boundaries, which take most of the time",
     )
+    add(
+        "--measures",
+        metavar="MODULE:NAME[,...]",
+        help="own measures beside these: bitdiff_jax.metrics.Measure values, or lists of them, by "
+        "package.module:name",
+    )
+    add("--all", action="store_true", help="print every metric, by its short name")
     add("--workers", type=natural, default=0, metavar="N", help="processes that score (0: this)")
     add("--sheet", type=natural, default=8, metavar="N", help="pictures to show (8)")
 
@@ -119,8 +127,31 @@ def views_of(protocol: str, sizes: str) -> "tuple[protocols.View, ...]":
     return protocols.at_sizes([int(part) for part in parts])
 
 
-def measures_of(args: argparse.Namespace) -> "tuple[image_measures.Measure, ...]":
-    """The measures that the options ask for."""
+def measures_of(args: argparse.Namespace) -> "tuple[Measure, ...]":
+    """The measures that the options ask for.
+
+    Raises:
+        InputError: `--measures` names something that is no measure, or one of a name that is taken.
+    """
     from bitdiff_jax.evaluation import image_measures
 
-    return image_measures.TABLE_MEASURES if args.fast else image_measures.MEASURES
+    chosen = list(image_measures.TABLE_MEASURES if args.fast else image_measures.MEASURES)
+    for text in args.measures.split(",") if args.measures else ():
+        found = extensions.resolve(text.strip(), "--measures")
+        chosen += found if isinstance(found, list | tuple) else [found]
+    image_measures.names(chosen)  # the check, before any work
+    return tuple(chosen)
+
+
+def min_area_of(args: argparse.Namespace) -> str:
+    """The area under which pieces of drawn maps are specks, as text for `specks.threshold`.
+
+    Raises:
+        InputError: `--min_area` is no area.
+    """
+    from bitdiff_jax.inference import specks
+
+    if args.min_area is None:
+        return "0" if args.protocol == "paper" else specks.DEFAULT
+    specks.threshold(args.min_area, (1, 1), (1, 1))
+    return args.min_area

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     )
     scenes = _write_scenes(out / "scenes", run)
     segmented = out / "segmented"
-    _run(segment.main, str(scenes), f"--checkpoint={run}", f"--out={segmented}", "--min_area=4")
+    _run(segment.main, str(scenes), f"--checkpoint={run}", f"--out={segmented}")
     gallery = _write_gallery(scenes, segmented, out / "gallery.png")
     print(f"\nlook at {gallery}: scene, its regions, how far the samples agree")
     return 0
@@ -73,10 +73,13 @@ def _write_gallery(
     from bitdiff_jax.data.contact_sheet import contact_sheet, to_png
 
     names = sorted(p.stem for p in scenes.glob("*.png"))
+    labels = [images.read_labels(segmented / f"{name}_labels.png") for name in names]
+    agreement = [images.read_image(segmented / f"{name}_agreement.png") for name in names]
     rows: list[list[np.ndarray]] = [
         [images.read_image(scenes / f"{name}.png") for name in names],
-        [images.read_labels(segmented / f"{name}_labels.png") for name in names],
-        [images.read_image(segmented / f"{name}_agreement.png") for name in names],
+        labels,
+        # Without the legend below.
+        [a[: ids.shape[0], : ids.shape[1]] for a, ids in zip(agreement, labels, strict=True)],
     ]
     path.write_bytes(to_png(contact_sheet(rows)))
     return path

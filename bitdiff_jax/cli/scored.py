@@ -14,8 +14,9 @@ from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from bitdiff_jax.evaluation import image_measures, on_files, protocols, rows, truths
-    from bitdiff_jax.evaluation.report import summary_tables
+    from bitdiff_jax.evaluation import on_files, protocols, rows, truths
+    from bitdiff_jax.evaluation.report import labelled_sheet, summary_tables
+    from bitdiff_jax.metrics import Measure
 
 ROWS = "rows.jsonl"
 SHEET = "samples.png"
@@ -30,7 +31,7 @@ def about_scoring(
     unlabelled: str,
     protocol: str,
     chosen: "Sequence[protocols.View]",
-    measures: "Sequence[image_measures.Measure]",
+    measures: "Sequence[Measure]",
 ) -> dict[str, Any]:
     """What identifies an evaluation of either form: rows of another are not continued."""
     return {
@@ -44,7 +45,7 @@ def about_scoring(
         "unlabelled": unlabelled,
         "protocol": protocol,
         "views": [vars(view) for view in chosen],
-        "measured": [name for measure in measures for name in measure.metrics],
+        "measured": [metric.name for measure in measures for metric in measure.metrics],
     }
 
 
@@ -106,8 +107,20 @@ def print_tables(
     asked: int,
     protocol: str,
     unlabelled: str,
+    *,
+    every: bool = False,
 ) -> None:
-    """The tables of all views, and with the paper's protocol what its rules are worth."""
+    """The tables of all views, and with the paper's protocol what its rules are worth.
+
+    Args:
+        task: what was evaluated.
+        table: the rows.
+        summary: of the table.
+        asked: number of images asked for.
+        protocol: that was asked for.
+        unlabelled: what pixels without a region were taken for.
+        every: whether to print all metrics rather than the main ones.
+    """
     from bitdiff_jax.evaluation.report import summary_tables
 
     samples, annotators = (_span(table.column(name)) for name in ("num_samples", "num_people"))
@@ -115,7 +128,7 @@ def print_tables(
     drawn = f"{samples} sample(s)" if levels is None else f"{len(levels)} levels"
     print(
         f"{task.predictions.path} ({task.predictions.kind}): {len(table.names)} of {asked} "
-        f"pictures scored; of each {drawn}, {annotators} person(s)"
+        f"images scored; of each {drawn}, {annotators} annotator(s)"
     )
     if task.predictions.rule:
         print(f"masks made one map by: {task.predictions.rule}")
@@ -124,9 +137,14 @@ def print_tables(
     print(f"without a region in the truth: {unlabelled}")
     for view in task.views:
         size = "the truth's own size" if not view.size else f"{view.size} px"
-        print(f"\n{view.name} ({size})\n{summary_tables.as_text(table, summary, view)}")
+        as_text = summary_tables.as_full_text if every else summary_tables.as_text
+        print(f"\n{view.name} ({size})\n{as_text(table, summary, view, task.measures)}")
     if protocol == "paper":
-        print(f"\n{summary_tables.differences_text(table, summary, *task.views)}")
+        first, second = task.views
+        text = summary_tables.differences_text(table, summary, first, second, task.measures)
+        print(f"\n{text}")
+    if not every and levels is None:
+        print("\nall metrics: --all; what each of them is: docs/evaluation.md")
 
 
 def _span(values: Any) -> str:
@@ -157,11 +175,11 @@ def write_all(
         sheet: pictures of samples.png; none leaves the file as it is.
         page: pictures in each part of report.html; None for no page.
     """
-    from bitdiff_jax.data.contact_sheet import contact_sheet, to_png
-    from bitdiff_jax.evaluation.report import summary_tables
+    from bitdiff_jax.data.contact_sheet import to_png
+    from bitdiff_jax.evaluation.report import labelled_sheet, summary_tables
 
     written = {
-        "metrics.json": summary_tables.as_json(summary, about),
+        "metrics.json": summary_tables.as_json(summary, about, task.measures),
         "per_image.csv": "".join(summary_tables.csv_lines(table, names)).encode(),
     }
     missing = [f"{name}\tno prediction" for name in about["missing"]["without_prediction"]]
@@ -170,8 +188,14 @@ def write_all(
     if missing:
         written["missing.txt"] = ("\n".join(missing) + "\n").encode()
     if sheet:
+        shown = [_sheet_row(task, name) for name in sheet]
+        count = max(len(row.maps) for row in shown)
+        levels = task.predictions.levels
+        heads = (
+            [f"level {each}" for each in levels] if levels else labelled_sheet.sample_heads(count)
+        )
         written[SHEET] = to_png(
-            contact_sheet([_sheet_row(task, name) for name in sheet], cell=_CELL)
+            labelled_sheet.sheet(shown, heads, task.views[-1], task.measures[0], cell=_CELL)
         )
     if page is not None:
         from bitdiff_jax.evaluation.report import html_page
@@ -183,14 +207,12 @@ def write_all(
     print(f"\nwritten: {', '.join(str(out / name) for name in (*kept, *written))}")
 
 
-def _sheet_row(task: "on_files.Task", name: str) -> list[Any]:
-    """A picture, if there is one, the first person's map, and all samples in its colours."""
-    from bitdiff_jax.evaluation.report import matched_colours
+def _sheet_row(task: "on_files.Task", name: str) -> "labelled_sheet.SheetRow":
+    from bitdiff_jax.evaluation.report import labelled_sheet
 
     truth = task.truths.read(name)
-    image = [] if truth.image is None else [truth.image]
-    maps = truth.labels[0], *task.samples(name, truth.labels[0].shape)
-    return [*image, *matched_colours.painted(maps, _CELL)]
+    maps = task.samples(name, truth.labels[0].shape)
+    return labelled_sheet.SheetRow(name, truth.image, truth.labels, maps)
 
 
 class Progress:

@@ -10,18 +10,20 @@ from bitdiff_jax.cli import options
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from etils import epath
-
-    from bitdiff_jax.inference import Region, Segmentation
+    from bitdiff_jax.inference import Segmentation, outputs
     from bitdiff_jax.inference.entries import Entry
 
 _DESCRIPTION = """\
 Draw label maps of pictures. For each picture ID, the folder --out gets
-  ID_labels.png     16-bit grey, region ids 1..n: of the samples the one closest to the others
+  ID_labels.png     16-bit grey, region ids 1..n (a viewer shows it black): of the samples the one
+                    closest to the others
+  ID_colours.png    its regions, a colour each
   ID_overlay.png    its regions over the picture
-  ID_agreement.png  grey, white where all samples draw the same region (not with one sample)
-and for all of them regions.csv, one row per region. ID is the name of the file without its ending;
-another picture of the same ID becomes ID-2."""
+  ID_agreement.png  grey with a legend, white where all samples draw the same region (not with one
+                    sample)
+and for all of them regions.csv, one row per region, and images.csv, one row per picture, with the
+reasons not to trust it, if there are any. ID is the name of the file without its ending; another
+picture of the same ID becomes ID-2."""
 
 
 def main(argv: list[str]) -> int:
@@ -39,12 +41,13 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
 
     # After the parsing: they import jax.
-    from bitdiff_jax.inference import Segmenter, outputs
+    from bitdiff_jax.inference import Segmenter, formats, outputs
     from bitdiff_jax.inference.entries import list_entries, make_folder
     from bitdiff_jax.parallel import compilation_cache
 
+    chosen = formats.open_formats([each.strip() for each in args.formats.split(",")])
     entries = list_entries(args.images)
-    out = make_folder(args.out, args.images, entries)
+    out = make_folder(args.out, args.images, entries, formats.suffixes_of(chosen))
     cache = compilation_cache.enable()
 
     def on_compile() -> None:
@@ -70,15 +73,20 @@ def main(argv: list[str]) -> int:
         seed=args.seed,
         sampler=sampler,
         batch_size=min(args.batch_size, len(entries) * max(1, args.num_samples)),
+        min_area=args.min_area,
     )
-    table = []
-    for drawn in results:
-        entry, result = readable.popleft(), drawn.without_specks(args.min_area)
-        table.append((entry.identity, entry.file, _write(result, out, entry.identity)))
-    if table:
-        outputs.save_regions(out / "regions.csv", table)
-        print(f"written: {len(table)} picture(s) and regions.csv to {out}")
-    left_out = len(entries) - len(table)
+    regions, rows = [], []
+    for result in results:
+        entry = readable.popleft()
+        formats.write(result, out, entry.identity, chosen)
+        regions.append((entry.identity, entry.file, result.regions()))
+        rows.append(outputs.image_row(result, entry.identity, entry.file))
+        _tell(result, rows[-1])
+    if rows:
+        outputs.save_regions(out / "regions.csv", regions)
+        outputs.save_images(out / "images.csv", rows)
+        print(f"written: {len(rows)} picture(s), regions.csv and images.csv to {out}")
+    left_out = len(entries) - len(rows)
     if left_out:
         print(
             f"bitdiff segment: {left_out} of {len(entries)} picture(s) left out, see above",
@@ -103,9 +111,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="the same seed draws the same maps (0)")
     add(
         "--min_area",
-        type=int,
-        default=0,
-        help="give pieces of fewer pixels, as drawn, to what surrounds them (0: keep all)",
+        metavar="AREA",
+        default="4 drawn",
+        help="give smaller pieces to what surrounds them: in pixels of the picture as it is "
+        "written, a share of it (0.1%%), or pixels of the map as the network draws it; 0 keeps "
+        "all ('4 drawn')",
+    )
+    add(
+        "--formats",
+        default="id_png,colours,overlay,agreement",
+        metavar="NAME[,...]",
+        help="what is written of each picture (id_png,colours,overlay,agreement); also "
+        "package.module:name, a function write(segmentation, folder, name)",
     )
     add(
         "--batch_size",
@@ -134,20 +151,14 @@ def _read(
         yield name_of(entry.file), image
 
 
-def _write(result: "Segmentation", out: "epath.Path", identity: str) -> "list[Region]":
-    """Writes a picture's files and says so; returns its regions."""
-    from bitdiff_jax.inference import outputs
-
-    label_map = result.label_map()
-    regions = result.regions()
-    outputs.save_label_map(out / f"{identity}_labels.png", label_map)
-    outputs.save_overlay(out / f"{identity}_overlay.png", result.image, label_map)
+def _tell(result: "Segmentation", row: "outputs.ImageRow") -> None:
+    """A line for each picture, and one for each reason not to trust its result."""
     line = (
-        f"{identity}: {result.shape[1]}x{result.shape[0]}, drawn at "
-        f"{result.resolution[1]}x{result.resolution[0]}, {len(regions)} region(s)"
+        f"{row.image}: {row.width}x{row.height}, drawn at "
+        f"{result.resolution[1]}x{result.resolution[0]}, {row.num_regions} region(s)"
     )
-    if result.agreement is not None:
-        outputs.save_agreement(out / f"{identity}_agreement.png", result.agreement)
-        line += f", mean agreement {result.agreement.mean():.2f}"
+    if row.agreement is not None:
+        line += f", mean agreement {row.agreement:.2f}"
     print(line, flush=True)
-    return regions
+    for reason in row.warnings:
+        print(f"{row.image}: not to be trusted: {reason}", flush=True)

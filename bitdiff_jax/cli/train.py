@@ -1,6 +1,7 @@
 """`bitdiff train --config NAME[:variant] --workdir DIR [--config.key=value ...]`."""
 
 import argparse
+import shlex
 
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -52,6 +53,9 @@ def main(argv: list[str]) -> int:
         kind, dtype = jax.devices()[0].device_kind, config.model.net.dtype
         config.telemetry.peak_flops = accelerators.peak_flops(kind, dtype) or 0.0
     loop.train(config, args.workdir)
+    if jax.process_index() == 0:
+        workdir = shlex.quote(args.workdir)
+        print(f"next: bitdiff segment photo.jpg --checkpoint {workdir} --out segmented")
     return 0
 
 

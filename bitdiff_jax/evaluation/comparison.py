@@ -1,4 +1,4 @@
-"""Several systems on the same pictures: figures side by side, paired tests, one sheet."""
+"""Several systems on the same images: metrics side by side, paired tests, one sheet."""
 
 import csv
 import io
@@ -7,35 +7,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import image_measures
+from bitdiff_jax.evaluation import distribution, image_measures
 from bitdiff_jax.evaluation.on_files import Task
 from bitdiff_jax.evaluation.protocols import View
-from bitdiff_jax.evaluation.report import matched_colours, summary_tables
-from bitdiff_jax.evaluation.report.summary_tables import Summary, number
+from bitdiff_jax.evaluation.report import labelled_sheet, summary_tables
+from bitdiff_jax.evaluation.report.summary_tables import Summary, cut, estimate_of, number
 from bitdiff_jax.evaluation.rows import Table
 from bitdiff_jax.evaluation.statistics import pooling, significance
+from bitdiff_jax.metrics import MEASURES, Measure, Metric, metrics_of
 
-# Of the figures of distributions, those that rank systems.
-_OF_DISTANCES = ("ged2_rand", "ged2_ari", "ged2_iou", "coverage_ari", "matched_iou")
-_ABREAST = 3  # systems, in 100 columns
-_GAP = 8  # pixels
+_ABREAST = 2  # systems, in 100 columns
+_LABEL = 34  # characters of a metric's title
 
 
 class Difference(NamedTuple):
-    """One figure of two systems."""
+    """One metric of two systems."""
 
     first: str
     second: str
     result: significance.Paired
-    p: float  # Holm's, over all pairs of systems for this figure
+    p: float  # Holm's, over all pairs of systems for this metric
     verdict: str  # a system's name, or 'undecided'
 
 
 def common(tables: Mapping[str, Table]) -> dict[str, Table]:
-    """The rows of the pictures that every system has, in one order.
+    """The rows of the images that every system has, in one order.
 
     Raises:
         InputError: there is no such picture.
@@ -48,26 +46,40 @@ def common(tables: Mapping[str, Table]) -> dict[str, Table]:
     return {tool: table.of(names) for tool, table in tables.items()}
 
 
-def shown_metrics(summaries: Mapping[str, Summary], view: View) -> list[str]:
-    """The figures of a view that some system has, without repeats for single samples."""
-    result = []
-    for name in (*image_measures.METRICS, *_OF_DISTANCES):
-        if any(summary[f"{name}@{view.name}"].num_images for summary in summaries.values()):
-            result.append(name)
-    return result
-
-
-def shown_pooled(summaries: Mapping[str, Summary], view: View) -> list[str]:
-    """The figures of whole sets that some system has; pictures alone cannot test them."""
+def shown_metrics(
+    summaries: Mapping[str, Summary], view: View, measures: Sequence[Measure]
+) -> list[str]:
+    """The metrics of a view that some system has and that tell which one is better."""
+    of_sets = [
+        each.form.format(distance) for each in distribution.SET_METRICS for distance in each.ranks
+    ]
     return [
         name
-        for name in pooling.TITLES
-        if any(summary[f"{name}@{view.name}"].num_images for summary in summaries.values())
+        for name in (*metrics_of(measures), *of_sets)
+        if any(estimate_of(summary, name, view).num_images for summary in summaries.values())
     ]
 
 
-def differences(tables: Mapping[str, Table], name: str, view: View) -> list[Difference]:
-    """Every pair of systems in one figure, on the pictures that both have it for."""
+def shown_pooled(summaries: Mapping[str, Summary], view: View) -> list[str]:
+    """The metrics of whole sets that some system has; images alone cannot test them."""
+    return [
+        name
+        for name in pooling.METRICS
+        if any(estimate_of(summary, name, view).num_images for summary in summaries.values())
+    ]
+
+
+def differences(
+    tables: Mapping[str, Table], name: str, view: View, better: str | None
+) -> list[Difference]:
+    """Every pair of systems in one metric, on the images that both have it for.
+
+    Args:
+        tables: the rows of each system.
+        name: of the metric.
+        view: in which view.
+        better: which end is, 'high' or 'low'.
+    """
     pairs = list(itertools.combinations(tables, 2))
     column = f"{name}@{view.name}"
     results = [
@@ -76,43 +88,56 @@ def differences(tables: Mapping[str, Table], name: str, view: View) -> list[Diff
     ]
     corrected = significance.holm([result.p for result in results])
     return [
-        Difference(
-            *pair, result, p, significance.verdict(result, p, pair, image_measures.better(name))
-        )
+        Difference(*pair, result, p, significance.verdict(result, p, pair, better))
         for pair, result, p in zip(pairs, results, corrected, strict=True)
     ]
 
 
 def as_text(
-    summaries: Mapping[str, Summary], found: Mapping[str, Sequence[Difference]], view: View
+    summaries: Mapping[str, Summary],
+    found: Mapping[str, Sequence[Difference]],
+    view: View,
+    measures: Sequence[Measure] = MEASURES,
+    *,
+    every: bool = False,
 ) -> str:
-    """Figures side by side, three systems a block, then a block of tests for every two."""
+    """Metrics side by side, two systems a block, then a block of tests for every two.
+
+    Args:
+        summaries: of the systems.
+        found: the tests, by metric.
+        view: of which view.
+        measures: what was computed.
+        every: whether to show all metrics, by name, rather than the main ones, by title.
+    """
     tools = list(summaries)
+    known = image_measures.described(measures)
+    listed = [*found, *shown_pooled(summaries, view)]
+    shown = {name: known[name] for name in listed if every or known[name].main}
+    label = {
+        name: cut(metric.name if every else metric.label, _LABEL) for name, metric in shown.items()
+    }
     blocks = []
     for start in range(0, len(tools), _ABREAST):
         some = tools[start : start + _ABREAST]
-        lines = [f"{'':<19}" + "".join(f"{cut(tool, 24):<26}" for tool in some)]
-        for name in found:
-            sign = "-" if image_measures.better(name) == "low" else " "
-            lines.append(f"{name:<17}{sign} " + _cells(summaries, some, f"{name}@{view.name}"))
-        lines += [
-            f"{name:<17}{'-' if name.startswith('vi_') else ' '} "
-            + _cells(summaries, some, f"{name}@{view.name}")
-            for name in shown_pooled(summaries, view)
-        ]
+        lines = [f"{'':<{_LABEL + 1}}{'better':<8}" + "".join(f"{cut(t, 24):<26}" for t in some)]
+        for name, metric in shown.items():
+            better = metric.direction.partition(" ")[0]
+            cells = _cells(summaries, some, f"{name}@{view.name}")
+            lines.append(f"{label[name]:<{_LABEL + 1}}{better:<8}{cells}")
         blocks.append(lines)
     for place, (first, second) in enumerate(itertools.combinations(tools, 2)):
         lines = [f"{cut(first, 40)} - {cut(second, 40)}"]
-        lines.append(f"{'':<19}{'difference':>10}  {'95 % interval':<20}{'p':>7}  better")
+        lines.append(f"{'':<{_LABEL + 1}}{'difference':>10}  {'95 % interval':<20}{'p':>7}  better")
         for name, rows in found.items():
             r = rows[place].result
-            if r.num_images:
+            if r.num_images and name in shown:
                 interval = f"[{r.low:+.4f}, {r.high:+.4f}]"
                 lines.append(
-                    f"{name:<19}{r.difference:>+10.4f}  {interval:<20}{rows[place].p:>7.4f}  "
-                    f"{cut(rows[place].verdict, 38)}"
+                    f"{label[name]:<{_LABEL + 1}}{r.difference:>+10.4f}  {interval:<20}"
+                    f"{rows[place].p:>7.4f}  {cut(rows[place].verdict, 21)}"
                 )
-        blocks.append(lines if len(lines) > 2 else [lines[0], "no figure that both have"])
+        blocks.append(lines if len(lines) > 2 else [lines[0], "no metric that both have"])
     return "\n\n".join("\n".join(line.rstrip() for line in lines) for lines in blocks)
 
 
@@ -122,16 +147,8 @@ def _cells(summaries: Mapping[str, Summary], tools: Sequence[str], column: str) 
     return "".join(f"{cell:<26}" for cell in cells)
 
 
-def cut(text: str, width: int) -> str:
-    """The text, or its begin and end where it is too long: names differ at either."""
-    if len(text) <= width:
-        return text
-    end = (width - 2) // 2
-    return f"{text[: width - 2 - end]}..{text[-end:]}"
-
-
 def as_csv(found: Mapping[str, Mapping[str, Sequence[Difference]]]) -> str:
-    """A line for each test, by view and figure."""
+    """A line for each test, by view and metric."""
     file = io.StringIO()
     lines = csv.writer(file, lineterminator="\n")
     fields = Difference._fields
@@ -192,77 +209,47 @@ def as_dict(
     }
 
 
-def spread_names(tables: Mapping[str, Table], view: View, count: int) -> list[str]:
-    """Pictures spread evenly over the difference in ARI of the first two systems, ends included."""
-    first, second = (each.column(f"ari@{view.name}") for each in list(tables.values())[:2])
+def spread_names(tables: Mapping[str, Table], view: View, count: int, metric: Metric) -> list[str]:
+    """Images spread evenly over the difference of the first two systems, ends included.
+
+    From where the first one is better by most to where it is worse by most.
+    """
+    first, second = (
+        each.column(f"{metric.name}@{view.name}") for each in list(tables.values())[:2]
+    )
     differences = np.nan_to_num(first - second)
-    order = np.argsort(-differences, kind="stable")
+    order = np.argsort(differences if metric.better == "low" else -differences, kind="stable")
     places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
     names = next(iter(tables.values())).names
     return [names[order[place]] for place in places]
 
 
 def sheet(
-    tasks: Mapping[str, Task], tables: Mapping[str, Table], names: Sequence[str], view: View,
-    *, cell: int = 200,
-) -> np.ndarray:  # fmt: skip
-    """One row a picture: the picture, the first person's map, and each system's first map.
+    tasks: Mapping[str, Task], names: Sequence[str], view: View, *, cell: int = 200
+) -> np.ndarray:
+    """One row an image: the image, the first annotator's map, and each system's first map.
 
-    Regions have the colour of the true one that they share most pixels with, one to one.
+    See `labelled_sheet.sheet`: below each map stands its own score, not the mean of its system.
 
     Args:
         tasks: of the systems, by name.
-        tables: their rows; below each map stands its picture's ARI.
-        names: of the pictures.
-        view: whose ARI that is.
+        names: of the images.
+        view: in which maps are scored.
         cell: longest side of each.
-
-    Returns:
-        uint8 [H, W, 3], with a line of heads.
     """
     first = next(iter(tasks.values()))
-    with_image = first.truths.read(names[0]).image is not None
-    heads = [*(["picture"] if with_image else []), "truth", *tasks]
-    values = {
-        tool: dict(zip(table.names, table.column(f"ari@{view.name}"), strict=True))
-        for tool, table in tables.items()
-    }
-    strips = [_strip(heads, cell, head=True)]
+    rows = []
     for name in names:
         truth = first.truths.read(name)
         shape = truth.labels[0].shape
-        maps = [truth.labels[0], *(task.samples(name, shape)[0] for task in tasks.values())]
-        cells = matched_colours.painted(maps, cell)
-        if with_image:
-            image = truth.image if truth.image is not None else np.full((*shape, 3), 255, np.uint8)
-            cells.insert(0, matched_colours.photo(image, cell))
-        annotators = len(truth.labels)
-        annotator = f"person 1 of {annotators}" if annotators > 1 else ""
-        texts = [*([name, annotator] if with_image else [name])]
-        texts += [f"ARI {v:.3f}" if np.isfinite(v := values[t][name]) else "" for t in tasks]
-        strips += [_beside(cells, cell), _strip(texts, cell)]
-    return np.concatenate(strips)
+        maps = [task.samples(name, shape)[0] for task in tasks.values()]
+        rows.append(labelled_sheet.SheetRow(name, truth.image, truth.labels, maps))
+    heads = [
+        tool if (count := _samples(task, names[0])) == 1 else f"{tool}, sample 1 of {count}"
+        for tool, task in tasks.items()
+    ]
+    return labelled_sheet.sheet(rows, heads, view, first.measures[0], cell=cell)
 
 
-def _beside(cells: Sequence[np.ndarray], cell: int) -> np.ndarray:
-    height = max(len(each) for each in cells)
-    row = np.full((height, _GAP + len(cells) * (cell + _GAP), 3), 255, np.uint8)
-    for column, each in enumerate(cells):
-        left = _GAP + column * (cell + _GAP)
-        row[: len(each), left : left + each.shape[1]] = each
-    return row
-
-
-def _strip(texts: Sequence[str], cell: int, *, head: bool = False) -> np.ndarray:
-    """A line of text, each at the left of its column and cut to its width."""
-    size = 16 if head else 12
-    strip = Image.new("RGB", (_GAP + len(texts) * (cell + _GAP), size + 12), "white")
-    draw = ImageDraw.Draw(strip)
-    font = ImageFont.load_default(size)
-    for column, text in enumerate(texts):
-        shown = text
-        while draw.textlength(shown, font) > cell:
-            shown = cut(text, len(shown) - 1)
-        left = _GAP + column * (cell + _GAP)
-        draw.text((left, 3), shown, fill="black", font=font)
-    return np.asarray(strip)
+def _samples(task: Task, name: str) -> int:
+    return len(task.samples(name, task.truths.read(name).labels[0].shape))

@@ -1,6 +1,6 @@
-"""Several samples against several people: how alike two distributions over partitions are.
+"""Several samples against several annotators: how alike two distributions over partitions are.
 
-Every figure here is made of one distance between two partitions, and there are three of them:
+Every metric here is made of one distance between two partitions, and there are three of them:
 
 * `rand`: 1 - Rand index, the share of pixel pairs that one map joins and the other parts.
 * `ari`: 1 - adjusted Rand index; may exceed 1 a little.
@@ -20,6 +20,7 @@ import numpy as np
 from bitdiff_jax import metrics
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.host_contingency import as_partition, contingency
+from bitdiff_jax.metrics.measure import Better, Metric
 
 SelfPairs = Literal["left_out", "counted"]
 _similar: dict[str, Callable[[np.ndarray], float]] = {
@@ -27,7 +28,8 @@ _similar: dict[str, Callable[[np.ndarray], float]] = {
     "ari": metrics.adjusted_rand_index_from_table,
     "iou": functools.partial(metrics.hungarian_iou_from_table, penalise_extra=True),
 }
-DISTANCES = tuple(_similar)
+# Distance -> what it is.
+DISTANCES: dict[str, str] = {"rand": "1 - Rand", "ari": "1 - ARI", "iou": "1 - symmetric IoU"}
 
 
 class Distances(NamedTuple):
@@ -188,3 +190,43 @@ def matched(d: Distances) -> float:
     repeats = [count // size for size in d.cross.shape]
     cost = np.repeat(np.repeat(d.cross, repeats[0], axis=0), repeats[1], axis=1)
     return float(1 - cost[linear_sum_assignment(cost)].mean())
+
+
+class SetMetric(NamedTuple):
+    """What one distance says of all samples and annotators of an image together."""
+
+    form: str  # of the names, {} being the distance
+    title: str
+    better: Better | None
+    function: Callable[[Distances], float]
+    ranks: tuple[str, ...] = ()  # with which distances systems are compared by it
+
+    def metric(self, distance: str) -> Metric:
+        """Its metric with one of `DISTANCES`."""
+        title = f"{self.title} ({DISTANCES[distance]})"
+        name = self.form.format(distance)
+        return Metric(name, title, self.better, main=name == "ged2_rand")
+
+
+SET_METRICS = (
+    SetMetric("ged2_{}", "squared energy distance", "low", ged2, tuple(DISTANCES)),
+    SetMetric(
+        "ged2_{}_counted", "the same, self-pairs counted", "low",
+        functools.partial(ged2, self_pairs="counted"),
+    ),
+    SetMetric(
+        "coverage_{}", "share of annotators with a sample as near as the nearest other annotator",
+        "high", coverage, ("ari",),
+    ),
+    SetMetric(
+        "matched_{}", "1 - distance, samples matched one to one to annotators", "high", matched,
+        ("iou",),
+    ),
+    SetMetric(
+        "diversity_{}", "mean distance between samples", None, lambda d: spread(d.samples)
+    ),
+    SetMetric(
+        "diversity_{}_people", "mean distance between annotators", None,
+        lambda d: spread(d.annotators),
+    ),
+)  # fmt: skip

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation import image_measures, rows
+from bitdiff_jax.evaluation import rows
 from bitdiff_jax.evaluation.predictions import Predictions
 from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.scoring import NUMBERS, Scoring, error_row, in_order
 from bitdiff_jax.evaluation.statistics import dataset_ap, ods_ois
 from bitdiff_jax.evaluation.truths import Truths
+from bitdiff_jax.metrics import BOUNDARY_MEASURE, MEASURES, Measure
 
 
 class Task(NamedTuple):
@@ -21,10 +22,10 @@ class Task(NamedTuple):
     predictions: Predictions
     truths: Truths
     views: tuple[View, ...]
-    measures: tuple[image_measures.Measure, ...] = image_measures.MEASURES
+    measures: tuple[Measure, ...] = MEASURES
 
     def columns(self) -> tuple[str, ...]:
-        """Names of a row's values: the numbers of maps, then FIGURE@VIEW."""
+        """Names of a row's values: the numbers of maps, then METRIC@VIEW."""
         return Scoring(self.views, self.measures).columns()
 
     def samples(self, name: str, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
@@ -53,7 +54,7 @@ class Task(NamedTuple):
         self, name: str, maps: Sequence[np.ndarray], annotators: Sequence[np.ndarray]
     ) -> rows.Row:
         """Levels are no samples: none of the figures of samples is made of them."""
-        boundaries = any(measure.of == "maps" for measure in self.measures)
+        boundaries = BOUNDARY_MEASURE in self.measures
         values = [1.0, len(annotators), *[math.nan] * (len(self.columns()) - len(NUMBERS))]
         return rows.Row(name, values, kept=ods_ois.kept(maps, annotators, self.views, boundaries))
 

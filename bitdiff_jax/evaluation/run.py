@@ -17,15 +17,15 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from bitdiff_jax.data.contact_sheet import contact_sheet
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.evaluation import image_measures, protocols, row_store, rows, source_names
-from bitdiff_jax.evaluation.report import summary_tables
+from bitdiff_jax.evaluation.report import labelled_sheet, summary_tables
 from bitdiff_jax.evaluation.scoring import Scoring, error_row, in_order
 from bitdiff_jax.evaluation.source_maps import draw_source, share
 from bitdiff_jax.inference.drawing import Drawn
 from bitdiff_jax.inference.request import Request
+from bitdiff_jax.metrics import Measure
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import collective, hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
@@ -69,14 +69,17 @@ class Evaluation:
             for name, values in known.items()
         }
 
-    def sheet(self, **layout: int) -> np.ndarray:
-        """The kept pictures as uint8 [H, W, 3]: a row of picture, first truth and maps each.
+    def sheet(self, *, cell: int = 128) -> np.ndarray:
+        """The kept images as uint8 [H, W, 3]; see `report.labelled_sheet.sheet`.
 
         Args:
-            **layout: see `contact_sheet`.
+            cell: longest side of each image and map.
         """
         shown = [self.drawn[place] for place in sorted(self.drawn)]
-        return contact_sheet([(d.image, d.labels[0], *d.codes) for d in shown], **layout)
+        rows = [labelled_sheet.SheetRow(d.name, d.image, d.labels, tuple(d.codes)) for d in shown]
+        heads = labelled_sheet.sample_heads(max((len(row.maps) for row in rows), default=0))
+        views, measures = self.scoring
+        return labelled_sheet.sheet(rows, heads, views[-1], measures[0], cell=cell)
 
 
 def evaluate(
@@ -87,6 +90,7 @@ def evaluate(
     request: Request = _REQUEST,
     *,
     scoring: Scoring = Scoring((protocols.HONEST,), image_measures.TABLE_MEASURES),  # noqa: B008
+    measures: Sequence[Measure] = (),
     rows_file: os.PathLike | str | None = None,
     about: Mapping[str, Any] | None = None,
     num_images: int | None = None,
@@ -106,7 +110,8 @@ def evaluate(
         source: pictures with their truths.
         sampler: how maps are drawn.
         request: how many of each picture, from which seed, how many at once.
-        scoring: figures and views.
+        scoring: measures and views.
+        measures: own ones, computed beside those of `scoring`.
         rows_file: keeps the rows, by process 0; pictures that have one there are not drawn. None
             keeps them in memory, 8 bytes a figure.
         about: what is evaluated, JSON: rows of anything else are not continued.
@@ -129,6 +134,7 @@ def evaluate(
         InputError: as `draw_source` and `row_store.OnDisk`, a picture that cannot be read, or
             another process failed. What has a row stays.
     """
+    scoring = scoring._replace(measures=(*scoring.measures, *measures))
     mesh = mesh_lib.make_mesh() if mesh is None else mesh
     shown: dict[int, Drawn] = {}
     with contextlib.ExitStack() as stack:

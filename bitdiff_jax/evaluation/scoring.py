@@ -1,12 +1,13 @@
-"""One picture's maps -> its row: the same for maps that were just drawn and for files.
+"""One image's maps -> its row: the same for maps that were just drawn and for files.
 
-The truth is the honest one, all of its regions, unless a view says otherwise. Figures are counted
-with numpy on the host, so pictures of ever new shapes compile nothing.
+The truth is the honest one, all of its regions, unless a view says otherwise. Metrics are computed
+with numpy on the host, so images of ever new shapes compile nothing.
 """
 
 import collections
 import multiprocessing
 import os
+import pickle
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent import futures
@@ -19,6 +20,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import image_measures
 from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.rows import Row
+from bitdiff_jax.metrics import MEASURES, Measure
 
 NUMBERS = ("num_samples", "num_people")
 
@@ -27,23 +29,32 @@ _Result = TypeVar("_Result")
 
 
 class Scoring(NamedTuple):
-    """What is computed for each picture; picklable."""
+    """What is computed for each image; picklable if its measures are.
+
+    Attributes:
+        views: at what size and against which truth maps are compared.
+        measures: what is computed in each of them; the first one ranks images in reports.
+    """
 
     views: tuple[View, ...]
-    measures: tuple[image_measures.Measure, ...] = image_measures.MEASURES
+    measures: tuple[Measure, ...] = MEASURES
 
     def columns(self) -> tuple[str, ...]:
-        """Names of a row's values: the numbers of maps, then FIGURE@VIEW."""
-        computed = image_measures.names()
+        """Names of a row's values: the numbers of maps, then METRIC@VIEW.
+
+        Raises:
+            InputError: something is no measure, or two metrics have one name.
+        """
+        computed = image_measures.names(self.measures)
         return NUMBERS + tuple(f"{name}@{view.name}" for view in self.views for name in computed)
 
     def row(self, name: str, samples: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Row:
-        """All figures of one picture; maps that cannot be compared make it an error.
+        """All metrics of one image; maps that cannot be compared make it an error.
 
         Args:
-            name: of the picture.
+            name: of the image.
             samples: predictions, int [h, w], of any size.
-            labels: each person's int [H, W], all of one shape; ids >= 0, -1 = ignore.
+            labels: each annotator's int [H, W], all of one shape; ids >= 0, -1 = ignore.
         """
         values: list[float] = [len(samples), len(labels)]
         try:
@@ -55,7 +66,7 @@ class Scoring(NamedTuple):
 
 
 def error_row(name: str, error: object) -> Row:
-    """The row of a picture that has no figures, with the reason on one line."""
+    """The row of an image that has no metrics, with the reason on one line."""
     return Row(name, error=" ".join(str(error).split()))
 
 
@@ -70,11 +81,19 @@ def in_order(
         workers: processes beside this one; 0 does it here.
 
     Raises:
-        InputError: a process was killed.
+        InputError: a process was killed, or the function cannot be sent to one.
     """
     if not workers:
         yield from map(function, items)
         return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            pickle.dump(function, nowhere)
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise InputError(
+            f"workers={workers}: what is computed cannot be sent to another process ({error}); "
+            "define a measure's function at the top of a module, or use workers=0"
+        ) from error
     # Spawned: jax's threads do not survive a fork.
     pool = futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _start, (function,)

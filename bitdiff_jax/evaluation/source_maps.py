@@ -9,7 +9,7 @@ from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.shuffled_images import other_image
-from bitdiff_jax.inference import drawing
+from bitdiff_jax.inference import drawing, specks
 from bitdiff_jax.inference.drawing import Drawn, Item
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.model import Model, Params
@@ -31,6 +31,9 @@ def draw_source(
 ) -> Iterator[Drawn]:
     """Draws maps for the pictures of a source, in its order; see `inference.drawing.draw`.
 
+    Their codes are without specks, as in what a `Segmentation` gives: pixels of `request.min_area`
+    are those of the first truth at its own size.
+
     With several processes each deals with a share of the pictures, on its own devices; all have the
     same number of batches. `run.evaluate` brings the shares together.
 
@@ -39,7 +42,7 @@ def draw_source(
         params: its parameters.
         source: the pictures.
         sampler: how maps are drawn.
-        request: how many, from which seed, how many at once.
+        request: how many, from which seed, how many at once, and which pieces are specks.
         num_images: use the first so many pictures; None for all.
         only: places of those to draw for among them; None for all. May be none at all.
         shuffle_images: show the network another picture's image, stretched to this one's shape;
@@ -63,9 +66,16 @@ def draw_source(
     mesh = mesh_lib.make_mesh() if mesh is None else mesh
     items = _items(source, count, share(chosen, mesh), model.image_size, shuffle_images)
     most = len(share(chosen, mesh, block=0))
-    return drawing.draw(
+    every = drawing.draw(
         model, params, items, sampler, request, mesh=mesh, num_items=most, overlap=True
     )
+    return (_without_specks(drawn, request.min_area) for drawn in every)
+
+
+def _without_specks(drawn: Drawn, min_area: specks.Area) -> Drawn:
+    # A picture that could not be read has no truth.
+    shape = drawn.labels[0].shape if drawn.labels else drawn.image.shape[:2]
+    return drawn._replace(codes=specks.clean(drawn.codes, min_area, shape))
 
 
 def draw_some(

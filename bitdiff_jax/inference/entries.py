@@ -1,7 +1,7 @@
 """Which pictures a command line names, under which names their results go, and where to."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from etils import epath
@@ -10,9 +10,6 @@ from bitdiff_jax import files
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.image_input import name_of
-
-# Of each picture: IDENTITY_KIND.png.
-KINDS = ("labels", "overlay", "agreement")
 
 
 class Entry(NamedTuple):
@@ -70,13 +67,16 @@ def _expand(argument: str) -> list[str]:
     return found
 
 
-def make_folder(out: str, arguments: Sequence[str], entries: Sequence[Entry]) -> epath.Path:
+def make_folder(
+    out: str, arguments: Sequence[str], entries: Sequence[Entry], suffixes: Collection[str]
+) -> epath.Path:
     """Makes the folder for the results, once it is clear that they harm no picture.
 
     Args:
         out: where to.
         arguments: what `list_entries` was given.
         entries: what it returned.
+        suffixes: of the results' names, after the identity of a picture.
 
     Raises:
         InputError: `out` is one of the folders of pictures, a result would overwrite a picture, or
@@ -88,7 +88,7 @@ def make_folder(out: str, arguments: Sequence[str], entries: Sequence[Entry]) ->
             f"--out {out}: is the folder of the pictures themselves; name another one, or the "
             "results would be pictures in the next run"
         )
-    planned = {f"{entry.identity}_{kind}.png" for entry in entries for kind in KINDS}
+    planned = {f"{entry.identity}{suffix}" for entry in entries for suffix in suffixes}
     for entry in entries:
         folder, name = os.path.split(os.path.realpath(entry.file))
         if folder == here and name in planned:

@@ -1,21 +1,26 @@
-"""Files of a segmentation: label maps, overlays, agreement, the table of regions.
+"""What a segmentation is shown as: ids, colours, overlay, agreement, tables.
 
 A full disk or a killed process leaves the old file or none, never half of one.
 """
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from etils import epath
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from bitdiff_jax import files
+from bitdiff_jax.data.contact_sheet import NUM_COLOURS, region_colours
 from bitdiff_jax.data.images import MAX_LABEL
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.region_table import Region
+
+if TYPE_CHECKING:
+    from bitdiff_jax.inference.segmentation import Segmentation
 
 CSV_COLUMNS = (
     "image", "file", "region", "area", "top", "left", "bottom", "right", "centroid_row",
@@ -23,37 +28,89 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 _TINT = 0.45
-_GOLDEN_TURN = 0.618034
-# A boundary is one pixel wide up to this longest side, and grows with the picture.
+# A boundary is one pixel wide up to this longest side, and grows with the image.
 _PIXELS_PER_WIDTH = 600
 
 
-def save_label_map(path: epath.PathLike, label_map: np.ndarray) -> None:
-    """Writes ids as a 16-bit grey PNG, which `data.images.read_labels` gives back unchanged.
+class ImageRow(NamedTuple):
+    """One image of images.csv."""
+
+    image: str
+    file: str
+    height: int
+    width: int
+    num_samples: int
+    num_regions: int
+    agreement: float | None  # mean over the image; None for a single sample
+    confidence: float  # mean over the image and the samples
+    warnings: Sequence[str]  # why the result is not to be trusted
+
+
+def as_ids(label_map: np.ndarray) -> np.ndarray:
+    """Ids as uint16 [h, w], which `data.images.read_labels` gives back unchanged from a PNG.
 
     Args:
-        path: where to; its folder must exist.
         label_map: integers [h, w] in 0..65535.
 
     Raises:
-        InputError: an id beyond 16 bits, or a place that cannot be written.
+        InputError: an id beyond 16 bits.
     """
     low, high = int(label_map.min()), int(label_map.max())
     if low < 0 or high > MAX_LABEL:
         raise InputError(
-            f"{path}: ids from {low} to {high} do not fit 16 bits (0..{MAX_LABEL}); renumber them"
+            f"label_map: ids from {low} to {high} do not fit 16 bits (0..{MAX_LABEL}); renumber "
+            "them"
         )
-    _save_png(path, label_map.astype(np.uint16))
+    return label_map.astype(np.uint16)
 
 
-def save_overlay(path: epath.PathLike, image: np.ndarray, label_map: np.ndarray) -> None:
-    """Writes `overlay(image, label_map)` as PNG; errors as `save_label_map`."""
-    _save_png(path, overlay(image, label_map))
+def colours(label_map: np.ndarray) -> np.ndarray:
+    """The regions in colours far apart, uint8 [h, w, 3], with white boundaries; as in `overlay`.
+
+    Args:
+        label_map: integers [h, w], ids >= 1.
+    """
+    painted = region_colours()[(label_map - 1) % NUM_COLOURS]
+    painted[_boundaries(label_map)] = 255
+    return painted
 
 
-def save_agreement(path: epath.PathLike, agreement: np.ndarray) -> None:
-    """Writes values [h, w] in [0, 1] as 8-bit grey PNG, 255 = 1; errors as `save_label_map`."""
-    _save_png(path, np.rint(np.clip(agreement, 0, 1) * 255).astype(np.uint8))
+def agreement_with_legend(agreement: np.ndarray, num_samples: int) -> np.ndarray:
+    """The agreement in grey, and below it a bar that says what grey is which value.
+
+    Args:
+        agreement: float [h, w] in [0, 1].
+        num_samples: of how many samples.
+
+    Returns:
+        uint8 [H, W], H > h and W >= w: the first h rows and w columns are the values, 255 = 1.
+    """
+    height, width = agreement.shape
+    size = int(np.clip(width // 32, 11, 40))
+    font = ImageFont.load_default(size)
+    texts = (
+        f"agreement of {num_samples} samples, mean {agreement.mean():.2f}",
+        "0: each sample draws another region here",
+        "1: all samples draw the same region here",
+    )
+    margin, bar = size // 2, size
+    box = max(int(font.getlength(text)) for text in texts) + 2 * margin
+    total = max(width, box)
+    legend = Image.new("L", (total, margin * 2 + bar + len(texts) * (size + 4)), 255)
+    draw = ImageDraw.Draw(legend)
+    grey = np.rint(np.linspace(0, 255, total - 2 * margin - 2 * size)).astype(np.uint8)
+    left = margin + size
+    draw.text((margin, margin), "0", fill=0, font=font)
+    draw.text((total - margin - size // 2, margin), "1", fill=0, font=font)
+    ramp = Image.fromarray(np.broadcast_to(grey, (bar, len(grey))).copy())
+    legend.paste(ramp, (left, margin))
+    draw.rectangle((left - 1, margin - 1, left + len(grey), margin + bar), outline=0)
+    for line, text in enumerate(texts):
+        draw.text((margin, 2 * margin + bar + line * (size + 4)), text, fill=0, font=font)
+    whole = np.full((height + legend.height, total), 255, np.uint8)
+    whole[:height, :width] = np.rint(np.clip(agreement, 0, 1) * 255).astype(np.uint8)
+    whole[height:] = np.asarray(legend)
+    return whole
 
 
 def save_regions(
@@ -84,8 +141,52 @@ def save_regions(
     files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
+def image_row(segmentation: "Segmentation", name: str, file: str) -> ImageRow:
+    """The line of one segmentation.
+
+    Args:
+        segmentation: of the image.
+        name: of the image among the results.
+        file: from which it was read.
+    """
+    agreement = segmentation.agreement
+    return ImageRow(
+        image=name,
+        file=file,
+        height=segmentation.shape[0],
+        width=segmentation.shape[1],
+        num_samples=segmentation.num_samples,
+        num_regions=int(segmentation.label_map().max()),
+        agreement=None if agreement is None else float(agreement.mean()),
+        confidence=float(segmentation.certainty.mean()),
+        warnings=segmentation.warnings,
+    )
+
+
+def save_images(path: epath.PathLike, rows: Iterable[ImageRow]) -> None:
+    """Writes a line for each image as a CSV with a header, the fields of `ImageRow`.
+
+    Args:
+        path: where to; its folder must exist.
+        rows: of the images.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(ImageRow._fields)
+    for row in rows:
+        numbers = {
+            key: "" if value is None else f"{value:.4f}"
+            for key, value in (("agreement", row.agreement), ("confidence", row.confidence))
+        }
+        writer.writerow(row._replace(warnings="; ".join(row.warnings), **numbers))  # type: ignore[arg-type]
+    files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
 def overlay(image: np.ndarray, label_map: np.ndarray) -> np.ndarray:
-    """The picture with its regions tinted in colours far apart, and their boundaries in white.
+    """The image with its regions tinted in the colours of `colours`, and white boundaries.
 
     Args:
         image: uint8 [h, w, 3].
@@ -94,28 +195,26 @@ def overlay(image: np.ndarray, label_map: np.ndarray) -> np.ndarray:
     Returns:
         uint8 [h, w, 3].
     """
-    colors = _colors(int(label_map.max()))
-    tinted = image * np.float32(1 - _TINT) + (colors * np.float32(_TINT))[label_map - 1]
-    result = np.rint(tinted).astype(np.uint8)
-    width = 1 + max(label_map.shape) // _PIXELS_PER_WIDTH
-    largest = ndimage.maximum_filter(label_map, size=width + 1, mode="nearest")
-    smallest = ndimage.minimum_filter(label_map, size=width + 1, mode="nearest")
-    result[largest != smallest] = 255
+    tints = region_colours().astype(np.float32)[(label_map - 1) % NUM_COLOURS]
+    result = np.rint(image * np.float32(1 - _TINT) + tints * np.float32(_TINT)).astype(np.uint8)
+    result[_boundaries(label_map)] = 255
     return result
 
 
-def _colors(count: int) -> np.ndarray:
-    """float32 [count, 3] in 0..255: hues a golden section apart, in three strengths in turn."""
-    index = np.arange(count)
-    hue = (index * _GOLDEN_TURN) % 1
-    strength = np.array([1.0, 0.65, 0.8])[index % 3]
-    offsets = np.array([0, 1 / 3, 2 / 3])
-    # A triangle wave for each primary: one turn of hue without the branches of HSV.
-    wave = np.clip(np.abs(((hue[:, None] + offsets) % 1) * 6 - 3) - 1, 0, 1)
-    return (255 * strength[:, None] * wave).astype(np.float32)
+def _boundaries(label_map: np.ndarray) -> np.ndarray:
+    """bool [h, w], wider in larger images."""
+    width = 1 + max(label_map.shape) // _PIXELS_PER_WIDTH
+    largest = ndimage.maximum_filter(label_map, size=width + 1, mode="nearest")
+    smallest = ndimage.minimum_filter(label_map, size=width + 1, mode="nearest")
+    return largest != smallest
 
 
-def _save_png(path: epath.PathLike, array: np.ndarray) -> None:
+def save_png(path: epath.PathLike, array: np.ndarray) -> None:
+    """Writes uint8 [h, w, 3], uint8 [h, w] or uint16 [h, w] as PNG.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, format="PNG")
     files.write(path, buffer.getvalue())

@@ -5,32 +5,37 @@ import operator
 from typing import Any
 
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import specks
 
 _MAX_SEED = 2**32 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """How much is drawn, from which seed.
+    """How much is drawn, from which seed, and which pieces of it are specks.
 
     Attributes:
         num_samples: maps of each image.
         seed: of all randomness, in [0, 2^32).
         batch_size: maps drawn at once, on all processes together; raised to a multiple of the
             devices. The last batch is filled up, so there is one shape and one compilation.
+        min_area: smaller pieces of a map are given to what surrounds them, see `specks.threshold`;
+            0 keeps maps as they are drawn.
 
     Raises:
-        InputError: one of them is not a whole number, or out of its range.
+        InputError: one of them is not a whole number, or out of its range; `min_area` is no area.
     """
 
     num_samples: int = 1
     seed: int = 0
     batch_size: int = 8
+    min_area: specks.Area = specks.DEFAULT
 
     def __post_init__(self) -> None:
         _check_integer("num_samples", self.num_samples, 1)
         _check_integer("batch_size", self.batch_size, 1)
         _check_integer("seed", self.seed, 0, _MAX_SEED)
+        specks.threshold(self.min_area, (1, 1), (1, 1))
 
     def with_at_most(self, rows: int) -> "Request":
         """The same with a `batch_size` of no more than `rows`."""

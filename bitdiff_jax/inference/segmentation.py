@@ -2,14 +2,18 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
+from etils import epath
 
+from bitdiff_jax import files
 from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import agreement as agreement_lib
+from bitdiff_jax.inference import formats as formats_lib
 from bitdiff_jax.inference import region_table as regions_lib
-from bitdiff_jax.inference import specks
+from bitdiff_jax.inference import specks, trust
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,6 +30,8 @@ class Segmentation:
         certainty: float32 [num_samples, h', w'], as drawn; see `confidence`.
         seed: with which they were drawn.
         name: of the picture; '' if it has none.
+        num_codes: codes that the model has for regions; None if that is not known.
+        min_area: smaller pieces are left out of everything but `codes`; see `specks.threshold`.
     """
 
     image: np.ndarray
@@ -33,6 +39,8 @@ class Segmentation:
     certainty: np.ndarray
     seed: int
     name: str = ""
+    num_codes: int | None = None
+    min_area: specks.Area = specks.DEFAULT
 
     @property
     def num_samples(self) -> int:
@@ -50,6 +58,15 @@ class Segmentation:
         """(h', w') at which the maps were drawn."""
         _, height, width = self.codes.shape
         return height, width
+
+    @functools.cached_property
+    def maps(self) -> np.ndarray:
+        """int32 [num_samples, h', w'], `codes` without specks: pieces smaller than `min_area`.
+
+        Raises:
+            InputError: `min_area` is not an area, see `specks.threshold`.
+        """
+        return specks.clean(self.codes, self.min_area, self.shape)
 
     @functools.cached_property
     def label_maps(self) -> np.ndarray:
@@ -74,27 +91,56 @@ class Segmentation:
     def agreement(self) -> np.ndarray | None:
         """float32 [h, w]: how much the samples agree on the region that each pixel lies in.
 
-        See `inference.agreement.agreement`; computed on the maps as drawn. None for one sample.
+        See `inference.agreement.agreement`; computed on `maps`. None for one sample.
         """
-        drawn = agreement_lib.agreement(self.codes)
+        drawn = agreement_lib.agreement(self.maps)
         return None if drawn is None else at_centres(drawn, self.shape)
 
     @functools.cached_property
     def medoid(self) -> int:
         """The sample closest to all the others, see `inference.agreement.medoid`."""
-        return agreement_lib.medoid(self.codes)
+        return agreement_lib.medoid(self.maps)
 
-    def without_specks(self, min_area: int) -> "Segmentation":
-        """The same with every connected piece under `min_area` pixels given to what is nearest.
+    @functools.cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """Why the result is not to be trusted, a line each; see `inference.trust`."""
+        return trust.warnings(self.maps, self.certainty, self.agreement, self.num_codes)
+
+    def without_specks(self, min_area: specks.Area) -> "Segmentation":
+        """The same with another `min_area`; 0 is the maps as they were drawn.
 
         Args:
-            min_area: pixels *as drawn*, at `resolution`; see `inference.specks.remove`.
+            min_area: pixels of the image at its own size, or a share of it such as '0.1%', see
+                `inference.specks.threshold`.
 
         Raises:
-            InputError: it is negative.
+            InputError: it is neither, or negative.
         """
-        codes = np.stack([specks.remove(each, min_area) for each in self.codes])
-        return dataclasses.replace(self, codes=codes)
+        specks.threshold(min_area, self.shape, self.resolution)
+        return dataclasses.replace(self, min_area=min_area)
+
+    def save(
+        self,
+        folder: epath.PathLike,
+        formats: "Sequence[str | formats_lib.Format]" = formats_lib.DEFAULT,
+        *,
+        name: str | None = None,
+    ) -> None:
+        """Writes files into a folder, which is made if need be.
+
+        Args:
+            folder: where to.
+            formats: keys of `inference.formats.FORMATS`, references `package.module:name`, or
+                functions `write(segmentation, folder, name)`.
+            name: with which the files' names begin; the name of the image by default,
+                'image' if it has none.
+
+        Raises:
+            InputError: a format is not known or fails, or the folder cannot be made.
+        """
+        chosen = formats_lib.open_formats(formats)
+        name = (self.name or "image") if name is None else name
+        formats_lib.write(self, files.make_folder(folder, "folder"), name, chosen)
 
     def label_map(self, sample: int | None = None) -> np.ndarray:
         """int32 [h, w], one sample at the picture's own size.
@@ -107,7 +153,7 @@ class Segmentation:
         Raises:
             InputError: there is no such sample.
         """
-        return regions_lib.number(at_centres(self.codes[self._index(sample)], self.shape))
+        return regions_lib.number(at_centres(self.maps[self._index(sample)], self.shape))
 
     def regions(self, sample: int | None = None) -> list[regions_lib.Region]:
         """The regions of `label_map(sample)`, measured; None is the medoid."""

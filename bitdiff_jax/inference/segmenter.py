@@ -11,7 +11,7 @@ from etils import epath
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import drawing, image_input, loading
+from bitdiff_jax.inference import drawing, image_input, loading, specks
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.model import Model, Params
@@ -115,6 +115,7 @@ class Segmenter:
         sampler: Sampler | None = None,
         name: str | None = None,
         batch_size: int = _BATCH_SIZE,
+        min_area: specks.Area = specks.DEFAULT,
     ) -> Segmentation:
         """Draws `num_samples` label maps of one picture.
 
@@ -132,13 +133,15 @@ class Segmenter:
             name: from which, with the seed, the randomness is drawn; by default a path's stem,
                 and '' for an array.
             batch_size: most maps that are drawn at once; lower it if memory runs out.
+            min_area: smaller pieces of a map are given to what surrounds them: pixels of the
+                picture, or a share such as '0.1%'; see `inference.specks.threshold`. 0 for none.
 
         Raises:
             InputError: a picture that cannot be read or used, an argument out of its range, not
                 enough memory, or a model whose parameters are not finite.
         """
         chosen = self._sampler(sampler, num_steps, guidance_weight)
-        request = Request(num_samples, seed, batch_size)
+        request = Request(num_samples, seed, batch_size, min_area)
         name = image_input.name_of(image) if name is None else name
         return next(self._draw([(name, image)], chosen, request.with_at_most(num_samples)))
 
@@ -153,6 +156,7 @@ class Segmenter:
         sampler: Sampler | None = None,
         names: Sequence[str] | None = None,
         batch_size: int = _BATCH_SIZE,
+        min_area: specks.Area = specks.DEFAULT,
     ) -> list[Segmentation]:
         """Draws label maps of several pictures of any sizes through one compiled program.
 
@@ -166,6 +170,7 @@ class Segmenter:
             names: of the pictures, as `__call__`.
             batch_size: maps drawn at once, rounded up to a multiple of the devices; the last batch
                 is filled up.
+            min_area: as `__call__`.
 
         Returns:
             One result per picture, in their order.
@@ -179,7 +184,7 @@ class Segmenter:
                 f"there are {len(names)} names for {len(images)} images; give one each"
             )
         chosen = self._sampler(sampler, num_steps, guidance_weight)
-        request = Request(num_samples, seed, batch_size)
+        request = Request(num_samples, seed, batch_size, min_area)
         items = zip(names, images, strict=True)
         return list(self._draw(items, chosen, request.with_at_most(len(images) * num_samples)))
 
@@ -193,6 +198,7 @@ class Segmenter:
         *,
         sampler: Sampler | None = None,
         batch_size: int = _BATCH_SIZE,
+        min_area: specks.Area = specks.DEFAULT,
     ) -> Iterator[Segmentation]:
         """As `segment_batch`, for more pictures than fit into memory.
 
@@ -205,12 +211,13 @@ class Segmenter:
             seed: as `segment_batch`.
             sampler: as `segment_batch`.
             batch_size: as `segment_batch`.
+            min_area: as `segment_batch`.
 
         Returns:
             The results in the order of the items, each as soon as it is complete.
         """
         chosen = self._sampler(sampler, num_steps, guidance_weight)
-        return self._draw(items, chosen, Request(num_samples, seed, batch_size))
+        return self._draw(items, chosen, Request(num_samples, seed, batch_size, min_area))
 
     def _sampler(
         self, sampler: Sampler | None, num_steps: int | None, guidance_weight: float | None
@@ -238,4 +245,6 @@ class Segmenter:
                 certainty=drawn.certainty,
                 seed=request.seed,
                 name=drawn.name,
+                num_codes=self.model.encoding.num_codes,
+                min_area=request.min_area,
             )

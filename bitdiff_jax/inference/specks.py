@@ -1,10 +1,68 @@
 """Small pieces of a drawn map given to what surrounds them."""
 
+import math
+
 import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from bitdiff_jax.errors import InputError
+
+# A speck is what a few decisions about single pixels leave, so its size goes with the pixels that
+# the network draws, whatever the size of the image.
+DEFAULT = "4 drawn"
+Area = int | float | str
+
+
+def threshold(min_area: Area, shape: tuple[int, int], resolution: tuple[int, int]) -> float:
+    """The area, in pixels as drawn, under which a piece is a speck.
+
+    Args:
+        min_area: pixels of the image at its own size, as a number or as text; a share of it,
+            '0.1%'; or pixels of the map as the network draws it, '4 drawn'. 0 keeps all pieces.
+        shape: (h, w) of the image.
+        resolution: (h', w') at which the map was drawn.
+
+    Raises:
+        InputError: it is none of these, negative, or a share above 100%.
+    """
+    text = str(min_area).strip()
+    number, unit = text, ""
+    for each in ("%", "drawn"):
+        if text.endswith(each):
+            number, unit = text.removesuffix(each), each
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf or (unit == "%" and value > 100):
+        raise InputError(
+            f"min_area is {min_area}; give pixels of the image such as 50, a share of it such as "
+            "0.1%, pixels as drawn such as '4 drawn', or 0 for none"
+        )
+    drawn = resolution[0] * resolution[1]
+    if unit == "drawn":
+        return value
+    return value * drawn / (100 if unit else shape[0] * shape[1])
+
+
+def clean(codes: np.ndarray, min_area: Area, shape: tuple[int, int]) -> np.ndarray:
+    """The maps of one image without specks.
+
+    Args:
+        codes: integers [n, h', w'], as drawn.
+        min_area: see `threshold`.
+        shape: (h, w) of the image that `min_area` speaks of.
+
+    Returns:
+        As `codes`; see `remove`.
+
+    Raises:
+        InputError: as `threshold`.
+    """
+    _, height, width = codes.shape
+    smallest = threshold(min_area, shape, (height, width))
+    return np.stack([remove(each, smallest) for each in codes])
 
 
 def pieces(codes: np.ndarray) -> np.ndarray:
@@ -25,7 +83,7 @@ def pieces(codes: np.ndarray) -> np.ndarray:
     return csgraph.connected_components(graph, directed=False)[1].reshape(codes.shape)
 
 
-def remove(codes: np.ndarray, min_area: int) -> np.ndarray:
+def remove(codes: np.ndarray, min_area: float) -> np.ndarray:
     """Gives every pixel of a connected piece smaller than `min_area` the nearest other code.
 
     A region in several pieces loses its small ones only. What two neighbouring codes leave in
@@ -34,7 +92,7 @@ def remove(codes: np.ndarray, min_area: int) -> np.ndarray:
 
     Args:
         codes: integers [h, w]; each distinct code is one region.
-        min_area: pixels; up to 1 changes nothing.
+        min_area: pixels of this map; up to 1 changes nothing.
 
     Returns:
         The map; as it was if all its pieces are smaller.
@@ -44,6 +102,8 @@ def remove(codes: np.ndarray, min_area: int) -> np.ndarray:
     """
     if min_area < 0:
         raise InputError(f"min_area is {min_area}; use 0 (all pieces are kept) or more pixels")
+    if min_area <= 1:
+        return codes
     piece = pieces(codes)
     small = (np.bincount(piece.ravel()) < min_area)[piece]
     if not small.any() or small.all():

@@ -6,6 +6,10 @@ figure on the host in float64, for one table or several people's. `adjusted_rand
 float32 figure for use inside a step. `boundary_counts` and `trimap_iou` need the maps themselves.
 What is added up over pictures before it is divided comes as counts: `CoveringCounts`,
 `PanopticCounts`, `EntityMatches`, `BoundaryCounts`.
+
+A `Measure` is a function of a prediction and a truth with the `Metric`s that it gives: their names,
+titles, units, and which end is better. `MEASURES` are those of an evaluation, `TABLE_MEASURES` the
+ones that need no boundaries and are ten times as fast.
 """
 
 from bitdiff_jax.metrics.boundary import BoundaryCounts, boundary_counts
@@ -36,6 +40,7 @@ from bitdiff_jax.metrics.matching import (
     hungarian_iou_from_table,
     symmetric_iou_from_table,
 )
+from bitdiff_jax.metrics.measure import Measure, Metric, metrics_of
 from bitdiff_jax.metrics.panoptic import (
     PanopticCounts,
     panoptic_counts,
@@ -53,14 +58,20 @@ from bitdiff_jax.metrics.rand import (
 from bitdiff_jax.metrics.ranked_ap import RankedRegions, found_by_row, ranked_ap
 from bitdiff_jax.metrics.relabel import relabel
 from bitdiff_jax.metrics.scale import Optimum, optimal_boundary_scales, optimal_scales
+from bitdiff_jax.metrics.standard_measures import BOUNDARY_MEASURE, MEASURES, TABLE_MEASURES
 from bitdiff_jax.metrics.trimap import trimap_iou
 
 __all__ = [
+    "BOUNDARY_MEASURE",
+    "MEASURES",
+    "TABLE_MEASURES",
     "BoundaryCounts",
     "CoveringCounts",
     "EntityAP",
     "EntityMatches",
     "Entropies",
+    "Measure",
+    "Metric",
     "Optimum",
     "PanopticCounts",
     "RankedRegions",
@@ -78,6 +89,7 @@ __all__ = [
     "found_by_row",
     "hungarian_iou",
     "hungarian_iou_from_table",
+    "metrics_of",
     "optimal_boundary_scales",
     "optimal_scales",
     "panoptic_counts",

@@ -65,7 +65,7 @@ def test_table_and_files(workdir, folder, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "step 7 (ema), trained on: squares" in printed
     assert "num_steps 2, guidance_weight 1.0" in printed.replace("\n", " ")
-    assert "5 of 5 pictures scored; of each 2 sample(s), 2 person(s)" in printed
+    assert "5 of 5 images scored; of each 2 sample(s), 2 annotator(s)" in printed
 
     written = json.loads((out / "metrics.json").read_text())
     assert written["step"] == _STEP and written["kind"] == "model"
@@ -83,7 +83,9 @@ def test_table_and_files(workdir, folder, tmp_path, capsys):
     assert mean == pytest.approx(np.mean([float(row["ari@32"]) for row in table]), abs=1e-5)
     assert f"{mean:.4f}" in printed
     sheet = np.asarray(Image.open(out / "samples.png"))
-    assert sheet.shape == (6 + 2 * 134, 6 + 4 * 134, 3)
+    assert sheet.shape[1:] == (8 + 4 * 136, 3) and sheet.shape[0] > 2 * 128
+    assert written["settings"]["min_area"] == "4 drawn"
+    assert written["metrics"]["vi"]["better"] == "low"
     assert {path.name for path in out.iterdir()} == {
         "metrics.json", "per_image.csv", "rows.jsonl", "samples.png",
     }  # fmt: skip
@@ -106,7 +108,7 @@ def test_drawn_maps_and_the_same_maps_on_disk_have_the_same_metrics(
     first = capsys.readouterr().out
     loaded = loading.load(workdir)
     sampler = sampler_lib.from_settings(loaded.config.sampling)
-    request = Request(2, batch_size=4)
+    request = Request(2, batch_size=4, min_area=0)
     pictures = draw_source(loaded.model, loaded.params, make_source(5), sampler, request)
     for drawn in pictures:
         for k, codes in enumerate(drawn.codes):
@@ -122,6 +124,8 @@ def test_drawn_maps_and_the_same_maps_on_disk_have_the_same_metrics(
     assert tables[0] == tables[1] and "difference" in first and "people" in first
     names = [{path.name for path in each.iterdir()} for each in (out, files)]
     assert names[0] == names[1] and "report.html" in names[0]
+    # The paper's protocol scores maps as they are drawn.
+    assert json.loads((out / "metrics.json").read_text())["settings"]["min_area"] == "0"
     assert "<img" in (out / "report.html").read_text()
 
 
@@ -155,7 +159,7 @@ def test_a_torn_image_costs_itself_only(workdir, folder, tmp_path, capsys):
     options = ("--fast", "--score_size=0", f"--out={out}")
     assert _run(workdir, f"folder:{root},zero=ignore", *options) == 1
     printed = capsys.readouterr()
-    assert "4 of 5 pictures scored" in printed.out
+    assert "4 of 5 images scored" in printed.out
     assert "1 could not be scored:\n  picture001: " in printed.err
     assert (out / "missing.txt").read_text().startswith("picture001\t")
 

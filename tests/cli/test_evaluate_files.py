@@ -54,7 +54,7 @@ def test_table_files_and_what_is_missing(truth, predictions, tmp_path, capsys):
     images.write_labels(predictions / "stranger.png", np.zeros((4, 4), int))
     assert _run(predictions, truth, f"--out={out}", "--score_size=24,0", "--html") == 1
     printed = capsys.readouterr()
-    assert "4 of 4 pictures scored; of each 2 sample(s), 2 person(s)" in printed.out
+    assert "4 of 4 images scored; of each 2 sample(s), 2 annotator(s)" in printed.out
     assert "no prediction: picture003" in printed.err and "no ground truth: str" in printed.err
     assert "\nnative" in printed.out and "\n24 (24 px)" in printed.out
 

@@ -24,6 +24,7 @@ def test_the_whole_way_small(tmp_path):
     done = _run("--config=quickstart:smoke", "--num_images=3", f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert "look at" in done.stdout and "trained on: procedural scenes" in done.stdout
+    assert f"next: bitdiff segment photo.jpg --checkpoint {out / 'run'} --out" in done.stdout
 
     metrics = json.loads((out / "evaluation" / "metrics.json").read_text())
     assert metrics["num_images"] == 3 and set(metrics["views"]) == {"native"}

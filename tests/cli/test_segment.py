@@ -1,6 +1,7 @@
 import csv
 import errno
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -71,8 +72,9 @@ def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, mo
     arguments = [str(folder), f"--checkpoint={workdir}", f"--out={out}", "--num_steps=2"]
     assert cli.main(["segment", *arguments, "--batch_size=4", "--seed=5"]) == 0
 
-    names = [f"{i}_{k}.png" for i in ("cat", "dog") for k in ("agreement", "labels", "overlay")]
-    assert files(out) == [*names, "regions.csv"]
+    kinds = ("agreement", "colours", "labels", "overlay")
+    names = [f"{i}_{k}.png" for i in ("cat", "dog") for k in kinds]
+    assert files(out) == [*names, "images.csv", "regions.csv"]
     rows = table(out)
     for name, path in (("cat", folder / "cat.png"), ("dog", folder / "dog.JPG")):
         want = segmenter(path, num_samples=4, num_steps=2, seed=5)
@@ -80,6 +82,7 @@ def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, mo
             images.read_labels(out / f"{name}_labels.png"), want.label_map()
         )
         agreement = np.asarray(Image.open(out / f"{name}_agreement.png"))
+        agreement = agreement[: want.shape[0], : want.shape[1]]  # without its legend
         np.testing.assert_allclose(agreement / 255, want.agreement, atol=0.002)
         assert images.read_image(out / f"{name}_overlay.png").shape == want.image.shape
         mine = [row for row in rows if row["image"] == name]
@@ -121,7 +124,7 @@ def test_broken_images_are_named_and_the_others_done(run, tmp_path, capsys):
         assert name in line
     assert count == "bitdiff segment: 4 of 6 picture(s) left out, see above"
     assert {row["image"] for row in table(tmp_path / "out")} == {"a", "c"}
-    assert len(files(tmp_path / "out")) == 7
+    assert len(files(tmp_path / "out")) == 2 * 4 + 2
     # A picture's maps do not depend on who else was there.
     want = images.read_labels(tmp_path / "out" / "c_labels.png")
     assert run(folder / "c.png", out=tmp_path / "alone") == 0
@@ -149,8 +152,8 @@ def test_images_of_one_name_do_not_overwrite_each_other(run, tmp_path):
 def test_one_sample_has_no_agreement(run, tmp_path, capsys):
     paths = [save(tmp_path / f"{i}.png", tiny.image(20, 20)) for i in range(4)]
     assert run(*paths, "--num_samples=1") == 0
-    names = [f"{i}_{kind}.png" for i in range(4) for kind in ("labels", "overlay")]
-    assert files(tmp_path / "out") == [*names, "regions.csv"]
+    names = [f"{i}_{kind}.png" for i in range(4) for kind in ("colours", "labels", "overlay")]
+    assert files(tmp_path / "out") == [*names, "images.csv", "regions.csv"]
     assert {row["agreement"] for row in table(tmp_path / "out")} == {""}
     assert "agreement" not in capsys.readouterr().out.replace(str(tmp_path), "")
 
@@ -238,7 +241,8 @@ def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "bad", ["--num_samples=0", "--num_steps=0", "--seed=-1", "--guidance_weight=nan"]
+    "bad",
+    ["--num_samples=0", "--num_steps=0", "--seed=-1", "--guidance_weight=nan", "--min_area=-3"],
 )
 def test_numbers_out_of_their_range_are_refused(run, tmp_path, capsys, bad):
     picture = save(tmp_path / "a.png", tiny.image(9, 9))
@@ -254,3 +258,62 @@ def test_help_names_the_results(capsys):
     out = capsys.readouterr().out
     for part in ("ID_labels.png", "regions.csv", "--num_samples", "--checkpoint"):
         assert part in out
+
+
+def test_a_format_of_ones_own(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "own_format.py").write_text(
+        "def counts(segmentation, folder, name):\n"
+        "    areas = [str(region.area) for region in segmentation.regions()]\n"
+        "    (folder / f'{name}.txt').write_text(' '.join(areas))\n"
+        "counts.suffixes = ('.txt',)\n"
+    )
+    picture = save(tmp_path / "a.png", tiny.image(9, 9))
+    assert run(picture, "--formats=own_format:counts, id_png") == 0
+    assert files(tmp_path / "out") == ["a.txt", "a_labels.png", "images.csv", "regions.csv"]
+    areas = [row["area"] for row in table(tmp_path / "out")]
+    assert (tmp_path / "out" / "a.txt").read_text().split() == areas
+    capsys.readouterr()
+    # What it says that it writes is not to overwrite a picture.
+    other = save(tmp_path / "in" / "a.png", tiny.image(9, 9))
+    (tmp_path / "in" / "a.txt").write_bytes(other.read_bytes())
+    arguments = [other, tmp_path / "in" / "a.txt", "--formats=own_format:counts"]
+    assert run(*arguments, out=tmp_path / "in") == 2
+    error_line(capsys, "overwrite", "a.txt")
+    assert run(picture, "--formats=own_format:other") == 2
+    error_line(capsys, "own_format has no other")
+    assert run(picture, "--formats=png") == 2
+    error_line(capsys, "'png' is not known", "id_png")
+    sys.modules.pop("own_format", None)
+
+
+def test_reasons_not_to_trust_a_result_are_told_and_written(run, segmenter, tmp_path, capsys):
+    picture = save(tmp_path / "a.png", tiny.image(20, 20))
+    assert run(picture, "--min_area=0") == 0
+    want = segmenter(picture, num_samples=4, num_steps=2).without_specks(0)
+    assert want.warnings
+    printed = capsys.readouterr().out.splitlines()
+    told = [line for line in printed if "not to be trusted" in line]
+    assert told == [f"a: not to be trusted: {reason}" for reason in want.warnings]
+    with open(tmp_path / "out" / "images.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["warnings"] == "; ".join(want.warnings)
+    assert (row["height"], row["width"], row["num_samples"]) == ("20", "20", "4")
+    assert float(row["agreement"]) == pytest.approx(want.agreement.mean(), abs=1e-4)
+    assert int(row["num_regions"]) == len(table(tmp_path / "out"))
+
+
+def test_an_area_is_said_in_pixels_of_the_image_or_as_a_share(run, segmenter, tmp_path, capsys):
+    picture = save(tmp_path / "a.png", tiny.image(64, 64))  # drawn at 16 x 16
+    drawn = segmenter(picture, num_samples=4, num_steps=2)
+    counts = {}
+    for area in ("0", "100", "50%", "4 drawn"):
+        out = tmp_path / area
+        assert run(picture, f"--min_area={area}", out=out) == 0
+        counts[area] = images.read_labels(out / "a_labels.png").max()
+        want = drawn.without_specks(area).label_map()
+        np.testing.assert_array_equal(images.read_labels(out / "a_labels.png"), want)
+    assert counts["0"] > counts["4 drawn"] >= counts["100"]
+    assert run(picture, "--min_area=3px") == 2
+    error_line(capsys, "min_area is 3px", "0.1%")

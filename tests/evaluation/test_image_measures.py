@@ -90,9 +90,10 @@ def test_predictions_of_other_sizes_are_brought_to_the_truth():
 
 
 def test_every_metric_knows_which_end_is_better():
-    ends = {name: image_measures.better(name) for name in image_measures.names()}
-    assert ends["ari_best_per_person"] == "high" and ends["ged2_iou_counted"] == "low"
+    ends = {name: each.better for name, each in image_measures.described().items()}
+    assert ends["ari"] == "high" and ends["vi"] == "low" and ends["ged2_iou_counted"] == "low"
     assert ends["regions"] is None and ends["diversity_rand_people"] is None
+    assert ends["ap_ranked"] == "high" and ends["vi_ods"] == "low"
 
 
 def test_the_medoid_of_annotators_is_one_annotator_held_against_the_others():
@@ -114,7 +115,6 @@ def test_the_medoid_of_annotators_is_one_annotator_held_against_the_others():
     want = [adjusted_rand_score(annotators[chosen].ravel(), annotators[k].ravel()) for k in others]
     assert row["ari_people_medoid"] == pytest.approx(np.mean(want))
     assert row["ari_people_medoid"] > row["ari_people"]
-    assert image_measures.better("vi_people_medoid") == "low"
     # Of two, neither is nearer to the other.
     two = image_measures.score(
         [first], annotators[:2], protocols.NATIVE, image_measures.TABLE_MEASURES

@@ -14,7 +14,7 @@ from bitdiff_jax.data import transforms
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import draw_source
-from bitdiff_jax.inference import programs
+from bitdiff_jax.inference import programs, specks
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel.mesh import make_mesh
 from tests.evaluation.stubs import SHAPES, SIZE, ListSource, StubModel, make_source, tiny_model
@@ -23,9 +23,9 @@ from tests.evaluation.stubs import SHAPES, SIZE, ListSource, StubModel, make_sou
 _ALIKE = 0.999
 
 
-def draw(model, params, source, num_samples=1, seed=0, batch_size=16, **options):
+def draw(model, params, source, num_samples=1, seed=0, batch_size=16, min_area=0, **options):
     sampler = Sampler(2, options.pop("guidance_weight", 1.0))
-    request = Request(num_samples, seed, batch_size)
+    request = Request(num_samples, seed, batch_size, min_area)
     return draw_source(model, params, source, sampler, request, **options)
 
 
@@ -230,3 +230,15 @@ def test_one_and_eight_devices_draw_the_same_maps():
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-3000:]
     assert "differing" in result.stdout
+
+
+def test_specks_of_drawn_maps_are_given_to_what_surrounds_them(tiny, thirteen):
+    source = make_source(3)
+    cleaned = list(tiny[0](source, batch_size=4, min_area="4 drawn"))
+    for raw, each in zip(thirteen, cleaned, strict=False):
+        want = specks.clean(raw.codes, "4 drawn", raw.labels[0].shape)
+        assert (want != raw.codes).any()
+        assert np.mean(each.codes == want) > 0.9  # as `_ALIKE`, and what a flipped bit joins
+    _, model, params = tiny
+    unasked = list(draw_source(model, params, source, Sampler(2, 1.0), Request(batch_size=4)))
+    assert _agreement(unasked, cleaned) == 1

@@ -4,7 +4,6 @@ import errno
 import numpy as np
 import pytest
 from etils import epath
-from PIL import Image
 
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
@@ -13,30 +12,42 @@ from bitdiff_jax.inference.region_table import Region, measure, number
 from tests.inference import tiny
 
 
-def read(path):
-    return np.asarray(Image.open(path))
-
-
 def test_a_label_map_comes_back_unchanged(tmp_path):
     label_map = np.array([[1, 2, 300], [65_535, 1, 0]], np.int32)
-    outputs.save_label_map(tmp_path / "a.png", label_map)
+    outputs.save_png(tmp_path / "a.png", outputs.as_ids(label_map))
     np.testing.assert_array_equal(images.read_labels(tmp_path / "a.png"), label_map)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize("bad", [-1, 65_536])
-def test_ids_beyond_16_bits_are_refused(tmp_path, bad):
+def test_ids_beyond_16_bits_are_refused(bad):
     with pytest.raises(InputError, match=str(bad)):
-        outputs.save_label_map(tmp_path / "a.png", np.array([[1, bad]]))
-    assert not list(tmp_path.iterdir())
+        outputs.as_ids(np.array([[1, bad]]))
 
 
-def test_agreement_is_grey_from_black_to_white(tmp_path):
-    outputs.save_agreement(tmp_path / "a.png", np.array([[0, 0.5, 1]], np.float32))
-    np.testing.assert_array_equal(read(tmp_path / "a.png"), [[0, 128, 255]])
+@pytest.mark.parametrize("shape", [(1, 3), (40, 900), (700, 5)])
+def test_agreement_is_grey_from_black_to_white_above_its_legend(shape):
+    values = np.linspace(0, 1, shape[0] * shape[1]).reshape(shape)
+    got = outputs.agreement_with_legend(values, 4)
+    assert got.dtype == np.uint8
+    np.testing.assert_array_equal(got[: shape[0], : shape[1]], np.rint(values * 255))
+    legend = got[shape[0] :]
+    # The bar has every grey, from black at its left to white at its right.
+    assert any((np.diff(row.astype(int)) >= 0).sum() > 200 and len(np.unique(row)) > 150
+               for row in legend)  # fmt: skip
+    assert legend.shape[1] >= shape[1]
 
 
-def test_overlay_shows_image_regions_and_boundaries(tmp_path):
+def test_colours_are_those_of_the_overlay():
+    label_map = np.arange(1, 5).repeat(8)[None].repeat(8, axis=0)
+    got = outputs.colours(label_map)
+    black = outputs.overlay(np.zeros((8, 32, 3), np.uint8), label_map)
+    inside = (got != 255).any(axis=-1)
+    np.testing.assert_allclose(black[inside], got[inside] * 0.45, atol=0.51)
+    assert len(np.unique(got[inside], axis=0)) == 4 and not inside.all()
+
+
+def test_overlay_shows_image_regions_and_boundaries():
     image = tiny.image(12, 20) // 2
     label_map = np.ones((12, 20), np.int32)
     label_map[:, 10:] = 2
@@ -49,8 +60,6 @@ def test_overlay_shows_image_regions_and_boundaries(tmp_path):
     # Inside a region the picture shows through the same tint everywhere.
     inside = got[:, :8].astype(int) - np.rint(image[:, :8] * 0.55).astype(int)
     assert np.ptp(inside.reshape(-1, 3), axis=0).max() <= 1
-    outputs.save_overlay(tmp_path / "a.png", image, label_map)
-    np.testing.assert_array_equal(read(tmp_path / "a.png"), got)
 
 
 def test_overlay_of_one_pixel_and_of_many_regions():
@@ -104,7 +113,7 @@ def test_a_name_that_is_no_text_keeps_its_bytes(tmp_path):
 
 def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, monkeypatch):
     target = tmp_path / "a.png"
-    outputs.save_agreement(target, np.zeros((4, 4), np.float32))
+    outputs.save_png(target, np.zeros((4, 4), np.uint8))
     before = target.read_bytes()
     local = type(epath.Path(target))
     write = local.write_bytes
@@ -115,7 +124,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr(local, "write_bytes", write_half)
     with pytest.raises(InputError, match=r"a\.png.*No space left on device") as error:
-        outputs.save_agreement(target, np.ones((4, 4), np.float32))
+        outputs.save_png(target, np.ones((4, 4), np.uint8))
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     assert target.read_bytes() == before
@@ -124,4 +133,4 @@ def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, monkeypatch):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     for path in (tmp_path / "none" / "a.png", tmp_path):
         with pytest.raises(InputError, match="cannot be written"):
-            outputs.save_agreement(path, np.zeros((2, 2), np.float32))
+            outputs.save_png(path, np.zeros((2, 2), np.uint8))

@@ -161,6 +161,7 @@ def test_nothing_in_nothing_out(segmenter):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"batch_size": "8"}, "batch_size is '8'"),
         ({"seed": -1}, "seed is -1"),
+        ({"min_area": "3px"}, "min_area is 3px"),
         ({"seed": 2**32}, "seed is 4294967296"),
         ({"guidance_weight": float("nan")}, "guidance_weight is nan"),
         ({"guidance_weight": float("inf")}, "guidance_weight is inf"),
@@ -246,4 +247,4 @@ def test_the_evaluation_draws_the_same_maps(segmenter, images):
     params = tiny.random_params(segmenter.model)
     (drawn,) = draw_source(segmenter.model, params, source, Sampler(2), Request(4, 3, batch_size=4))
     want = segmenter(images[1], **DRAW, name="cat", seed=3)
-    np.testing.assert_array_equal(drawn.codes, want.codes)
+    np.testing.assert_array_equal(drawn.codes, want.maps)

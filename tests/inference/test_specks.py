@@ -55,3 +55,35 @@ def test_a_speck_on_a_border_goes_to_a_neighbour_and_a_far_piece_stays():
 def test_a_negative_area_is_refused():
     with pytest.raises(InputError, match="min_area is -1"):
         specks.remove(np.zeros((2, 2), np.int32), -1)
+
+
+@pytest.mark.parametrize(
+    ("min_area", "pixels"),
+    [
+        (0, 0), ("0", 0), ("0 drawn", 0),
+        (16, 4), ("16", 4), (16.0, 4),  # the image has four times as many pixels
+        ("1%", 0.48), ("100 %", 48),
+        ("4 drawn", 4), (specks.DEFAULT, 4),
+    ],
+)  # fmt: skip
+def test_an_area_in_pixels_of_the_image_as_a_share_and_as_drawn(min_area, pixels):
+    assert specks.threshold(min_area, (12, 16), (6, 8)) == pytest.approx(pixels)
+
+
+@pytest.mark.parametrize("min_area", [-1, "x", "", "-1%", "101%", "nan", "inf", None, "3 px"])
+def test_what_is_no_area_is_refused(min_area):
+    with pytest.raises(InputError, match=f"min_area is {min_area}; give") as caught:
+        specks.threshold(min_area, (8, 8), (8, 8))
+    assert "\n" not in str(caught.value)
+
+
+def test_maps_are_cleaned_each_by_itself():
+    codes = np.zeros((2, 8, 8), np.int32)
+    codes[0, 3, 3:5] = 9
+    codes[1, :, 4:] = 1
+    cleaned = specks.clean(codes, specks.DEFAULT, (8, 8))
+    assert (cleaned[0] == 0).all() and (cleaned[1] == codes[1]).all()
+    np.testing.assert_array_equal(specks.clean(codes, 0, (8, 8)), codes)
+    # Two pixels as drawn are eight of an image of twice the side.
+    assert (specks.clean(codes, 8, (16, 16))[0] == codes[0]).all()
+    assert (specks.clean(codes, 9, (16, 16))[0] == 0).all()

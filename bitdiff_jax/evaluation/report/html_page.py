@@ -11,10 +11,11 @@ from bitdiff_jax.evaluation import distribution, image_measures
 from bitdiff_jax.evaluation.on_files import Task
 from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.report import page_images, plots, summary_tables
-from bitdiff_jax.evaluation.report.summary_tables import Summary
+from bitdiff_jax.evaluation.report.summary_tables import Summary, estimate_of
 from bitdiff_jax.evaluation.rows import Table
 from bitdiff_jax.evaluation.statistics import pooling
 from bitdiff_jax.evaluation.statistics.estimates import Estimate
+from bitdiff_jax.metrics import Measure, Metric, metrics_of
 
 _NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 _STYLE = """
@@ -30,7 +31,6 @@ figcaption { margin-bottom: .3em }
 .maps div { max-width: 150px }
 .maps img { display: block; max-width: 100% }
 """
-_HEADS = ("mean", "best of n", "best per person", "medoid", "people", "medoid of people")
 
 
 def page(
@@ -66,10 +66,12 @@ def page(
     }
     parts = [f"<h1>{html.escape(title)}</h1>", _facts(facts)]
     for view in task.views:
-        parts += [f"<h2>{html.escape(_heading(view))}</h2>", _metrics(summary, view)]
-        parts += [_distances(summary, view), "<p>", *_plots(table, summary, view), "</p>"]
+        parts += [f"<h2>{html.escape(_heading(view))}</h2>", _metrics(summary, view, task.measures)]
+        plotted = _plots(table, summary, view, task.measures)
+        parts += [_distances(summary, view), "<p>", *plotted, "</p>"]
     if about.get("protocol") == "paper":
-        parts.append(_differences(table, *task.views))
+        first, second = task.views
+        parts.append(_differences(table, first, second, task.measures))
     parts += page_images.as_html(task, table, task.views[-1], shown)
     text = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -133,70 +135,66 @@ def _table(heads: Sequence[str], rows: Mapping[str, tuple[str, Sequence[Estimate
     return f"<table><tr><th></th>{head}</tr>{body}</table>" if body else ""
 
 
-def _metrics(summary: Summary, view: View) -> str:
+def _said(metric: Metric) -> str:
+    """What a metric is, in one line."""
+    parts = [metric.label, metric.text, metric.direction]
+    return "; ".join(part for part in parts if part)
+
+
+def _metrics(summary: Summary, view: View, measures: Sequence[Measure]) -> str:
+    heads = list(image_measures.SUFFIXES.values())
     rows = {
         name: (
-            metric.title + ("" if metric.better == "high" else " (lower is better)"),
-            [summary[f"{name}{suffix}@{view.name}"] for suffix in image_measures.SUFFIXES],
+            _said(metric),
+            [estimate_of(summary, name + suffix, view) for suffix in image_measures.SUFFIXES],
         )
-        for name, metric in image_measures.METRICS.items()
+        for name, metric in metrics_of(measures).items()
     }
     rows |= {
-        name: (title, [summary[f"{name}@{view.name}"]] + [_NOTHING] * (len(_HEADS) - 1))
-        for name, title in (
-            ("regions", "regions predicted"),
-            ("regions_true", "regions of the truth"),
+        metric.name: (
+            _said(metric),
+            [estimate_of(summary, metric.name, view)] + [_NOTHING] * (len(heads) - 1),
         )
+        for metric in image_measures.COUNTS
     }
     pooled = {
-        name: (title, [summary[f"{name}@{view.name}"]]) for name, title in pooling.TITLES.items()
+        name: (_said(metric), [estimate_of(summary, name, view)])
+        for name, metric in pooling.METRICS.items()
     }
-    return _table(_HEADS, rows) + _table(("added up over pictures",), pooled)
+    return _table(heads, rows) + _table(("added up over images",), pooled)
 
 
 def _distances(summary: Summary, view: View) -> str:
-    forms = {
-        "ged2": "squared energy distance, self-pairs left out (lower is better)",
-        "ged2_counted": "the same, self-pairs counted",
-        "diversity": "mean distance between samples",
-        "diversity_people": "mean distance between people",
-        "coverage": "share of people with a sample as near as the nearest other person",
-        "matched": "1 - distance, samples matched one to one to people",
-    }
+    rows = {}
+    for each in distribution.SET_METRICS:
+        named = [each.metric(distance) for distance in distribution.DISTANCES]
+        title = "; ".join(part for part in (each.title, named[0].direction) if part)
+        estimates = [estimate_of(summary, metric.name, view) for metric in named]
+        rows[each.form.replace("_{}", "")] = (title, estimates)
+    return _table(list(distribution.DISTANCES.values()), rows)
+
+
+def _differences(table: Table, first: View, second: View, measures: Sequence[Measure]) -> str:
+    known = metrics_of(measures)
     rows = {
-        name: (title, [summary[f"{column}@{view.name}"] for column in _of_kinds(name)])
-        for name, title in forms.items()
-    }
-    return _table(("1 - Rand", "1 - ARI", "1 - symmetric IoU"), rows)
-
-
-def _of_kinds(name: str) -> list[str]:
-    head, _, tail = name.partition("_")
-    return [f"{head}_{kind}_{tail}".rstrip("_") for kind in distribution.DISTANCES]
-
-
-def _differences(table: Table, first: View, second: View) -> str:
-    rows = {
-        name: (
-            image_measures.METRICS[name].title,
-            [Estimate(d.difference, d.low, d.high, d.num_images)],
-        )
-        for name, d in summary_tables.differences(table, first, second).items()
+        name: (_said(known[name]), [Estimate(d.difference, d.low, d.high, d.num_images)])
+        for name, d in summary_tables.differences(table, first, second, measures).items()
     }
     title = html.escape(f"What the rules are worth: {first.name} - {second.name}")
     return f"<h2>{title}</h2>" + _table(("difference",), rows)
 
 
-def _plots(table: Table, summary: Summary, view: View) -> list[str]:
+def _plots(table: Table, summary: Summary, view: View, measures: Sequence[Measure]) -> list[str]:
     column = lambda name: table.column(f"{name}@{view.name}")  # noqa: E731
     result = []
-    for name in ("ari", "iou"):
-        series = {"predictions": column(name), "people": column(f"{name}_people")}
-        result.append(plots.histogram(f"{name} of the pictures", name, series))
-    known = np.isfinite(column("ari"))
+    for measure in measures[:2]:
+        name = measure.name
+        series = {"predictions": column(name), "annotators": column(f"{name}_people")}
+        result.append(plots.histogram(f"{name} of the images", name, series))
+    known = np.isfinite(column(measures[0].name))
     result.append(
         plots.scatter(
-            "regions of the pictures",
+            "regions of the images",
             "regions of the truth",
             "regions predicted",
             column("regions_true")[known],
@@ -204,10 +202,10 @@ def _plots(table: Table, summary: Summary, view: View) -> list[str]:
         )
     )
     high = {
-        name: summary[f"{name}@{view.name}"]
-        for name, metric in image_measures.METRICS.items()
+        name: estimate_of(summary, name, view)
+        for name, metric in metrics_of(measures).items()
         if metric.better == "high"
     }
-    label = "mean over pictures, 95 % interval"
-    result.append(plots.intervals("figures of 0 to 1, higher is better", label, high))
+    label = "mean over images, 95 % interval"
+    result.append(plots.intervals("metrics of which higher is better", label, high))
     return [each for each in result if each]

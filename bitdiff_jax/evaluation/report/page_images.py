@@ -12,18 +12,29 @@ from PIL import Image
 
 from bitdiff_jax.evaluation.on_files import Task
 from bitdiff_jax.evaluation.protocols import View
-from bitdiff_jax.evaluation.report import matched_colours
+from bitdiff_jax.evaluation.report import labelled_sheet, matched_colours
 from bitdiff_jax.evaluation.rows import Table
+from bitdiff_jax.metrics import MEASURES, Metric
 
-_RANKED_BY = "ari"
+_COUNTS = ("regions", "regions_true")
 _MAX_ANNOTATORS, _MAX_SAMPLES = 4, 5
 _ON_A_LINE = 6
 CELL = 150  # longest side of what is shown
 
 
-def shown_names(table: Table, view: View, shown: int) -> dict[str, list[str]]:
-    """Which pictures the page shows, by title; each once."""
-    values = table.column(f"{_RANKED_BY}@{view.name}")
+def shown_names(
+    table: Table, view: View, shown: int, metric: Metric = MEASURES[0].metrics[0]
+) -> dict[str, list[str]]:
+    """Which images the page shows, by title; each once.
+
+    Args:
+        table: the rows.
+        view: of which view.
+        shown: images at most in each group.
+        metric: by which they are ranked.
+    """
+    values = table.column(f"{metric.name}@{view.name}")
+    values = -values if metric.better == "low" else values
     order = [int(i) for i in np.argsort(-values, kind="stable") if math.isfinite(values[i])]
     if not shown:
         return {}
@@ -43,33 +54,38 @@ def shown_names(table: Table, view: View, shown: int) -> dict[str, list[str]]:
 
 
 def as_html(task: Task, table: Table, view: View, shown: int) -> list[str]:
-    """Parts of the page: `shown` pictures at most in each group."""
-    names = ("ari", "iou", "regions", "regions_true")
+    """Parts of the page: `shown` images at most in each group."""
+    metric = task.measures[0].metrics[0]
+    names = (*(measure.name for measure in task.measures[:2]), *_COUNTS)
     columns = {name: table.column(f"{name}@{view.name}") for name in names}
     place = {name: index for index, name in enumerate(table.names)}
     parts = []
-    for title, group in shown_names(table, view, shown).items():
+    for title, group in shown_names(table, view, shown, metric).items():
         parts.append(f"<h2>{title} pictures</h2>")
         if not parts[1:]:
-            by = f"Ranked by {_RANKED_BY}, {view.name}. " if title != "Some" else ""
+            by = f"Ranked by {metric.name}, {view.name}. " if title != "Some" else ""
             parts.append(
                 f"<p>{html.escape(by)}Regions have the colour of the region of the first "
-                "person's map that they share most pixels with, one to one. Black: of no "
-                "region.</p>"
+                "annotator's map that they share most pixels with, one to one. Black: of no "
+                f"region. Under a prediction: {metric.name} of this very map.</p>"
             )
         for name in group:
             found = {key: float(values[place[name]]) for key, values in columns.items()}
-            parts.append(_metric_of(task, name, found))
+            parts.append(_figure_of(task, name, found, view))
     return parts
 
 
-def _metric_of(task: Task, name: str, found: Mapping[str, float]) -> str:
-    """One picture with its maps, each under what it is."""
-    texts = [f"{key} {found[key]:.3f}" for key in ("ari", "iou") if math.isfinite(found[key])]
+def _figure_of(task: Task, name: str, found: Mapping[str, float], view: View) -> str:
+    """One image with its maps, each under what it is."""
+    texts = [
+        f"{key} {value:.3f}"
+        for key, value in found.items()
+        if key not in _COUNTS and math.isfinite(value)
+    ]
     if texts:
         texts.append(f"{found['regions']:.3g} regions predicted, {found['regions_true']:.3g} true")
     caption = f"<b>{html.escape(name)}</b> {', '.join(texts)}"
-    lines = image_row(task, name)
+    lines = image_row(task, name, view)
     if sum(map(len, lines)) <= _ON_A_LINE:
         lines = [[cell for line in lines for cell in line]]
     maps = "".join(f'<div class="maps">{"".join(_cell(name, *c) for c in line)}</div>'
@@ -82,18 +98,24 @@ def _cell(name: str, head: str, source: str) -> str:
     return f'<div><img alt="{text}" src="{source}"><small>{head}</small></div>'
 
 
-def image_row(task: Task, name: str) -> list[list[tuple[str, str]]]:
-    """(what it is, data URI) of a picture, if there is one, and its truths; then of its samples."""
+def image_row(task: Task, name: str, view: View) -> list[list[tuple[str, str]]]:
+    """(what it is, data URI) of an image, if there is one, and its truths; then of its samples."""
     truth = task.truths.read(name)
     samples = task.samples(name, truth.labels[0].shape)
     annotators, drawn = truth.labels[:_MAX_ANNOTATORS], samples[:_MAX_SAMPLES]
     sources = [_uri(each, "png") for each in matched_colours.painted([*annotators, *drawn], CELL)]
-    true = list(zip(_heads("truth", "person", annotators, truth.labels), sources, strict=False))
+    true = list(zip(_heads("truth", "annotator", annotators, truth.labels), sources, strict=False))
     if truth.image is not None:
-        true.insert(0, ("picture", _uri(matched_colours.photo(truth.image, CELL), "jpeg")))
+        true.insert(0, ("image", _uri(matched_colours.photo(truth.image, CELL), "jpeg")))
     heads = _heads("predicted", "sample", drawn, samples)
     if task.predictions.levels:
         heads = [f"level {html.escape(name)}" for name in task.predictions.levels[: len(drawn)]]
+    scores = [
+        labelled_sheet.score_text(each, truth.labels, view, task.measures[0]) for each in drawn
+    ]
+    heads = [
+        f"{head}, {score}" if score else head for head, score in zip(heads, scores, strict=True)
+    ]
     found = zip(heads, sources[len(annotators) :], strict=True)
     return [true, list(found)]
 

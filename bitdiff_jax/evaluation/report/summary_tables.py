@@ -1,4 +1,4 @@
-"""Rows of figures as a table for the terminal, JSON, and CSV per picture."""
+"""Rows of metrics as a table for the terminal, JSON, and CSV per image."""
 
 import csv
 import io
@@ -14,13 +14,16 @@ from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.rows import Table
 from bitdiff_jax.evaluation.statistics import dataset_ap, ods_ois, pooling, significance
 from bitdiff_jax.evaluation.statistics.estimates import Estimate
+from bitdiff_jax.metrics import MEASURES, Measure, Metric, metrics_of
 
 Summary = dict[str, Estimate]  # by column
-_HEADS = ("mean", "95 % interval", "best of n", "per person", "medoid", "people", "med.person")
+_HEADS = ("mean", "95 % interval", "best of n", "per annot.", "medoid", "annot.", "med.annot.")
+_NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
+_LABEL = 35  # characters of a metric's title
 
 
 def summarise(table: Table, *, seed: int = 0) -> Summary:
-    """Mean over the pictures and its 95 % interval, of every column and every pooled figure."""
+    """Mean over the images and its 95 % interval, of every column and every pooled metric."""
     estimates = significance.intervals(table.values, seed=seed)
     summary = dict(zip(table.columns, estimates, strict=True))
     for view in dict.fromkeys(
@@ -48,50 +51,116 @@ def _by_name(values: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(pooling.SUMS, values, strict=True))
 
 
-def as_text(table: Table, summary: Summary, view: View) -> str:
-    """The table of one view: figures of one sample, then those of the distributions."""
+def estimate_of(summary: Summary, name: str, view: View) -> Estimate:
+    """The estimate of a metric in a view; one of no image if it was not computed."""
+    return summary.get(f"{name}@{view.name}", _NOTHING)
+
+
+def as_text(
+    table: Table, summary: Summary, view: View, measures: Sequence[Measure] = MEASURES
+) -> str:
+    """The main metrics of one view in words, with which end of each is better.
+
+    Args:
+        table: the rows.
+        summary: of the table.
+        view: of which view.
+        measures: what was computed.
+    """
     if view.name in table.sweeps:
         return ods_ois.as_text(table.sweeps[view.name], table.about.get("levels"))
+    known = image_measures.described(measures)
+    shown = {
+        name: metric
+        for name, metric in known.items()
+        if metric.main and estimate_of(summary, name, view).num_images
+    }
+    paired = set(metrics_of(measures))
+    columns = _columns(table, {"_best": "best of n", "_medoid": "medoid", "_people": "annotators"})
+    head = f"{'':<{_LABEL + 1}}{'better':<8}{'mean':>8}  {'95 % interval':<18}"
+    lines = [head + "".join(f"{title:>11}" for title in columns.values())]
+    for name, metric in shown.items():
+        digits = 1 if metric in image_measures.COUNTS else 4
+        better = metric.direction.partition(" ")[0]
+        line = f"{cut(metric.label, _LABEL):<{_LABEL + 1}}{better:<8}"
+        line += _mean(estimate_of(summary, name, view), digits) + "  "
+        if name in paired:
+            found = (estimate_of(summary, name + suffix, view).mean for suffix in columns)
+            line += "".join(f"{value:>11.4f}" for value in found)
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def _columns(table: Table, titles: Mapping[str, str]) -> dict[str, str]:
+    """Those of the suffixes of which the table's numbers of maps make another value."""
     several = bool((table.column("num_samples") > 1).any())
     annotators = bool((table.column("num_people") > 1).any())
-    shown = [True, several, several, several, annotators, annotators]
-    heads = [h for h, on in zip(_HEADS, [True, *shown], strict=True) if on]
-    lines = ["  ".join([f"{'':<15}", f"{heads[0]:>8}", f"{heads[1]:<16}",
-                        *(f"{h:>10}" for h in heads[2:])])]  # fmt: skip
-    for name, metric in image_measures.METRICS.items():
-        estimates = [summary[f"{name}{suffix}@{view.name}"] for suffix in image_measures.SUFFIXES]
-        if not estimates[0].num_images:
-            continue
-        cells = [f"{e.mean:>10.4f}" for e, on in zip(estimates, shown, strict=True) if on][1:]
-        arrow = " " if metric.better == "high" else "-"
-        head = f"{name:<14}{arrow}"
-        lines.append("  ".join([head, _mean(estimates[0], 4), *cells]))
-    lines.append("  ".join([f"{'regions':<15}", _mean(summary[f"regions@{view.name}"], 1)]))
-    lines.append(
-        "  ".join([f"{'regions_true':<15}", _mean(summary[f"regions_true@{view.name}"], 1)])
+    return {
+        suffix: title
+        for suffix, title in titles.items()
+        if (annotators if "_people" in suffix else several or not suffix)
+    }
+
+
+def as_full_text(
+    table: Table, summary: Summary, view: View, measures: Sequence[Measure] = MEASURES
+) -> str:
+    """Every metric of one view by its name: of one sample, of the set, of the distributions."""
+    if view.name in table.sweeps:
+        return ods_ois.as_text(table.sweeps[view.name], table.about.get("levels"))
+    columns = _columns(
+        table, dict(zip(image_measures.SUFFIXES, _HEADS[:1] + _HEADS[2:], strict=True))
     )
-    pooled = {name: summary[f"{name}@{view.name}"] for name in pooling.TITLES}
-    lines += ["", "added up over pictures"] if any(e.num_images for e in pooled.values()) else []
-    lines += [f"{name:<17}{_mean(e, 4)}" for name, e in pooled.items() if e.num_images]
+    del columns[""]
+    lines = [f"{'':<18}{'better':<7}{_HEADS[0]:>8}  {_HEADS[1]:<16}"
+             + "".join(f"{h:>11}" for h in columns.values())]  # fmt: skip
+    for name, metric in metrics_of(measures).items():
+        if estimate_of(summary, name, view).num_images:
+            cells = [
+                f"{estimate_of(summary, name + suffix, view).mean:>11.4f}" for suffix in columns
+            ]
+            lines.append(
+                _head(metric) + _mean(estimate_of(summary, name, view), 4) + "".join(cells)
+            )
+    for metric in image_measures.COUNTS:
+        lines.append(_head(metric) + _mean(estimate_of(summary, metric.name, view), 1))
+    pooled = {
+        metric: estimate
+        for name, metric in pooling.METRICS.items()
+        if (estimate := estimate_of(summary, name, view)).num_images
+    }
+    lines += ["", "added up over images"] if pooled else []
+    lines += [_head(metric) + _mean(estimate, 4) for metric, estimate in pooled.items()]
     lines += _of_distances(summary, view)
     return "\n".join(line.rstrip() for line in lines)
 
 
+def _head(metric: Metric) -> str:
+    return f"{metric.name:<17} {metric.direction.partition(' ')[0]:<7}"
+
+
+def cut(text: str, width: int) -> str:
+    """The text, or its begin and end where it is too long: names differ at either."""
+    if len(text) <= width:
+        return text
+    end = (width - 2) // 2
+    return f"{text[: width - 2 - end]}..{text[-end:]}"
+
+
 def _of_distances(summary: Summary, view: View) -> list[str]:
-    kinds = distribution.DISTANCES
-    forms = ("ged2_{}", "ged2_{}_counted", "diversity_{}", "diversity_{}_people", "coverage_{}",
-             "matched_{}")  # fmt: skip
     lines = []
-    for form in forms:
-        estimates = [summary[f"{form.format(kind)}@{view.name}"] for kind in kinds]
+    for each in distribution.SET_METRICS:
+        named = [each.metric(distance) for distance in distribution.DISTANCES]
+        estimates = [estimate_of(summary, metric.name, view) for metric in named]
         if any(e.num_images for e in estimates):
             cells = [f"{e.mean:>8.4f} [{e.low:.4f}, {e.high:.4f}]" for e in estimates]
-            label = form.replace("_{}", "")
-            lines.append(f"{label:<17}" + "  ".join(f"{cell:<25}" for cell in cells))
+            name = each.form.replace("_{}", "")
+            better = named[0].direction.partition(" ")[0]
+            lines.append(f"{name:<17} {better:<7}" + "".join(f"{cell:<26}" for cell in cells))
     if not lines:
         return []
-    heads = ("1 - Rand", "1 - ARI", "1 - symmetric IoU")
-    return ["", f"{'distance':<17}" + "  ".join(f"{h:>8}".ljust(25) for h in heads), *lines]
+    heads = "".join(f"{title:>8}".ljust(26) for title in distribution.DISTANCES.values())
+    return ["", f"{'distance':<25}{heads}", *lines]
 
 
 def _mean(estimate: Estimate, digits: int) -> str:
@@ -99,21 +168,30 @@ def _mean(estimate: Estimate, digits: int) -> str:
     return f"{estimate.mean:>8.{digits}f}  {interval:<16}"
 
 
-def differences(table: Table, first: View, second: View) -> dict[str, significance.Paired]:
-    """What one view's rules are worth on the same maps: first - second, by figure."""
-    result = {}
-    for name in image_measures.METRICS:
-        columns = [table.column(f"{name}@{view.name}") for view in (first, second)]
-        result[name] = significance.paired(*columns)
-    return result
+def differences(
+    table: Table, first: View, second: View, measures: Sequence[Measure] = MEASURES
+) -> dict[str, significance.Paired]:
+    """What one view's rules are worth on the same maps: first - second, by metric."""
+    return {
+        name: significance.paired(
+            *(table.column(f"{name}@{view.name}") for view in (first, second))
+        )
+        for name in metrics_of(measures)
+    }
 
 
-def differences_text(table: Table, summary: Summary, first: View, second: View) -> str:
-    """Both views' means and the difference, a line a figure."""
+def differences_text(
+    table: Table,
+    summary: Summary,
+    first: View,
+    second: View,
+    measures: Sequence[Measure] = MEASURES,
+) -> str:
+    """Both views' means and the difference, a line a metric."""
     lines = [f"{'':<15}{first.name:>9}{second.name:>9}{'difference':>12}  95 % interval"]
-    for name, found in differences(table, first, second).items():
+    for name, found in differences(table, first, second, measures).items():
         if found.num_images:
-            means = [summary[f"{name}@{view.name}"].mean for view in (first, second)]
+            means = [estimate_of(summary, name, view).mean for view in (first, second)]
             lines.append(
                 f"{name:<15}{means[0]:>9.4f}{means[1]:>9.4f}{found.difference:>+12.4f}"
                 f"  [{found.low:+.4f}, {found.high:+.4f}]"
@@ -121,8 +199,11 @@ def differences_text(table: Table, summary: Summary, first: View, second: View) 
     return "\n".join(lines)
 
 
-def as_json(summary: Summary, about: Mapping[str, Any]) -> bytes:
-    """The summary by view and figure, and what it is of; what is not defined is null."""
+def as_json(
+    summary: Summary, about: Mapping[str, Any], measures: Sequence[Measure] = MEASURES
+) -> bytes:
+    """The summary by view and metric, and what it is of; what is not defined is null."""
+    known = image_measures.described(measures)
     views: dict[str, dict[str, Any]] = {}
     for column, estimate in summary.items():
         name, at, view = column.rpartition("@")
@@ -130,7 +211,13 @@ def as_json(summary: Summary, about: Mapping[str, Any]) -> bytes:
             views.setdefault(view, {})[name] = {
                 key: number(value) for key, value in estimate._asdict().items()
             }
-    return (json.dumps({**about, "views": views}, indent=2, allow_nan=False) + "\n").encode()
+    told = {
+        name: {"title": metric.title, "better": metric.better, "unit": metric.unit}
+        for name, metric in known.items()
+        if any(name in each for each in views.values())
+    }
+    whole = {**about, "metrics": told, "views": views}
+    return (json.dumps(whole, indent=2, allow_nan=False) + "\n").encode()
 
 
 def csv_lines(table: Table, names: Sequence[str]) -> Iterator[str]:

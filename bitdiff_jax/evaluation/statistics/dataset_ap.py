@@ -21,12 +21,16 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.host_contingency import contingency
 from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.statistics.estimates import Estimate
+from bitdiff_jax.metrics import Metric
 
 KEY = "regions"
-TITLES = {
-    "ap_ranked": "entity AP, regions ranked by their score",
-    "ap50_ranked": "the same at IoU .50",
-    "ap75_ranked": "the same at IoU .75",
+METRICS = {
+    each.name: each
+    for each in (
+        Metric("ap_ranked", "entity AP, regions ranked by their score", "high"),
+        Metric("ap50_ranked", "the same at IoU .50", "high", main=False),
+        Metric("ap75_ranked", "the same at IoU .75", "high", main=False),
+    )
 }
 _DIGITS = "0123456789a"
 _NONE = "-"
@@ -133,7 +137,7 @@ class Collector:
 def estimates(
     ranked: Ranked | None, num_target: np.ndarray, *, seed: int = 0
 ) -> dict[str, Estimate]:
-    """The figures of `TITLES` with 95 % bootstrap intervals over pictures.
+    """The figures of `METRICS` with 95 % bootstrap intervals over pictures.
 
     A hundred resamples of large sets (a million regions), two thousand of small ones.
 
@@ -148,7 +152,7 @@ def estimates(
     known = np.isfinite(num_target)
     if ranked is None or not known.any() or not ranked.scored[known].all():
         nothing = Estimate(math.nan, math.nan, math.nan, 0)
-        return dict.fromkeys(TITLES, nothing)
+        return dict.fromkeys(METRICS, nothing)
     ranked = ranked.of(np.flatnonzero(known))
     targets = num_target[known]
     count = len(targets)
@@ -164,5 +168,5 @@ def estimates(
     low, high = np.nanquantile(drawn + lowered, [0.025, 0.975], axis=0)
     return {
         name: Estimate(float(value[i]), float(low[i]), float(high[i]), count)
-        for i, name in enumerate(TITLES)
+        for i, name in enumerate(METRICS)
     }

@@ -14,6 +14,7 @@ A row keeps for each view the numbers of `FIELDS` of every level, and the best c
     {"native": {"levels": [[310.2, 400, 0.8, 1.2, 30, 41, 28, 39], ...], "any": 350.1}}
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -26,20 +27,27 @@ from bitdiff_jax.evaluation.host_contingency import contingency
 from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.statistics import significance
 from bitdiff_jax.evaluation.statistics.estimates import Estimate
+from bitdiff_jax.metrics import Metric
 
 KEY = "levels"
 FIELDS = ("covered", "pixels", "rand", "vi", "right_pred", "pred", "right_target", "target")
+_OF_LEVEL = (
+    Metric("covering", "segmentation covering of the truth", "high"),
+    Metric("rand", "probabilistic Rand index", "high"),
+    Metric("vi", "variation of information", "low", unit="bits"),
+    Metric("boundary_f", "F of boundaries, against all annotators at once", "high"),
+)
 METRICS = {
-    "covering": "segmentation covering of the truth",
-    "rand": "probabilistic Rand index",
-    "vi": "variation of information, bits",
-    "boundary_f": "F of boundaries, against all people at once",
+    f"{each.name}_{scale}": dataclasses.replace(
+        each, name=f"{each.name}_{scale}", title=f"{each.title}, {text}"
+    )
+    for each in _OF_LEVEL
+    for scale, text in (("ods", "one level for all images"), ("ois", "each image's best level"))
+} | {
+    "covering_any": Metric(
+        "covering_any", "segmentation covering, each true region by the best of any level", "high"
+    )
 }
-TITLES = {
-    f"{name}_{scale}": f"{title}, {text}"
-    for name, title in METRICS.items()
-    for scale, text in (("ods", "one level for all pictures"), ("ois", "each picture's best level"))
-} | {"covering_any": "segmentation covering, each true region by the best of any level"}
 
 
 def kept(
@@ -136,7 +144,7 @@ class Optimum(NamedTuple):
 
 
 def optima(sweep: Sweep, *, seed: int = 0) -> dict[str, Optimum]:
-    """ODS and OIS of each of `METRICS`; in each resample of pictures the level is chosen anew."""
+    """ODS and OIS of each metric; in each resample of pictures the level is chosen anew."""
     field = {name: sweep.values[..., i] for i, name in enumerate(FIELDS)}
     boundary = np.stack([field[name] for name in FIELDS[4:]], axis=-1)
     return {
@@ -148,9 +156,9 @@ def optima(sweep: Sweep, *, seed: int = 0) -> dict[str, Optimum]:
 
 
 def estimates(sweep: Sweep | None, *, seed: int = 0) -> dict[str, Estimate]:
-    """The figures of `TITLES` with 95 % bootstrap intervals over pictures."""
+    """The figures of `METRICS` with 95 % bootstrap intervals over pictures."""
     if sweep is None or not len(sweep.values):
-        return dict.fromkeys(TITLES, Estimate(math.nan, math.nan, math.nan, 0))
+        return dict.fromkeys(METRICS, Estimate(math.nan, math.nan, math.nan, 0))
     result: dict[str, Estimate] = {}
     for name, optimum in optima(sweep, seed=seed).items():
         result |= {f"{name}_ods": optimum.ods, f"{name}_ois": optimum.ois}
@@ -223,7 +231,7 @@ def as_text(sweep: Sweep, names: Sequence[str] | None = None) -> str:
     names = names or [str(i) for i in range(sweep.values.shape[1])]
     lines = [f"{'':<15}{'ODS':>8}  {'95 % interval':<18}{'level':<10}{'OIS':>8}  95 % interval"]
     for name, each in rows.items():
-        sign = "-" if name == "vi" else " "
+        sign = "-" if METRICS[f"{name}_ods"].better == "low" else " "
         head, tail = _cell(each.ods), _cell(each.ois)
         lines.append(f"{name:<14}{sign}{head}  {names[each.level]:<10}{tail}")
     lines += [f"{'covering_any':<15}{_cell(found['covering_any'])}"] if rows else []

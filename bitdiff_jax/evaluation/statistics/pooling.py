@@ -1,8 +1,8 @@
-"""Figures of a set of pictures: counts are added up over all of them before they are divided.
+"""Metrics of a set of images: counts are added up over all of them before they are divided.
 
-PQ, entity AP, covering and boundary F are published so. A picture gives the mean of its counts over
-its samples and people, so that each picture weighs the same however many people looked at it;
-boundaries are held against all people at once, as in the BSDS500 benchmark.
+PQ, entity AP, covering and boundary F are published so. An image gives the mean of its counts over
+its samples and annotators, so that each image weighs the same however many annotated it; boundaries
+are held against all annotators at once, as in the BSDS500 benchmark.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 
 from bitdiff_jax import metrics
 from bitdiff_jax.evaluation.statistics import dataset_ap, ods_ois
+from bitdiff_jax.metrics import Metric
 from bitdiff_jax.metrics.entity_ap import THRESHOLDS
 
 _THRESHOLDS = [f"{threshold:.2f}" for threshold in THRESHOLDS]
@@ -32,9 +33,9 @@ SUMS = (*_OF_TABLE, *_OF_BOUNDARIES)
 
 
 class Pooled(NamedTuple):
-    """A figure of a set of pictures."""
+    """A metric of a set of images."""
 
-    title: str
+    metric: Metric
     function: Callable[[dict[str, np.ndarray]], np.ndarray]  # of the sums or means of `SUMS`
 
 
@@ -61,31 +62,48 @@ def _constant_ap(s: dict[str, np.ndarray], threshold: str) -> np.ndarray:
     return np.where(np.isnan(recall), math.nan, precision * reached.mean(axis=-1))
 
 
-POOLED: dict[str, Pooled] = {
-    "pq_pooled": Pooled(
-        "panoptic quality of one class", lambda s: _share(s["sum_pq_iou"], _regions(s))
+_POOLED = (
+    Pooled(
+        Metric("pq_pooled", "panoptic quality of one class", "high", main=False),
+        lambda s: _share(s["sum_pq_iou"], _regions(s)),
     ),
-    "sq_pooled": Pooled(
-        "mean IoU of matched regions", lambda s: _share(s["sum_pq_iou"], s["sum_pq_tp"])
+    Pooled(
+        Metric("sq_pooled", "mean IoU of matched regions", "high", main=False),
+        lambda s: _share(s["sum_pq_iou"], s["sum_pq_tp"]),
     ),
-    "rq_pooled": Pooled(
-        "F1 of regions at IoU > 1/2", lambda s: _share(s["sum_pq_tp"], _regions(s))
+    Pooled(
+        Metric("rq_pooled", "F1 of regions at IoU > 1/2", "high", main=False),
+        lambda s: _share(s["sum_pq_tp"], _regions(s)),
     ),
-    "covering_pooled": Pooled(
-        "segmentation covering", lambda s: _share(s["sum_covered"], s["sum_pixels"])
+    Pooled(
+        Metric("covering_pooled", "segmentation covering", "high", main=False),
+        lambda s: _share(s["sum_covered"], s["sum_pixels"]),
     ),
-    "boundary_f_pooled": Pooled("F of boundaries, against all people at once", _boundary),
-    "ap_constant": Pooled(
-        "entity AP, one score for all regions",
+    Pooled(
+        Metric(
+            "boundary_f_pooled", "F of boundaries, against all annotators at once", "high",
+            main=False,
+        ),
+        _boundary,
+    ),
+    Pooled(
+        Metric("ap_constant", "entity AP, one score for all regions", "high", main=False),
         lambda s: np.mean([_constant_ap(s, each) for each in _THRESHOLDS], axis=0),
     ),
-    "ap50_constant": Pooled("the same at IoU .50", lambda s: _constant_ap(s, "0.50")),
-    "ap75_constant": Pooled("the same at IoU .75", lambda s: _constant_ap(s, "0.75")),
-}
+    Pooled(
+        Metric("ap50_constant", "the same at IoU .50", "high", main=False),
+        lambda s: _constant_ap(s, "0.50"),
+    ),
+    Pooled(
+        Metric("ap75_constant", "the same at IoU .75", "high", main=False),
+        lambda s: _constant_ap(s, "0.75"),
+    ),
+)  # fmt: skip
+POOLED: dict[str, Pooled] = {each.metric.name: each for each in _POOLED}
 
-# All figures of a set of pictures, with what they say.
-TITLES: dict[str, str] = (
-    {name: each.title for name, each in POOLED.items()} | dataset_ap.TITLES | ods_ois.TITLES
+# All metrics of a set of images.
+METRICS: dict[str, Metric] = (
+    {name: each.metric for name, each in POOLED.items()} | dataset_ap.METRICS | ods_ois.METRICS
 )
 
 

@@ -72,11 +72,13 @@ def test_the_folder_of_segment(tmp_path):
     rows = []
     for name, count in regions.items():
         labels = np.arange(42).reshape(6, 7) % count + 1
-        outputs.save_label_map(tmp_path / f"{name}_labels.png", labels)
-        outputs.save_overlay(
-            tmp_path / f"{name}_overlay.png", np.zeros((6, 7, 3), np.uint8), labels
-        )
-        outputs.save_agreement(tmp_path / f"{name}_agreement.png", np.ones((6, 7)))
+        for suffix, pixels in (
+            ("labels", outputs.as_ids(labels)),
+            ("colours", outputs.colours(labels)),
+            ("overlay", outputs.overlay(np.zeros((6, 7, 3), np.uint8), labels)),
+            ("agreement", outputs.agreement_with_legend(np.ones((6, 7)), 2)),
+        ):
+            outputs.save_png(tmp_path / f"{name}_{suffix}.png", pixels)
         found = [
             Region(k, 3, (0, 0, 1, 1), (0.5, 0.5), (1.0, 2.0, 3.0), None if name == "b" else k / 8)
             for k in range(1, count + 1)

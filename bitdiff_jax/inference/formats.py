@@ -1,0 +1,147 @@
+"""What a segmentation is written as: a format is any function `write(segmentation, folder, name)`.
+
+`FORMATS` are those that have a short name. Another one, of yours, is handed over as it is in
+Python, and by `package.module:name` on the command line.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from etils import epath
+
+from bitdiff_jax import extensions, files
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import outputs
+
+if TYPE_CHECKING:
+    from bitdiff_jax.inference.segmentation import Segmentation
+
+
+@runtime_checkable
+class Format(Protocol):
+    """Writes one segmentation.
+
+    It may have an attribute `suffixes`, the ends of the names of its files after `name`:
+    `bitdiff segment` then refuses a folder in which one of them would overwrite an image.
+    """
+
+    def __call__(self, segmentation: "Segmentation", folder: epath.Path, name: str) -> None:
+        """Writes files whose names begin with `name` into `folder`, which exists.
+
+        Args:
+            segmentation: what is written.
+            folder: where to; local or in a bucket.
+            name: of the image among those of this folder, unique there.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class PngFormat:
+    """A PNG of each image.
+
+    Attributes:
+        suffix: of the file's name.
+        draw: gives uint8 [h, w, 3], uint8 [h, w] or uint16 [h, w]; None if there is nothing to
+            write.
+    """
+
+    suffix: str
+    draw: Callable[["Segmentation"], np.ndarray | None]
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The end of its file's name."""
+        return (self.suffix,)
+
+    def __call__(self, segmentation: "Segmentation", folder: epath.Path, name: str) -> None:
+        """As `Format.__call__`; nothing is written where there is nothing to show.
+
+        Raises:
+            InputError: the place cannot be written, or ids do not fit 16 bits.
+        """
+        pixels = self.draw(segmentation)
+        if pixels is not None:
+            outputs.save_png(folder / f"{name}{self.suffix}", pixels)
+
+
+def _agreement(segmentation: "Segmentation") -> np.ndarray | None:
+    if segmentation.agreement is None:
+        return None
+    return outputs.agreement_with_legend(segmentation.agreement, segmentation.num_samples)
+
+
+FORMATS: Mapping[str, Format] = {
+    "id_png": PngFormat("_labels.png", lambda s: outputs.as_ids(s.label_map())),
+    "colours": PngFormat("_colours.png", lambda s: outputs.colours(s.label_map())),
+    "overlay": PngFormat("_overlay.png", lambda s: outputs.overlay(s.image, s.label_map())),
+    "agreement": PngFormat("_agreement.png", _agreement),
+}
+DEFAULT = tuple(FORMATS)
+
+
+def open_formats(formats: Sequence["str | Format"]) -> dict[str, Format]:
+    """Formats by what they were called.
+
+    Args:
+        formats: keys of `FORMATS`, references `package.module:name`, or formats themselves.
+
+    Raises:
+        InputError: one is not known, cannot be imported, or is not a function.
+    """
+    found: dict[str, Format] = {}
+    for each in formats:
+        if not isinstance(each, str):
+            name, value = getattr(each, "__name__", type(each).__name__), each
+        elif each in FORMATS:
+            name, value = each, FORMATS[each]
+        elif extensions.is_reference(each):
+            name, value = each, extensions.resolve(each, "formats")
+        else:
+            raise InputError(
+                f"formats: {each!r} is not known; use {', '.join(FORMATS)}, or package.module:name"
+            )
+        if not callable(value):
+            raise InputError(f"formats: {name} is not a function write(segmentation, folder, name)")
+        found[name] = value
+    return found
+
+
+def suffixes_of(formats: Mapping[str, Format]) -> set[str]:
+    """The ends of the names of all files that the formats say they write."""
+    return {suffix for each in formats.values() for suffix in getattr(each, "suffixes", ())}
+
+
+def write(
+    segmentation: "Segmentation",
+    folder: epath.PathLike,
+    name: str,
+    formats: Mapping[str, Format],
+) -> None:
+    """Writes one segmentation in each of the formats.
+
+    Args:
+        segmentation: what is written.
+        folder: where to; it must exist.
+        name: with which the files' names begin.
+        formats: as `open_formats` gives them.
+
+    Raises:
+        InputError: a format fails.
+    """
+    for called, each in formats.items():
+        try:
+            each(segmentation, epath.Path(folder), name)
+        except InputError:
+            raise
+        except OSError as error:
+            raise InputError(
+                f"formats: {called} cannot write {os.fspath(folder)} ({files.reason(error)}); free "
+                "space, or name another folder"
+            ) from error
+        except Exception as error:
+            raise InputError(
+                f"formats: {called} failed on {name!r}: {type(error).__name__}: {error}"
+            ) from error

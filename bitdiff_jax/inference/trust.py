@@ -1,0 +1,46 @@
+"""Signs that a drawn segmentation is not to be trusted, each with its reason in one line."""
+
+import numpy as np
+
+# A model draws as many regions as there are codes only where it has run out of them: a map that
+# uses nearly all is told as one that uses all.
+CODES_SHARE = 0.95
+LOW_AGREEMENT = 0.5
+LOW_CONFIDENCE = 0.8
+
+
+def warnings(
+    maps: np.ndarray,
+    certainty: np.ndarray,
+    agreement: np.ndarray | None,
+    num_codes: int | None,
+) -> tuple[str, ...]:
+    """Why the maps of one image are not to be trusted; none of these signs proves that they are.
+
+    Args:
+        maps: integers [n, h, w], one a sample; each distinct number is a region.
+        certainty: float [n, h, w] in (0, 1], how clearly each pixel's code was decided.
+        agreement: float [h, w] in [0, 1], how much the samples agree; None for a single one.
+        num_codes: regions that the model can tell apart; None if that is not known.
+
+    Returns:
+        A line a sign, () without one.
+    """
+    found = []
+    used = max(len(np.unique(each)) for each in maps)
+    if num_codes is not None and used >= CODES_SHARE * num_codes:
+        found.append(
+            f"{used} of the model's {num_codes} codes are in use: the image may have more regions "
+            "than it can tell apart, or it found none; segment parts of the image"
+        )
+    if agreement is not None and (mean := float(agreement.mean())) < LOW_AGREEMENT:
+        found.append(
+            f"the samples disagree (mean agreement {mean:.2f}, below {LOW_AGREEMENT}): the model "
+            "is undecided, or was not trained on images of this kind"
+        )
+    if (mean := float(certainty.mean())) < LOW_CONFIDENCE:
+        found.append(
+            f"codes are not clearly decided (mean confidence {mean:.2f}, below {LOW_CONFIDENCE}): "
+            "the model is trained too little, or not on images of this kind"
+        )
+    return tuple(found)
