@@ -4,7 +4,54 @@ The ground floor (`diffusion`, `encoding`, `metrics`) is pure functions of array
 jax and numpy, so its parts can be reused in any other JAX project:
 
     from bitdiff_jax.diffusion import schedules
-    from bitdiff_jax.encoding import bits, palette
+    from bitdiff_jax.encoding import BitEncoding, palette
+
+The names below are the way in for everyone else. They are imported when they are first used.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bitdiff_jax.diffusion import Sampler
+    from bitdiff_jax.errors import InputError, Interrupted
+    from bitdiff_jax.evaluation import evaluate
+    from bitdiff_jax.inference import Segmentation, Segmenter
+    from bitdiff_jax.model import Model, Objective
+    from bitdiff_jax.training import train
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "InputError": "errors",
+    "Interrupted": "errors",
+    "Model": "model",
+    "Objective": "model",
+    "Sampler": "diffusion",
+    "Segmentation": "inference",
+    "Segmenter": "inference",
+    "evaluate": "evaluation",
+    "train": "training",
+}
+
+__all__ = [
+    "InputError",
+    "Interrupted",
+    "Model",
+    "Objective",
+    "Sampler",
+    "Segmentation",
+    "Segmenter",
+    "evaluate",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,1 +1,33 @@
-"""Diffusion as pure functions of arrays: no network, no config, no random state held."""
+"""Diffusion as pure functions of arrays: no network, no config, no random state held.
+
+Example:
+    schedule = schedules.cosine(input_scale=0.1)
+    sampler = Sampler(num_steps=8, guidance_weight=1.0, method=Ddim())
+    x0 = sample(denoise_fn, x_init, cond, sampler, schedule=schedule)
+"""
+
+from bitdiff_jax.diffusion import losses, parameterization, schedules, times, weighting
+from bitdiff_jax.diffusion.losses import Loss
+from bitdiff_jax.diffusion.sampler import Sampler
+from bitdiff_jax.diffusion.sampling import Trajectory, sample
+from bitdiff_jax.diffusion.step_methods import Ddim, Ddpm, StepMethod
+from bitdiff_jax.diffusion.variance_preserving import Schedule, input_scaled
+from bitdiff_jax.diffusion.weighting import Weight
+
+__all__ = [
+    "Ddim",
+    "Ddpm",
+    "Loss",
+    "Sampler",
+    "Schedule",
+    "StepMethod",
+    "Trajectory",
+    "Weight",
+    "input_scaled",
+    "losses",
+    "parameterization",
+    "sample",
+    "schedules",
+    "times",
+    "weighting",
+]

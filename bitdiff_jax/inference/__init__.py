@@ -1,4 +1,4 @@
-"""Inference: pictures in, label maps, agreement and regions out.
+"""Inference: images in, label maps, agreement and regions out.
 
 Example:
     segmenter = Segmenter.from_checkpoint("runs/base")
@@ -8,9 +8,23 @@ Example:
     result.regions()  # one row per region
 """
 
+from bitdiff_jax.inference.drawing import Drawn, Item, draw
+from bitdiff_jax.inference.formats import Format
 from bitdiff_jax.inference.loading import Loaded, load
 from bitdiff_jax.inference.region_table import Region
+from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.inference.segmenter import Segmenter
 
-__all__ = ["Loaded", "Region", "Segmentation", "Segmenter", "load"]
+__all__ = [
+    "Drawn",
+    "Format",
+    "Item",
+    "Loaded",
+    "Region",
+    "Request",
+    "Segmentation",
+    "Segmenter",
+    "draw",
+    "load",
+]

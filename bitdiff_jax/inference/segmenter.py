@@ -78,6 +78,7 @@ class Segmenter:
         workdir: epath.PathLike,
         *,
         weights: str | None = None,
+        model: Model | None = None,
         devices: Sequence[jax.Device] | None = None,
         on_compile: Callable[[], None] | None = None,
     ) -> "Segmenter":
@@ -86,6 +87,7 @@ class Segmenter:
         Args:
             workdir: the --workdir of the training.
             weights: see `inference.loading.load`.
+            model: the model that was trained, if it was given in Python rather than by a config.
             devices: see `__init__`.
             on_compile: see `__init__`.
 
@@ -93,7 +95,7 @@ class Segmenter:
             InputError: see `inference.loading.load`; or a setting of its config's `sampling` that
                 does not exist.
         """
-        loaded = loading.load(workdir, weights)
+        loaded = loading.load(workdir, weights, model=model)
         return cls(
             loaded.model,
             loaded.params,
