@@ -26,6 +26,7 @@ def configured(*overrides):
     config = config_lib.load("base:smoke")
     config.model.image_size = SIDE
     config.train.num_steps = 2
+    config.optimizer.warmup_steps = config.optimizer.decay_steps = 1
     config.train.log_every = 1
     config.train.checkpoint_every = 2
     config.eval.data = ""
