@@ -26,6 +26,7 @@ def configured(*overrides):
     config = config_lib.load("base:smoke")
     config.model.image_size = SIDE
     config.train.num_steps = 2
+    config.optimizer.warmup_steps = config.optimizer.decay_steps = 1
     config.train.log_every = 1
     config.train.checkpoint_every = 2
     config.eval.data = ""
@@ -106,7 +107,7 @@ def test_a_model_takes_any_object_with_init_and_apply():
         "labels": np.zeros((2, SIDE, SIDE), np.int32),
         "size": np.full((2, 2), SIDE, np.int32),
     }
-    gradient, _ = jax.grad(model.loss, has_aux=True)(params, batch, jax.random.key(1))
+    gradient, _ = jax.jit(jax.grad(model.loss, has_aux=True))(params, batch, jax.random.key(1))
     assert gradient["kernel"].shape == (9, 6) and np.abs(gradient["kernel"]).max() > 0
     assert flops.forward_flops(model) == 2 * SIDE**2 * 9 * 6
 
