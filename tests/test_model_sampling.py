@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.diffusion.step_methods import Ddim
+from tests import seeded_draws
 from tests.diffusion import own_steps
 from tests.test_model import batch_of, model_and_params, tiny
 
@@ -93,52 +93,19 @@ def test_an_own_step_method_through_the_model():
     assert np.mean(np.asarray(own.codes) == plain.codes) < 0.99
 
 
-_DRAW = """
-import sys
-import jax, numpy as np
-from bitdiff_jax.diffusion import times
-from bitdiff_jax.diffusion.sampler import Sampler
-from bitdiff_jax.diffusion.step_methods import Ddpm
-from tests.test_model import batch_of, tiny
-from tests.evaluation.stubs import random_params
-
-model = tiny(model__objective__self_condition=0.5, model__palette__layout="none")
-params = random_params(model)
-key, batch = jax.random.key(3), batch_of(3)
-out = {}
-for name in times.TIMES:
-    out[name] = times.TIMES[name](key, 3)
-draws = model.draw(key, batch["labels"].shape)
-for name in ("t", "eps", "keep", "guess"):
-    out["draw_" + name] = getattr(draws, name)
-target = model.target(batch["labels"], batch["size"], draws.codes)
-out |= {"x0": target.x0, "loss_mask": target.loss_mask}
-keys = jax.random.split(key, 3)
-drawn = model.sample(params, batch["image"], batch["size"], keys, Sampler(3, 0.5, Ddpm("small")))
-out |= drawn._asdict()
-np.savez(sys.argv[1], **out)
-"""
-
-
 def test_64_bits_draw_the_same_for_the_same_seed(tmp_path):
-    drawn = []
-    for x64 in ("0", "1"):
-        environment = {**os.environ, "JAX_ENABLE_X64": x64, "JAX_PLATFORMS": "cpu"}
-        path = tmp_path / f"{x64}.npz"
-        run = subprocess.run(
-            [sys.executable, "-c", _DRAW, str(path)],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert run.returncode == 0, run.stderr[-3000:]
-        with np.load(path) as file:
-            drawn.append(dict(file))
-    narrow, wide = drawn
-    for name, value in narrow.items():
-        assert wide[name].dtype == value.dtype, name
-        if name == "certainty":
-            np.testing.assert_allclose(wide[name], value, atol=1e-5)
-        else:
-            np.testing.assert_array_equal(wide[name], value, err_msg=name)
-    assert narrow["codes"].max() > 0 and jnp.unique(narrow["codes"]).size > 4
+    environment = {**os.environ, "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
+    path = tmp_path / "wide.npz"
+    command = [sys.executable, "-m", "tests.seeded_draws", str(path)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    narrow = seeded_draws.draws()
+    with np.load(path) as wide:
+        assert set(wide) == set(narrow)
+        for name, value in narrow.items():
+            assert wide[name].dtype == value.dtype, name
+            if name == "certainty":
+                np.testing.assert_allclose(wide[name], value, atol=1e-5)
+            else:
+                np.testing.assert_array_equal(wide[name], value, err_msg=name)
+    assert np.unique(narrow["codes"]).size > 4
