@@ -10,7 +10,7 @@ from etils import epath
 
 from bitdiff_jax import files
 from bitdiff_jax.data import file_names, images, labelmaps
-from bitdiff_jax.data.readers import listed, other_layouts
+from bitdiff_jax.data.readers import listed, listing, other_layouts
 from bitdiff_jax.errors import InputError
 
 _ANNOTATOR = re.compile(r"(?P<id>.+)_(?P<annotator>\d+)")
@@ -156,9 +156,9 @@ def _list_items(root: epath.Path, split: str | None) -> list[tuple[str, str, tup
                 f"{root / folder}: no such folder; expected ROOT/images and ROOT/labels"
                 f"{other_layouts.hint(root, 'folder')}"
             )
-    pictures = listed.pictures(root / "images")
+    pictures = listing.pictures(root / "images")
     if not pictures:
-        inside = [path.name for path in listed.entries(root / "images") if path.is_dir()]
+        inside = [path.name for path in listing.entries(root / "images") if path.is_dir()]
         below = f"; it holds the folders {', '.join(inside[:3])}" if inside else ""
         instead = other_layouts.hint(root, "folder")
         raise InputError(
@@ -167,7 +167,7 @@ def _list_items(root: epath.Path, split: str | None) -> list[tuple[str, str, tup
         )
     table = file_names.NameTable(pictures)
     labels: dict[str, list[tuple[int, str]]] = {name: [] for name in pictures}
-    for path in listed.label_files(root / "labels"):
+    for path in listing.label_files(root / "labels"):
         match = _ANNOTATOR.fullmatch(path.stem)
         # The whole stem first: an ID may itself end in _1.
         name, annotator = table.find(path.stem), -1

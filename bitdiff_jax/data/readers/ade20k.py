@@ -7,7 +7,7 @@ from etils import epath
 
 from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import listed, other_layouts
+from bitdiff_jax.data.readers import listed, listing, other_layouts
 from bitdiff_jax.errors import InputError
 
 _EXPECTED = (
@@ -108,12 +108,12 @@ def _base(root: os.PathLike | str) -> epath.Path:
 
 def _walk(folder: epath.Path, relative: str, parts: int) -> list[listed.Item]:
     """The items in a folder and those below it, whose paths begin with `relative`."""
-    masks = listed.by_ending(folder, _MASK, images.LABEL_SUFFIXES)
-    pictures = listed.by_ending(folder, "", images.IMAGE_SUFFIXES - images.LABEL_SUFFIXES)
+    masks = listing.by_ending(folder, _MASK, images.LABEL_SUFFIXES)
+    pictures = listing.by_ending(folder, "", images.IMAGE_SUFFIXES - images.LABEL_SUFFIXES)
     known = file_names.NameTable(pictures)
     listed.require_all(masks, known, folder, "{}.jpg")
     levels = [
-        listed.by_ending(folder, f"_parts_{level}", images.LABEL_SUFFIXES)
+        listing.by_ending(folder, f"_parts_{level}", images.LABEL_SUFFIXES)
         for level in range(1, parts + 1)
     ]
     items: list[listed.Item] = []
@@ -122,7 +122,7 @@ def _walk(folder: epath.Path, relative: str, parts: int) -> list[listed.Item]:
         files = (pictures[known.find(name) or name], mask, *below)
         items.append((name, *(f"{relative}/{file}" for file in files)))
     # A folder called like a picture has one mask for each of its objects, a million in all.
-    for path in listed.entries(folder):
+    for path in listing.entries(folder):
         if "." not in path.name and known.find(path.name) is None and path.is_dir():
             items += _walk(path, f"{relative}/{path.name}", parts)
     return items

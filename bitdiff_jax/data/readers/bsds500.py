@@ -9,7 +9,7 @@ from etils import epath
 from bitdiff_jax import files
 from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import listed, matlab
+from bitdiff_jax.data.readers import listed, listing, matlab
 from bitdiff_jax.errors import InputError
 
 _SPLITS = ("train", "val", "test")
@@ -44,9 +44,9 @@ class BSDS500Reader(listed.ListedReader):
         listed.check_split(root, split, known)
         items = []
         for each in known if split is None else (split,):
-            pictures = listed.pictures(base / "images" / each)
+            pictures = listing.pictures(base / "images" / each)
             truth = base / "groundTruth" / each
-            maps = file_names.NameTable(listed.by_ending(truth, "", {".mat"}))
+            maps = file_names.NameTable(listing.by_ending(truth, "", {".mat"}))
             listed.require_all(pictures, maps, truth, "{}.mat")
             items += [
                 (name, f"images/{each}/{file}", f"groundTruth/{each}/{maps.find(name)}.mat")

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import listed
+from bitdiff_jax.data.readers import listed, listing
 from bitdiff_jax.errors import InputError
 
 _EXPECTED = (
@@ -79,7 +79,7 @@ class CityscapesReader(listed.ListedReader):
         self.stuff, self.groups = stuff, groups
         items: list[listed.Item] = []
         for each in known if split is None else (split,):
-            for city in listed.entries(base / "gtFine" / each):
+            for city in listing.entries(base / "gtFine" / each):
                 items += _city(base, f"{each}/{city.name}")
         super().__init__(base, items, {"stuff": stuff, "groups": groups})
 
@@ -133,9 +133,9 @@ def _base(root: os.PathLike | str) -> epath.Path:
 
 
 def _city(base: epath.Path, place: str) -> list[listed.Item]:
-    truths = listed.by_ending(base / "gtFine" / place, _TRUTH, images.LABEL_SUFFIXES)
+    truths = listing.by_ending(base / "gtFine" / place, _TRUTH, images.LABEL_SUFFIXES)
     folder = base / "leftImg8bit" / place
-    pictures = listed.by_ending(folder, _IMAGE, images.IMAGE_SUFFIXES)
+    pictures = listing.by_ending(folder, _IMAGE, images.IMAGE_SUFFIXES)
     known = file_names.NameTable(pictures)
     listed.require_all(truths, known, folder, f"{{}}{_IMAGE}.png")
     return [

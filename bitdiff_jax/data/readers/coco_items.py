@@ -11,7 +11,7 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax.data import file_names, images
-from bitdiff_jax.data.readers import listed, other_layouts
+from bitdiff_jax.data.readers import listed, listing, other_layouts
 from bitdiff_jax.data.readers.coco_json import Index
 from bitdiff_jax.errors import InputError
 
@@ -137,7 +137,7 @@ def splits(root: os.PathLike | str, prefix: str, year: str) -> tuple[str, ...]:
     """
     annotations = epath.Path(root) / "annotations"
     pattern = re.compile(rf"{prefix}_([a-z]+){re.escape(year)}\.json")
-    found = (pattern.fullmatch(path.name) for path in listed.entries(annotations))
+    found = (pattern.fullmatch(path.name) for path in listing.entries(annotations))
     there = tuple(sorted(match[1] for match in found if match))
     if not there:
         raise InputError(

@@ -7,7 +7,7 @@ from etils import epath
 
 from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import listed, other_layouts, overlaps
+from bitdiff_jax.data.readers import listed, listing, other_layouts, overlaps
 from bitdiff_jax.errors import InputError
 
 _EXPECTED = "images/ID.jpg and masks/ID/*.png, or ID/images/ID.png and ID/masks/*.png"
@@ -88,7 +88,7 @@ class MasksReader(listed.ListedReader):
             raise InputError(f"{os.fspath(root)}: no such folder; expected {_EXPECTED}")
         if _is_set(folder):
             return ()
-        return tuple(path.name for path in listed.entries(folder) if _is_set(path))
+        return tuple(path.name for path in listing.entries(folder) if _is_set(path))
 
     def _read(self, *paths: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         image_path, folder = paths
@@ -110,7 +110,7 @@ def _picture(path: str) -> str:
     """The file of a picture, whose ending may be another than that of the set's own pictures."""
     file = epath.Path(path)
     if not file.exists():
-        for name, other in listed.pictures(file.parent).items():
+        for name, other in listing.pictures(file.parent).items():
             if file_names.same(name) == file_names.same(file.stem):
                 return os.fspath(file.parent / other)
     return path
@@ -118,8 +118,8 @@ def _picture(path: str) -> str:
 
 def _mask_files(folder: epath.Path) -> list[epath.Path]:
     """The files of a folder of masks; `InputError` if it holds only what is not read."""
-    found = listed.label_files(folder, images.MASK_SUFFIXES)
-    for path in listed.entries(folder):
+    found = listing.label_files(folder, images.MASK_SUFFIXES)
+    for path in listing.entries(folder):
         if path.is_dir():
             raise InputError(f"{path}: is a folder; masks lie in {folder} itself: move them up")
         if not found:
@@ -156,24 +156,24 @@ def _is_item(folder: epath.Path) -> bool:
 
 
 def _of_folders(folder: epath.Path) -> bool:
-    return folder.is_dir() and any(path.is_dir() for path in listed.entries(folder))
+    return folder.is_dir() and any(path.is_dir() for path in listing.entries(folder))
 
 
 def _is_set(folder: epath.Path) -> bool:
     """In one of the two forms, judged by one picture."""
     if (folder / "images").is_dir():
         return _of_folders(folder / "masks")
-    first = next((path for path in listed.entries(folder) if path.is_dir()), None)
+    first = next((path for path in listing.entries(folder) if path.is_dir()), None)
     return first is not None and (first / "masks").is_dir() and _is_item(first)
 
 
 def _list(folder: epath.Path) -> list[listed.Item]:
     if not (folder / "images").is_dir():
         # Whether each has its picture and masks is left for when it is read.
-        names = [path.name for path in listed.entries(folder) if path.is_dir()]
+        names = [path.name for path in listing.entries(folder) if path.is_dir()]
         return [(name, f"{name}/images/{name}.png", f"{name}/masks") for name in names]
-    pictures = listed.pictures(folder / "images")
-    masks = file_names.NameTable(path.name for path in listed.entries(folder / "masks"))
+    pictures = listing.pictures(folder / "images")
+    masks = file_names.NameTable(path.name for path in listing.entries(folder / "masks"))
     listed.require_all(pictures, masks, folder / "masks", "{}/")
     return [
         (name, f"images/{file}", f"masks/{masks.find(name)}") for name, file in pictures.items()

@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import encoded, listed
+from bitdiff_jax.data.readers import encoded, listed, listing
 from bitdiff_jax.errors import InputError
 
 _EXPECTED = "NAME/[CONFIG/]VERSION with dataset_info.json and features.json, as tfds prepares it"
@@ -205,7 +205,7 @@ def _find(root: epath.Path, name: str) -> epath.Path:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; expected {_EXPECTED}")
     if not name:
-        sets = ", ".join(path.name for path in listed.entries(root) if path.is_dir()) or "nothing"
+        sets = ", ".join(path.name for path in listing.entries(root) if path.is_dir()) or "nothing"
         raise InputError(f"{root}: holds {sets}; name the data set, as in tfds:NAME")
     path, _, version = name.partition(":")
     folder = root / path
@@ -214,7 +214,7 @@ def _find(root: epath.Path, name: str) -> epath.Path:
         versions = [each for each in versions if each == version]
     if versions:
         return folder / max(versions, key=lambda each: tuple(map(int, each.split("."))))
-    configs = [each.name for each in listed.entries(folder) if _versions(each)]
+    configs = [each.name for each in listing.entries(folder) if _versions(each)]
     if configs:
         raise InputError(
             f"{folder}: has the configs {', '.join(configs)}; "
@@ -228,6 +228,6 @@ def _find(root: epath.Path, name: str) -> epath.Path:
 def _versions(folder: epath.Path) -> list[str]:
     return [
         path.name
-        for path in listed.entries(folder)
+        for path in listing.entries(folder)
         if _VERSION.fullmatch(path.name) and (path / _FEATURES).exists()
     ]

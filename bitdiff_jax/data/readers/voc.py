@@ -9,7 +9,7 @@ from etils import epath
 from bitdiff_jax import files
 from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.labelmaps import IGNORE
-from bitdiff_jax.data.readers import listed
+from bitdiff_jax.data.readers import listed, listing
 from bitdiff_jax.errors import InputError
 
 _EXPECTED = "VOCdevkit/VOC2012 with JPEGImages, SegmentationObject and ImageSets/Segmentation"
@@ -111,7 +111,7 @@ def _base(root: os.PathLike | str) -> epath.Path:
     years = [
         f"{place}{path.name}"
         for place in ("", "VOCdevkit/")
-        for path in listed.entries(epath.Path(root) / place)
+        for path in listing.entries(epath.Path(root) / place)
         if path.name.startswith("VOC2")
     ]
     if len(years) > 1:
@@ -120,13 +120,13 @@ def _base(root: os.PathLike | str) -> epath.Path:
 
 
 def _by_stem(folder: epath.Path, suffixes: Container[str]) -> dict[str, str]:
-    return listed.by_ending(folder, "", suffixes)
+    return listing.by_ending(folder, "", suffixes)
 
 
 def _maps(base: epath.Path) -> tuple[dict[str, str], file_names.NameTable]:
     """The files of SegmentationObject by ID, and their IDs."""
     folder = base / "SegmentationObject"
-    maps = {path.stem: path.name for path in listed.label_files(folder)}
+    maps = {path.stem: path.name for path in listing.label_files(folder)}
     return maps, file_names.NameTable(maps)
 
 
