@@ -177,11 +177,9 @@ def save_images(path: epath.PathLike, rows: Iterable[ImageRow]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(ImageRow._fields)
     for row in rows:
-        numbers = {
-            key: "" if value is None else f"{value:.4f}"
-            for key, value in (("agreement", row.agreement), ("confidence", row.confidence))
-        }
-        writer.writerow(row._replace(warnings="; ".join(row.warnings), **numbers))  # type: ignore[arg-type]
+        agreement = "" if row.agreement is None else f"{row.agreement:.4f}"
+        warnings = "; ".join(row.warnings)
+        writer.writerow([*row[:6], agreement, f"{row.confidence:.4f}", warnings])
     files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
