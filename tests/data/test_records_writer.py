@@ -73,7 +73,7 @@ class _Stop(Exception):
 
 
 def test_stopped_at_random_images_it_goes_on(tmp_path, unbroken):
-    rng = random.Random()
+    rng = random.Random(0)
     left, rounds = 0, 0
     while rounds < 50:
         rounds += 1
@@ -111,7 +111,7 @@ def running(pid):
         return False
 
 
-def test_killed_at_a_random_moment_it_goes_on(tmp_path, unbroken):
+def test_killed_while_it_writes_it_goes_on(tmp_path, unbroken):
     code = (
         "from tests.data.records_fake import FakeData\n"
         "from bitdiff_jax.data.records import writer\n"
@@ -124,10 +124,9 @@ def test_killed_at_a_random_moment_it_goes_on(tmp_path, unbroken):
         [sys.executable, path], env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 300
-    while not list(tmp_path.glob("fake-*")) and time.monotonic() < deadline:
+    while len(list(tmp_path.glob("fake-*"))) < 2 and time.monotonic() < deadline:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
-    time.sleep(random.Random().random() * 0.8)
     orphans = children(process.pid)
     assert len(orphans) >= 2
     os.kill(process.pid, signal.SIGKILL)
