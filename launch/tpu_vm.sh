@@ -96,9 +96,9 @@ call() { # makes the call, or prints it
     "$@"
     return
   fi
-  local word line=
+  local word line='' mark="'" marked="'\\''"
   for word in "$@"; do
-    [[ $word =~ ^[A-Za-z0-9_./:=@,+-]+$ ]] || word="'${word//\'/\'\\\'\'}'"
+    [[ $word =~ ^[A-Za-z0-9_./:=@,+-]+$ ]] || word="'${word//$mark/$marked}'"
     line+="$word "
   done
   echo "${line% }" >&3

@@ -7,20 +7,19 @@ container can be reached, whatever is installed.
 import dataclasses
 import os
 import pathlib
-import shlex
 import shutil
 import subprocess
 
 LAUNCH = pathlib.Path(__file__).resolve().parents[2] / "launch"
 REAL = ("bash", "cat", "dirname", "envsubst", "ls", "mkdir", "mktemp", "rm", "sed", "tail", "touch")
 
-# Each call is a line of the log: the words, quoted for a shell.
-_RECORD = """#!/bin/bash
-printf '%q ' {name} "$@" >> "$SANDBOX/log"; echo >> "$SANDBOX/log"
+# Of each call the log has the words, each ended by a unit separator, and a record separator.
+_RECORD = r"""#!/bin/bash
+printf '%s\x1f' {name} "$@" >> "$SANDBOX/log"; printf '\x1e' >> "$SANDBOX/log"
 next() {{ # prints the first line of a file and takes it away, unless it is the last
   local lines; mapfile -t lines < "$SANDBOX/$1"
   echo "${{lines[0]}}"
-  if ((${{#lines[@]}} > 1)); then printf '%s\\n' "${{lines[@]:1}}" > "$SANDBOX/$1"; fi
+  if ((${{#lines[@]}} > 1)); then printf '%s\n' "${{lines[@]:1}}" > "$SANDBOX/$1"; fi
 }}
 """
 _STUBS = {
@@ -121,7 +120,7 @@ def run(
         timeout=60,
         check=False,
     )
-    calls = [shlex.split(line) for line in (folder / "log").read_text().splitlines()]
+    calls = [call.split("\x1f")[:-1] for call in (folder / "log").read_text().split("\x1e")[:-1]]
     return Result(done.returncode, done.stdout, calls, folder)
 
 
