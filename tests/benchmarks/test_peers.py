@@ -61,6 +61,8 @@ def test_a_plain_dataset_reads_a_folder(tmp_path):
         assert (item["labels"][height:] == -1).all()
 
 
+@pytest.mark.multiprocess
+@pytest.mark.slow
 def test_a_program_is_compiled_in_a_process_of_its_own(tmp_path):
     found = compile_time.in_a_process("paper:smoke", "sample", 1, str(tmp_path))
     assert 0 < found["compile"] < found["first call"] == found["trace"] + found["compile"]

@@ -119,10 +119,12 @@ def unbroken(mixture):
     return take(20, **mixture)
 
 
+@pytest.mark.multiprocess
 def test_workers_change_nothing(mixture, unbroken):
     assert all(map(same, unbroken, take(20, **mixture, num_workers=2)))
 
 
+@pytest.mark.multiprocess
 def test_two_processes_with_workers_go_on_after_a_stop(mixture, unbroken):
     """The second process; that the first has the other rows is tested without workers."""
     part = take(

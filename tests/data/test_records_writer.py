@@ -61,6 +61,7 @@ def test_what_lies_in_the_folder(tmp_path, unbroken):
     assert sorted(unbroken) == sorted([*shards, *progress, *others, "progress/parameters.json"])
 
 
+@pytest.mark.multiprocess
 def test_workers_change_nothing(tmp_path, unbroken):
     seen = []
     prepare(tmp_path, workers=2, report=lambda *numbers: seen.append(numbers))
@@ -111,6 +112,7 @@ def running(pid):
         return False
 
 
+@pytest.mark.multiprocess
 def test_killed_while_it_writes_it_goes_on(tmp_path, unbroken):
     code = (
         "from tests.data.records_fake import FakeData\n"
@@ -181,6 +183,7 @@ def test_strict_stops_at_the_first(tmp_path, workers):
     assert shards == ([] if workers else ["fake-train.array_record-00000-of-00005"])
 
 
+@pytest.mark.multiprocess
 def test_a_fault_of_a_reader_is_not_taken_for_a_corrupt_image(tmp_path):
     data = FakeData({"val": 5}, buggy=("val/000",))
     with pytest.raises(KeyError, match="val/000"):
@@ -194,6 +197,7 @@ def test_a_split_without_a_readable_image(tmp_path):
             data=FakeData({"a": 1, "b": 2}, broken=("b/000", "b/001")))  # fmt: skip
 
 
+@pytest.mark.multiprocess
 def test_a_killed_worker_is_told(tmp_path):
     refused("exit code -9", "--workers", out=tmp_path, data=_Dies(os.getpid()), workers=1)
 
