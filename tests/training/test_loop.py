@@ -1,5 +1,7 @@
 """Training from end to end on a tiny network."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -41,8 +43,13 @@ def losses(workdir):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
+    """A run of six steps and an evaluation: its state and workdir, and printed.txt in it."""
     workdir = tmp_path_factory.mktemp("unbroken")
-    return loop.train(tiny(), workdir), workdir
+    config = tiny(eval__data="scenes,level=1,seed=1", train__eval_every=6)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        state = loop.train(config, workdir)
+    (workdir / "printed.txt").write_text(printed.getvalue())
+    return state, workdir
 
 
 @pytest.mark.slow
@@ -104,12 +111,10 @@ def test_a_finished_run_does_nothing_more(unbroken):
 
 
 @pytest.mark.slow
-def test_evaluation_and_its_image(tmp_path, capsys):
-    loop.train(
-        tiny(eval__data="scenes,level=1,seed=1", train__num_steps=4, train__eval_every=4), tmp_path
-    )
-    assert (tmp_path / "samples" / "00000004.png").is_file()
-    out = capsys.readouterr().out
+def test_evaluation_and_its_image(unbroken):
+    _, workdir = unbroken
+    assert (workdir / "samples" / "00000006.png").is_file()
+    out = (workdir / "printed.txt").read_text()
     assert "ARI" in out and "ETA" in out and "images/s" in out
 
 
