@@ -15,6 +15,7 @@ def test_both_palettes_give_the_same_codes():
     np.testing.assert_array_equal(np.stack(theirs), ours)
 
 
+@pytest.mark.slow
 def test_numpy_merges_regions_beyond_the_codes():
     from bitdiff_jax.encoding import palette as ours
 

@@ -177,6 +177,7 @@ def test_each_set_of_a_mixture_has_epochs_of_its_own(mixture, unbroken):
         assert len(set(epochs)) > (4 if length == 3 else 12)  # of 6 and of 120 orders
 
 
+@pytest.mark.slow
 def test_sets_are_mixed_by_weight_not_by_length():
     sources = {"a": Flat("a", 3), "b": Flat("b", 200), "c": Flat("c", 50)}
     seen = names(take(40, sources, {"a": 2, "b": 1, "c": 0}), sources)
