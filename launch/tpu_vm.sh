@@ -4,6 +4,7 @@
 #   WORKDIR=gs://BUCKET/runs/paper DATA_FROM=gs://BUCKET/pictures launch/tpu_vm.sh all
 #
 # usage: [VARIABLE=value ...] launch/tpu_vm.sh COMMAND [bitdiff train's arguments]
+#   show     print the calls of 'all', and make none
 #   all      up, install, run, then watch
 #   up       ask for the TPU and wait for it
 #   install  the package and the pictures, on every host; again after a change
@@ -12,6 +13,8 @@
 #   log      the last lines of the first host's log
 #   stop     save and stop
 #   down     give the TPU back (the bill ends here)
+#
+# What a command needs is checked before its first call.
 set -euo pipefail
 
 WORKDIR="${WORKDIR:-}"     # the run's folder, gs://...: it has to outlive the machine
@@ -36,7 +39,99 @@ TRAIN=( # the paper's recipe; replaced by arguments after COMMAND
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 
-tpus() { gcloud compute tpus "$@" --zone="$ZONE"; }
+dry=    # not empty: calls are printed, not made
+asked=  # not empty: a TPU was asked for, and may be there
+wheels= # the folder of the built package
+
+# --- What is needed, before anything is called ---
+
+problems=()
+
+need() { # VARIABLE, the pattern of its whole value, how to say it
+  local LC_ALL=C
+  [[ ${!1} =~ ^($2)$ ]] || problems+=("$1 is '${!1}': say $1=$3")
+}
+
+tool() { command -v "$1" > /dev/null || problems+=("$1 is not installed; see tpu_vm.md"); }
+
+check() { # the command
+  local bucket='gs://[a-z0-9][a-z0-9._-]+'
+  need NAME '[a-z]([-a-z0-9]{0,61}[a-z0-9])?' '..., of small letters, digits and -'
+  need ZONE '[a-z]+-[a-z]+[0-9]+-[a-z]' 'a zone like us-west4-a'
+  need QUEUE '1?' "1, or QUEUE= for 'now or never'"
+  [[ $1 == show ]] || tool gcloud
+  case "$1" in
+    show | all | up | watch)
+      need ACCELERATOR 'v[0-9]+[a-z]*-[0-9]+' 'a type like v5litepod-8'
+      need RUNTIME '[a-z0-9][a-z0-9.-]*' 'a version like v2-alpha-tpuv5-lite'
+      need SPOT '1?' "1, or SPOT= for a TPU that is not preempted"
+      need POLL '[1-9][0-9]*' 'seconds'
+      ;;
+  esac
+  case "$1" in
+    show | all | install | watch)
+      [[ $1 == show ]] || tool uv
+      [[ -f $here/../pyproject.toml ]] || problems+=("no pyproject.toml beside $here")
+      need PYTHON '3\.(1[1-9]|[2-9][0-9])' '3.11 or newer'
+      need DATA '/[A-Za-z0-9._/-]+' "a folder's whole path, of letters, digits, '.', '_', '-'"
+      need DATA_FROM "($bucket(/[A-Za-z0-9._/-]+)?)?" 'gs://BUCKET/FOLDER, or nothing'
+      ;;
+  esac
+  case "$1" in
+    show | all | run | watch)
+      need WORKDIR "$bucket/[A-Za-z0-9._/-]+" 'gs://BUCKET/FOLDER, which outlives the machine'
+      ;;
+  esac
+  if ((${#problems[@]} > 0)); then
+    printf '%s: nothing was called.\n' "$1" >&2
+    printf '  %s\n' "${problems[@]}" >&2
+    exit 2
+  fi
+}
+
+# --- Calls ---
+
+call() { # makes the call, or prints it
+  if [[ -z $dry ]]; then
+    "$@"
+    return
+  fi
+  local word line='' mark="'" marked="'\\''"
+  for word in "$@"; do
+    [[ $word =~ ^[A-Za-z0-9_./:=@,+-]+$ ]] || word="'${word//$mark/$marked}'"
+    line+="$word "
+  done
+  echo "${line% }" >&3
+}
+
+say() { echo "${dry:+# }$*"; }
+
+leave() { # whatever the end
+  local code=$?
+  if [[ -n $wheels && -z $dry ]]; then rm -rf "$wheels"; fi
+  if ((code != 0)) && [[ -n $asked ]]; then
+    echo "$NAME was asked for: it costs while it is there. Go on with 'install', 'run' or 'watch'," \
+      "or give it back with 'down'." >&2
+  fi
+}
+trap leave EXIT
+
+reach() { # the buckets, which costs nothing; a TPU would wait for them at its price
+  local place
+  for place in ${DATA_FROM:+"$DATA_FROM"} "gs://$(bucket_of "$WORKDIR")"; do
+    call gcloud storage ls "$place/" > /dev/null || {
+      echo "$place cannot be read; no TPU was asked for" >&2
+      return 1
+    }
+  done
+}
+
+bucket_of() {
+  local path="${1#gs://}"
+  echo "${path%%/*}"
+}
+
+tpus() { call gcloud compute tpus "$@" --zone="$ZONE"; }
 
 everywhere() { tpus tpu-vm ssh "$NAME" --worker=all --command="$1"; }
 
@@ -46,6 +141,7 @@ state() {
   else
     tpus tpu-vm describe "$NAME" --format='value(state)'
   fi
+  if [[ -n $dry ]]; then echo ACTIVE; fi
 }
 
 up() {
@@ -56,6 +152,7 @@ up() {
     tpus tpu-vm create "$NAME" --accelerator-type="$ACCELERATOR" --version="$RUNTIME" \
       ${SPOT:+--spot} || return
   fi
+  asked=1
   local now
   while now="$(state || true)" && [[ $now != ACTIVE && $now != READY ]]; do
     if [[ $now == FAILED || $now == SUSPENDED ]]; then
@@ -75,13 +172,16 @@ down() {
   fi
 }
 
+build() { # the package, here
+  if [[ -n $wheels ]]; then return; fi
+  if [[ -n $dry ]]; then wheels=WHEELS; else wheels="$(mktemp -d)"; fi
+  call uv build --wheel --out-dir "$wheels" "$here/.."
+}
+
 install() {
-  local wheels
-  wheels="$(mktemp -d)"
-  uv build --wheel --out-dir "$wheels" "$here/.."
+  build
   everywhere 'rm -f ~/bitdiff_jax-*.whl'
   tpus tpu-vm scp "$wheels"/bitdiff_jax-*.whl "$NAME:" --worker=all
-  rm -r "$wheels"
   # The images' own Python is older than 3.11; uv brings one.
   everywhere "set -e
     export PATH=\"\$HOME/.local/bin:\$PATH\"
@@ -94,7 +194,6 @@ install() {
 }
 
 run() {
-  : "${WORKDIR:?say WORKDIR=gs://...}"
   local arguments
   printf -v arguments '%q ' --workdir "$WORKDIR" "${TRAIN[@]}"
   # Exit code 0 is the end; 2 is a setting to mend; all others, 75 (saved and stopped) among them,
@@ -129,6 +228,7 @@ watch() {
       SUSPENDED | FAILED | PREEMPTED | TERMINATED)
         echo "$NAME was preempted; asking for another"
         down
+        build # before there is another that costs
         # There may be no room for a while.
         until up; do
           down || true
@@ -142,20 +242,32 @@ watch() {
     sleep "$POLL"
   done
   log || true
-  echo "done: $WORKDIR; now run 'down'"
+  say "done: $WORKDIR; now run 'down'"
+}
+
+all() {
+  reach
+  build
+  up
+  install
+  run
+  watch
+}
+
+show() {
+  exec 3>&1
+  dry=1
+  all
 }
 
 command="${1:-help}"
 shift || true
 if (($# > 0)); then TRAIN=("$@"); fi
 case "$command" in
-  all)
-    up
-    install
-    run
-    watch
+  show | all | up | install | run | watch | log | stop | down)
+    check "$command"
+    "$command"
     ;;
-  up | install | run | watch | log | stop | down) "$command" ;;
   *)
     sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"
     exit 2

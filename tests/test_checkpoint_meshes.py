@@ -7,9 +7,12 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from bitdiff_jax.checkpoint import Checkpoints, restore_last_good
 from tests.test_checkpoint import abstract
+
+pytestmark = pytest.mark.multiprocess
 
 _EIGHT = """
 import sys

@@ -164,7 +164,8 @@ def test_the_image_matters_and_the_empty_one_is_zero():
 def test_models_are_equal_by_value():
     assert tiny() == tiny() and hash(tiny()) == hash(tiny())
     assert tiny() != tiny(model__num_bits=4)
-    assert dataclasses.is_dataclass(tiny())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        tiny().num_bits = 4
 
 
 @pytest.mark.parametrize(

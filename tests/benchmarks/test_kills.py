@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
+
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "robustness" / "kills.py"
 
 

@@ -11,6 +11,8 @@ import pytest
 from benchmarks.against_peers import machine, paired
 from bitdiff_jax.errors import InputError
 
+pytestmark = pytest.mark.multiprocess
+
 HERE = "tests.benchmarks.peers"
 AT_ONCE = {"settle": 0.0, "least_seconds": 0.0}
 

@@ -15,6 +15,7 @@ def test_both_palettes_give_the_same_codes():
     np.testing.assert_array_equal(np.stack(theirs), ours)
 
 
+@pytest.mark.slow
 def test_numpy_merges_regions_beyond_the_codes():
     from bitdiff_jax.encoding import palette as ours
 
@@ -61,6 +62,8 @@ def test_a_plain_dataset_reads_a_folder(tmp_path):
         assert (item["labels"][height:] == -1).all()
 
 
+@pytest.mark.multiprocess
+@pytest.mark.slow
 def test_a_program_is_compiled_in_a_process_of_its_own(tmp_path):
     found = compile_time.in_a_process("paper:smoke", "sample", 1, str(tmp_path))
     assert 0 < found["compile"] < found["first call"] == found["trace"] + found["compile"]

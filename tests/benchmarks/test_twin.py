@@ -15,6 +15,8 @@ from bitdiff_jax.diffusion import sampling
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.training.optimizer import make_optimizer
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 
 from benchmarks.against_peers import torch_programs, torch_twin, twin_check  # noqa: E402

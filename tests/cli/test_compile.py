@@ -40,6 +40,7 @@ def run(*arguments):
     return main.main(["compile", "--config", "base:smoke", *arguments])
 
 
+@pytest.mark.slow
 def test_both_programs_and_the_largest_batch(asked, capsys, tmp_path):
     out = tmp_path / "figures.json"
     assert run("--accelerator", "v5e-4", "--json", str(out)) == 0

@@ -17,6 +17,8 @@ from bitdiff_jax.inference import loading
 from bitdiff_jax.inference.request import Request
 from tests.evaluation.stubs import count_rows, make_source, random_params, tiny_config
 
+pytestmark = pytest.mark.slow
+
 _STEP = 7
 
 

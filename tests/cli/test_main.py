@@ -32,6 +32,7 @@ def test_errors_are_one_line_and_exit_2(argv, message, capsys, tmp_path, monkeyp
     assert message in err and err.count("\n") == 1 and "Traceback" not in err
 
 
+@pytest.mark.multiprocess
 def test_the_module_runs():
     done = subprocess.run([sys.executable, "-m", "bitdiff_jax"], capture_output=True, text=True)
     assert done.returncode == 2 and "quickstart" in done.stdout

@@ -19,6 +19,7 @@ def _run(*arguments, **kwargs):
     )
 
 
+@pytest.mark.slow
 def test_the_whole_way_small(tmp_path):
     out = tmp_path / "q"
     done = _run("--config=quickstart:smoke", "--num_images=3", f"--out={out}")

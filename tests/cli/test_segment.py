@@ -62,6 +62,7 @@ def error_line(capsys, *parts):
     return line
 
 
+@pytest.mark.slow
 def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
     folder, out = tmp_path / "pictures", tmp_path / "deep" / "out"

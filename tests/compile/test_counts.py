@@ -10,6 +10,7 @@ from benchmarks.predicted import counts
 STORED = json.loads(counts.STORED.read_text())
 
 
+@pytest.mark.slow
 def test_small_programs_cost_what_they_did():
     here = counts.versions()
     if STORED["versions"] != here:

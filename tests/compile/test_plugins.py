@@ -10,6 +10,8 @@ from bitdiff_jax import config as config_lib
 from bitdiff_jax.compile import compiled_figures, remote
 from bitdiff_jax.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 tpu = pytest.mark.skipif(
     not importlib.util.find_spec("libtpu"),
     reason="the TPU compiler is not installed: pip install 'bitdiff_jax[compile]'",

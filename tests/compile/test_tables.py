@@ -64,6 +64,7 @@ def table(tmp_path):
     return compiled.Table(tmp_path / "rows.json", str(tmp_path / "programs"))
 
 
+@pytest.mark.slow
 def test_the_page_of_growth(table, tmp_path, monkeypatch):
     arguments = ["--config", CONFIG, "--page_only", "--rows", str(table.rows_file)]
     growth.main([*arguments, "--docs", str(tmp_path)])

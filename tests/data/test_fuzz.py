@@ -153,6 +153,8 @@ def run(path, count):
     return results
 
 
+@pytest.mark.multiprocess
+@pytest.mark.slow
 def test_thousands_of_damaged_files(tmp_path):
     count = 100
     memory = pathlib.Path("/dev/shm")

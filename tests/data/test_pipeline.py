@@ -119,10 +119,12 @@ def unbroken(mixture):
     return take(20, **mixture)
 
 
+@pytest.mark.multiprocess
 def test_workers_change_nothing(mixture, unbroken):
     assert all(map(same, unbroken, take(20, **mixture, num_workers=2)))
 
 
+@pytest.mark.multiprocess
 def test_two_processes_with_workers_go_on_after_a_stop(mixture, unbroken):
     """The second process; that the first has the other rows is tested without workers."""
     part = take(
@@ -175,6 +177,7 @@ def test_each_set_of_a_mixture_has_epochs_of_its_own(mixture, unbroken):
         assert len(set(epochs)) > (4 if length == 3 else 12)  # of 6 and of 120 orders
 
 
+@pytest.mark.slow
 def test_sets_are_mixed_by_weight_not_by_length():
     sources = {"a": Flat("a", 3), "b": Flat("b", 200), "c": Flat("c", 50)}
     seen = names(take(40, sources, {"a": 2, "b": 1, "c": 0}), sources)

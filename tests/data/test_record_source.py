@@ -71,6 +71,7 @@ def test_index_out_of_range(whole, index):
         RecordSource(whole)[index]
 
 
+@pytest.mark.multiprocess
 def test_tfds_reads_it_without_tensorflow(whole):
     code = f"""
 import hashlib, io, sys

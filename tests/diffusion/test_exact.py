@@ -57,6 +57,7 @@ def assert_frequencies(x0, layout, want, slack=4.5):
 # The denoisers themselves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("t", [0.05, 0.4, 0.99])
 def test_denoisers_are_posterior_means(t):
     schedule = schedules.cosine(0.1)
@@ -137,6 +138,7 @@ def test_the_recursion_ends_at_the_truth(name, input_scale, final):
 # (b) Pixels that share a bit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_steps", "input_scale", "final"), [(5, 1.0, "step"), (8, 0.1, "x0"), (20, 0.1, "step")]
 )
@@ -147,6 +149,7 @@ def test_sampled_frequencies_are_those_of_the_quadrature(name, num_steps, input_
     assert_frequencies(x0, LAYOUT, lambda m, weight: want(m, weight=weight))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "final"), [("DDPM large", "x0"), ("DDPM small", "step"), ("DDIM eta 0", "step")]
 )
@@ -228,6 +231,7 @@ def draw_listed(images, prior, name, num_steps, final="x0", *, count):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["DDPM large", "DDIM eta 0"])
 def test_two_images_are_a_group_of_the_values_in_which_they_differ(name):
     codes = np.zeros((2, 4, 4), np.int32)
@@ -239,6 +243,7 @@ def test_two_images_are_a_group_of_the_values_in_which_they_differ(name):
     assert got[1] == pytest.approx(expected(name, 8, 16), abs=4 * 0.007)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "num_steps", "final", "least", "most"),
     [

@@ -39,6 +39,7 @@ def gaussian_setup(side=48):
     return x_init, cond, jax.random.split(jax.random.key(1), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Ddpm("large"), Ddpm("small"), Ddim()])
 def test_a_gaussian_is_sampled_with_its_mean_and_spread(method):
     x_init, cond, keys = gaussian_setup()

@@ -8,6 +8,8 @@ import pytest
 from tests.parallel import launch
 from tests.parallel.training_runs import collectives
 
+pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
+
 _PROGRAM = ("-m", "tests.evaluation.two_processes")
 
 

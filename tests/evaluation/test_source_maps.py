@@ -217,6 +217,8 @@ _EIGHT = """
 """
 
 
+@pytest.mark.multiprocess
+@pytest.mark.slow
 def test_one_and_eight_devices_draw_the_same_maps():
     root = pathlib.Path(__file__).parents[2]
     environment = os.environ | {

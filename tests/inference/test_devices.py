@@ -5,8 +5,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from tests.inference import tiny
+
+pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
 
 _PROGRAM = """
 import sys

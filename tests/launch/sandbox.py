@@ -7,20 +7,19 @@ container can be reached, whatever is installed.
 import dataclasses
 import os
 import pathlib
-import shlex
 import shutil
 import subprocess
 
 LAUNCH = pathlib.Path(__file__).resolve().parents[2] / "launch"
 REAL = ("bash", "cat", "dirname", "envsubst", "ls", "mkdir", "mktemp", "rm", "sed", "tail", "touch")
 
-# Each call is a line of the log: the words, quoted for a shell.
-_RECORD = """#!/bin/bash
-printf '%q ' {name} "$@" >> "$SANDBOX/log"; echo >> "$SANDBOX/log"
+# Of each call the log has the words, each ended by a unit separator, and a record separator.
+_RECORD = r"""#!/bin/bash
+printf '%s\x1f' {name} "$@" >> "$SANDBOX/log"; printf '\x1e' >> "$SANDBOX/log"
 next() {{ # prints the first line of a file and takes it away, unless it is the last
   local lines; mapfile -t lines < "$SANDBOX/$1"
   echo "${{lines[0]}}"
-  if ((${{#lines[@]}} > 1)); then printf '%s\\n' "${{lines[@]:1}}" > "$SANDBOX/$1"; fi
+  if ((${{#lines[@]}} > 1)); then printf '%s\n' "${{lines[@]:1}}" > "$SANDBOX/$1"; fi
 }}
 """
 _STUBS = {
@@ -32,6 +31,7 @@ words=("$@")
 for word in "$@"; do [[ $word == --command=* ]] && command="${word#--command=}"; done
 case "$*" in
   *describe*) next states ;;
+  'storage ls '*) exit "$(next buckets)" ;;
   *' ssh '*) HOME="$SANDBOX/host" USER=me bash -c "$command" ;;
   *' scp '*) for word in "$@"; do [[ $word == *.whl ]] && cat "$word" > \
     "$SANDBOX/host/${word##*/}"; done; true ;;
@@ -43,6 +43,7 @@ case "$1" in
   pip) bin="$HOME/bitdiff/bin/bitdiff"; cat "$SANDBOX/bin/bitdiff" > "$bin"; chmod +x "$bin" ;;
 esac""",
     "curl": "exit 1",
+    "sbatch": "",
     "kubectl": 'if [[ $1 == apply ]]; then cat > "$SANDBOX/applied"; fi',
     "sudo": '"$@"',
     "systemctl": 'if [[ $1 == show ]]; then echo "ActiveState=$(next units)"; fi',
@@ -71,15 +72,25 @@ class Result:
         return [call for call in self.calls if call[: len(words)] == list(words)]
 
 
-def run(script: str, *arguments: str, folder: pathlib.Path, **settings) -> Result:
+def run(
+    script: str,
+    *arguments: str,
+    folder: pathlib.Path,
+    without: str = "",
+    launch: pathlib.Path = LAUNCH,
+    **settings,
+) -> Result:
     """Runs launch/SCRIPT with stubs.
 
     Args:
         script: name of the script.
         arguments: of the script.
         folder: an empty folder.
-        settings: `codes`, `states`, `units`: lists of what bitdiff ends with, and of what the cloud
-            and systemd say, the last for ever; all others are environment variables.
+        without: a tool that is not installed.
+        launch: the folder of the script.
+        settings: `codes`, `buckets`: lists of what bitdiff and a look into a bucket end with;
+            `states`, `units`: lists of what the cloud and systemd say; the last of each for ever.
+            All others are environment variables.
     """
     tools, host = folder / "bin", folder / "host"
     for path in (tools, host):
@@ -92,11 +103,14 @@ def run(script: str, *arguments: str, folder: pathlib.Path, **settings) -> Resul
         path = tools / name
         path.write_text(_RECORD.format(name=name) + body + "\n")
         path.chmod(0o755)
-    for name, default in (("codes", [0]), ("states", ["ACTIVE"]), ("units", ["inactive"])):
+    if without:
+        (tools / without).unlink()
+    answers = {"codes": [0], "buckets": [0], "states": ["ACTIVE"], "units": ["inactive"]}
+    for name, default in answers.items():
         (folder / name).write_text("".join(f"{x}\n" for x in settings.pop(name, default)))
     (folder / "log").touch()
     done = subprocess.run(
-        [tools / "bash", LAUNCH / script, *arguments],
+        [tools / "bash", launch / script, *arguments],
         env={"PATH": str(tools), "SANDBOX": str(folder), "HOME": str(folder), "TMPDIR": str(folder)}
         | settings,
         stdin=subprocess.DEVNULL,
@@ -106,7 +120,7 @@ def run(script: str, *arguments: str, folder: pathlib.Path, **settings) -> Resul
         timeout=60,
         check=False,
     )
-    calls = [shlex.split(line) for line in (folder / "log").read_text().splitlines()]
+    calls = [call.split("\x1f")[:-1] for call in (folder / "log").read_text().split("\x1e")[:-1]]
     return Result(done.returncode, done.stdout, calls, folder)
 
 

@@ -86,6 +86,15 @@ def test_without_a_command_they_say_which_there_are(name, tmp_path):
 # --- SLURM -----------------------------------------------------------------------------------
 
 
+def on_a_cluster(folder):
+    """Variables of a job on a cluster where all is in place, under a folder."""
+    pictures = folder / "pictures"
+    for part in ("images", "labels"):
+        (pictures / part).mkdir(parents=True)
+    (pictures / "splits.json").write_text("{}")
+    return {"VENV": str(folder), "DATA": str(pictures), "SLURM_JOB_ID": "17"}
+
+
 @needs_tools
 @pytest.mark.parametrize("code", [0, 75, 2, 134])
 def test_slurm_queues_again_what_was_saved_and_nothing_else(code, tmp_path, trained):
@@ -93,23 +102,22 @@ def test_slurm_queues_again_what_was_saved_and_nothing_else(code, tmp_path, trai
         "slurm.sh",
         folder=tmp_path,
         codes=[code],
-        VENV=str(tmp_path),
-        DATA="/data/entities",
+        **on_a_cluster(tmp_path),
         WORKDIR="/runs/a b",
-        SLURM_JOB_ID="17",
     )
     assert result.code == code, result.output
     assert result.of("scontrol") == ([["scontrol", "requeue", "17"]] if code == 75 else [])
     ((_, *argv),) = result.of("bitdiff")
     config, workdir = parsed(argv, trained)
     assert is_the_papers_recipe(config) and workdir == "/runs/a b"
-    assert config.data.train == "folder:/data/entities,split=train,zero=region"
+    assert config.data.train == f"folder:{tmp_path}/pictures,split=train,zero=region"
 
 
 @needs_tools
 def test_slurm_takes_another_training(tmp_path, trained):
     arguments = ["--config", "base:smoke", "--config.train.num_steps=2"]
-    result = run("slurm.sh", *arguments, folder=tmp_path, VENV=str(tmp_path))
+    settings = on_a_cluster(tmp_path) | {"DATA": "/not/there"}  # which it does not name
+    result = run("slurm.sh", *arguments, folder=tmp_path, **settings)
     ((_, *argv),) = result.of("bitdiff")
     config, _ = parsed(argv, trained)
     assert config.train.num_steps == 2 and config.model.image_size == 32
@@ -217,12 +225,6 @@ def test_without_a_queue_and_spot(tmp_path):
     assert not any("--spot" in call for call in result.calls)
 
 
-@needs_tools
-def test_a_tpu_run_needs_a_place_that_outlives_it(tmp_path):
-    result = run("tpu_vm.sh", "run", folder=tmp_path)
-    assert result.code != 0 and "say WORKDIR=gs://..." in result.output and not result.calls
-
-
 # --- GKE -------------------------------------------------------------------------------------
 
 GKE = {"BUCKET": "bucket", "IMAGE": "region/image:tpu"}
@@ -308,11 +310,3 @@ def test_the_cluster_gets_what_is_shown(tmp_path):
     assert (tmp_path / "b" / "applied").read_text() == shown.output
     _, container = worker(shown)
     assert container["args"][2:] == arguments
-
-
-@needs_tools
-@pytest.mark.parametrize("missing", GKE)
-def test_gke_says_what_it_needs(missing, tmp_path):
-    settings = {k: v for k, v in GKE.items() if k != missing}
-    result = run("gke.sh", "start", folder=tmp_path, **settings)
-    assert result.code != 0 and f"say {missing}=..." in result.output

@@ -168,6 +168,7 @@ def test_one_axis_is_no_map():
         contingency_table(np.zeros(4, int), np.zeros(4, int), num_labels=2)
 
 
+@pytest.mark.multiprocess
 def test_a_sharded_batch_stays_where_it_is():
     code = """
 import jax, numpy as np

@@ -117,6 +117,7 @@ time.sleep(120)
 """
 
 
+@pytest.mark.multiprocess
 def test_a_missing_or_lost_process_ends_the_others(tmp_path):
     """From the real command line, all at a time: each waits for what does not come."""
     ports = [launch.free_port() for _ in range(3)]

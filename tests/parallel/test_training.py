@@ -8,6 +8,8 @@ import pytest
 from tests.parallel import launch
 from tests.parallel.training_runs import STEPS
 
+pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
+
 _PROGRAM = ("-m", "tests.parallel.training_runs")
 
 

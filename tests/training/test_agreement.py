@@ -6,12 +6,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from bitdiff_jax.checkpoint import Checkpoints, restore_last_good
 from bitdiff_jax.training import loop
 from tests.training import fakes
 
 
+@pytest.mark.multiprocess
 def test_two_processes_decide_as_one(tmp_path, monkeypatch):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))

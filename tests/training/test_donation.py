@@ -51,6 +51,7 @@ def test_the_check_itself():
     assert lies_in(np.asarray(x)[1:], [x]) and not lies_in(np.array(x, copy=True), [x])
 
 
+@pytest.mark.slow
 def test_a_fresh_state_holds_no_buffer_twice(parts):
     *_, state = parts
     assert len(addresses(state)) == len(jax.tree.leaves(state))
@@ -63,6 +64,7 @@ def test_a_fresh_state_holds_no_buffer_twice(parts):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_the_hosts_own(parts):
     config, model, mesh, state = parts
     scores, sheet = Evaluator(config, model, mesh)(state)

@@ -69,6 +69,7 @@ with Interruption(mesh.make_mesh()):
 """
 
 
+@pytest.mark.multiprocess
 def test_a_second_signal_ends_the_process_even_while_it_compiles():
     process = subprocess.Popen(
         [sys.executable, "-c", _BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

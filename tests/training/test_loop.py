@@ -1,5 +1,7 @@
 """Training from end to end on a tiny network."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -41,10 +43,16 @@ def losses(workdir):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
+    """A run of six steps and an evaluation: its state and workdir, and printed.txt in it."""
     workdir = tmp_path_factory.mktemp("unbroken")
-    return loop.train(tiny(), workdir), workdir
+    config = tiny(eval__data="scenes,level=1,seed=1", train__eval_every=6)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        state = loop.train(config, workdir)
+    (workdir / "printed.txt").write_text(printed.getvalue())
+    return state, workdir
 
 
+@pytest.mark.slow
 def test_a_run_leaves_what_it_promises(unbroken):
     state, workdir = unbroken
     assert int(state.step) == 6
@@ -60,6 +68,7 @@ def test_a_run_leaves_what_it_promises(unbroken):
         assert np.isfinite(leaf).all()
 
 
+@pytest.mark.slow
 def test_a_broken_run_ends_where_the_unbroken_one_does(unbroken, tmp_path):
     """Three steps, a new start, three more: bit for bit the same on a CPU."""
     whole, whole_dir = unbroken
@@ -94,21 +103,22 @@ def stop_after(config, workdir, step):
         loop.Checkpoints.save = save
 
 
+@pytest.mark.slow
 def test_a_finished_run_does_nothing_more(unbroken):
     whole, workdir = unbroken
     again = loop.train(tiny(), workdir)
     assert int(again.step) == int(whole.step) == 6
 
 
-def test_evaluation_and_its_image(tmp_path, capsys):
-    loop.train(
-        tiny(eval__data="scenes,level=1,seed=1", train__num_steps=4, train__eval_every=4), tmp_path
-    )
-    assert (tmp_path / "samples" / "00000004.png").is_file()
-    out = capsys.readouterr().out
+@pytest.mark.slow
+def test_evaluation_and_its_image(unbroken):
+    _, workdir = unbroken
+    assert (workdir / "samples" / "00000006.png").is_file()
+    out = (workdir / "printed.txt").read_text()
     assert "ARI" in out and "ETA" in out and "images/s" in out
 
 
+@pytest.mark.slow
 def test_another_model_in_the_workdir_is_refused(unbroken):
     _, workdir = unbroken
     with pytest.raises(InputError, match=r"model\.num_bits=6, the config says 4"):
@@ -117,6 +127,7 @@ def test_another_model_in_the_workdir_is_refused(unbroken):
         loop.train(tiny(model__net__num_heads=2), workdir)
 
 
+@pytest.mark.slow
 def test_how_the_network_computes_may_change(unbroken):
     state, workdir = unbroken
     how = {"remat": True, "dtype": "bfloat16", "implementation": "plain"}
@@ -124,6 +135,7 @@ def test_how_the_network_computes_may_change(unbroken):
     assert int(again.step) == int(state.step)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     with pytest.raises(
         InputError, match=r"the loss became nan within steps 2 to 2; lower .*learning_rate"
@@ -148,21 +160,24 @@ def test_bad_settings_are_named(changes, message, tmp_path):
 
 
 _SHARDED = """
-import sys, json, jax
+import sys, jax
 from bitdiff_jax.training import loop
 from tests.training.test_loop import tiny, losses
-assert jax.device_count() == int(sys.argv[2]), jax.device_count()
+assert jax.device_count() == 2
 # Nothing of a step may wait for a copy that nobody asked for.
 loop.train(tiny(telemetry__transfer_guard="disallow"), sys.argv[1])
 """
 
 
-def test_eight_devices_give_the_losses_of_one(unbroken, tmp_path):
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+@pytest.mark.multiprocess
+@pytest.mark.slow
+def test_two_devices_give_the_losses_of_one(unbroken, tmp_path):
+    """The whole loop; of the step alone tests/parallel says more."""
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
     env = os.environ | {"XLA_FLAGS": flags}
-    subprocess.run([sys.executable, "-c", _SHARDED, str(tmp_path), "8"], env=env, check=True)
-    one, eight = losses(unbroken[1]), losses(tmp_path)
-    np.testing.assert_allclose(list(eight.values()), list(one.values()), rtol=1e-5)
+    subprocess.run([sys.executable, "-c", _SHARDED, str(tmp_path)], env=env, check=True)
+    one, two = losses(unbroken[1]), losses(tmp_path)
+    np.testing.assert_allclose(list(two.values()), list(one.values()), rtol=1e-5)
 
 
 _ENDLESS = """
@@ -174,6 +189,8 @@ loop.train(tiny(**changes), sys.argv[1])
 """
 
 
+@pytest.mark.slow
+@pytest.mark.multiprocess
 def test_killed_while_saving_it_resumes(tmp_path):
     """A checkpoint after every step: kill -9 falls into a save sooner or later."""
     process = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(tmp_path)])

@@ -31,6 +31,7 @@ def test_stretches_must_fit():
         make_optimizer(config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip_norm", [1.0, 100.0, float("inf")])
 @pytest.mark.parametrize("size", [0.0, 1e-3, 10.0])
 def test_the_clip_is_that_of_optax(size, clip_norm):

@@ -67,6 +67,7 @@ def distance(a, b):
     return np.linalg.norm(a - b) / np.linalg.norm(a)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_model_s_loss():
     model = tiny()
     expected = jax.jit(jax.value_and_grad(model.loss, has_aux=True))
@@ -78,6 +79,7 @@ def test_gradients_are_those_of_the_model_s_loss():
     assert distance(grads, found[2]) < 1e-5
 
 
+@pytest.mark.slow
 def test_accumulation_is_the_same_step():
     whole, parts = result(), result(accumulate=2)
     np.testing.assert_allclose(parts[0], whole[0], rtol=1e-6)
@@ -90,6 +92,7 @@ def test_accumulation_keeps_the_activations_of_one_part():
     assert parts.temp_size_in_bytes < 0.75 * whole.temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_remat_is_the_same_net_and_stores_less():
     """What the backward pass needs of the forward one; a CPU's compiler undoes the remat itself."""
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 11)).astype(np.float32)
@@ -111,6 +114,7 @@ def test_remat_is_the_same_net_and_stores_less():
     assert stored[1] - parameters < 0.3 * (stored[0] - parameters), stored
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_in_it_and_keeps_float32():
     exact, rough = result(), result(model__net__dtype="bfloat16")
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(rough))

@@ -217,38 +217,24 @@ def test_a_step_that_failed_or_never_ends_does_not_hang_the_meter(monkeypatch):
     hung.end()
 
 
-def test_the_meter_on_real_steps():
-    """A slow input is seen; the same wait beside a step that takes longer is not."""
-
-    @jax.jit
-    def step(x):
-        return jax.lax.fori_loop(0, 4000, lambda _, y: jnp.tanh(y @ y), x).mean()
-
-    x = jnp.eye(64) / 2
-    start = time.monotonic()
-    step(x).block_until_ready()
-    start = time.monotonic()
-    step(x).block_until_ready()
-    duration = time.monotonic() - start
-
-    def share(wait):
-        meter = Meter(batch_size=1, num_devices=1)
-        for number in range(4):
-            with meter.waiting():
-                time.sleep(wait)
-            loss = step(x)
-            meter.dispatched(loss)
-            if number == 0:
-                loss.block_until_ready()
-                meter.read(0)
-        loss.block_until_ready()
-        metrics = meter.read(3)
-        meter.close()
-        return metrics["waiting_for_data"]
-
-    assert share(6 * duration) > 0.5
-    # The first of the three waits finds the devices idle, the others do not.
-    assert share(duration / 4) < 0.3
+def test_the_meter_sees_the_end_of_real_steps():
+    """The device had nothing from the end of one step, at 1 s, until the next batch, at 4 s."""
+    clock = Clock()
+    step = jax.jit(lambda x: jnp.tanh(x @ x).mean())
+    meter = Meter(batch_size=1, num_devices=1, clock=clock)
+    meter.dispatched(step(jnp.eye(8)))
+    meter.read(0)
+    clock.now = 1.0
+    meter.dispatched(step(jnp.ones((8, 8))))
+    assert meter._ended.result(timeout=60) == 1.0
+    clock.now = 2.0
+    with meter.waiting():
+        clock.now = 4.0
+    meter.dispatched(step(jnp.eye(8)))
+    assert meter._ended.result(timeout=60) == 4.0
+    metrics = meter.read(2)
+    meter.close()
+    assert metrics["waiting_for_data"] == pytest.approx(2 / 4)
 
 
 # --- Profiler --------------------------------------------------------------------------------
