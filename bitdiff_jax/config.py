@@ -1,19 +1,30 @@
-"""The settings: every key there is, and how a config is found by name.
+"""The settings: every key there is.
 
 A config file (`configs/NAME.py`) has `get_config(variant="")`, which starts from `default()` and
-changes what it wants. Configs are locked: an unknown key is an error.
+changes what it wants; `load` finds it by name. Configs are locked: an unknown key is an error.
 """
-
-import importlib.util
-import pathlib
 
 import ml_collections
 
+from bitdiff_jax.config_files import load, locate, names
 from bitdiff_jax.errors import InputError
 
-_PACKAGE = pathlib.Path(__file__).resolve().parent
-# In a wheel the configs lie inside the package, in a checkout beside it.
-_CONFIG_DIRS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
+__all__ = [
+    "EVALUATION_METRICS",
+    "HIGHER_IS_BETTER",
+    "default",
+    "load",
+    "locate",
+    "names",
+    "shrink",
+]
+
+# What the evaluation of a training writes down, as 'eval/NAME'; and of which more is better, so
+# that `train.best_by` may name them.
+EVALUATION_METRICS = (
+    "ari", "iou", "iou_symmetric", "covering", "vi", "pq", "regions", "regions_true",
+)  # fmt: skip
+HIGHER_IS_BETTER = ("ari", "iou", "iou_symmetric", "covering", "pq")
 
 
 def default() -> ml_collections.ConfigDict:
@@ -94,7 +105,8 @@ def default() -> ml_collections.ConfigDict:
     c.data.label_padding = -1  # -1 | 0, as released
     c.data.num_workers = 0
     c.data.num_threads = 4
-    c.data.trained_on = ""  # the kind of pictures, in words, for the users of a checkpoint
+    # The kind of images, in words, for the users of a checkpoint; '' derives it from `data.train`.
+    c.data.trained_on = ""
 
     c.train = ml_collections.ConfigDict()
     c.train.num_steps = 300_000
@@ -106,7 +118,7 @@ def default() -> ml_collections.ConfigDict:
     c.train.keep_checkpoints = 2  # the latest so many
     c.train.keep_every = 0  # and, for good, those of steps divisible by this; 0: none
     c.train.keep_best = 1  # and so many with the highest:
-    c.train.best_by = "eval/ari"
+    c.train.best_by = "eval/ari"  # 'eval/' and one of HIGHER_IS_BETTER
     c.train.on_nonfinite = "stop"  # stop | skip: go back and leave out the batches where it began
     c.train.max_skipped = 1_000  # batches; then it stops
 
@@ -143,7 +155,8 @@ def default() -> ml_collections.ConfigDict:
     c.mesh.data = -1  # devices over which the batch alone is split; -1: what is left
     c.mesh.fsdp = 1  # devices over which the training state is split too, see docs/training.md
     # Which tensors of the state are split, 'REGULAR_EXPRESSION WHERE' in order of precedence; see
-    # bitdiff_jax.parallel.partition_rules.
+    # bitdiff_jax.parallel.partition_rules. On a command line the whole tuple, in quotes:
+    # "--config.mesh.rules=('.*/qkv/.* replicate', '.* fsdp')"
     c.mesh.rules = (".* fsdp",)
     c.mesh.fsdp_min_bytes = 65_536  # smaller tensors stay whole
     # Devices to split a CPU into, when there is no accelerator; read by the command line alone. Two
@@ -163,40 +176,6 @@ def default() -> ml_collections.ConfigDict:
     c.lock()
     c.model.net.options.unlock()
     return c
-
-
-def load(name: str) -> ml_collections.ConfigDict:
-    """The config `NAME[:variant]`, or that of a file `path/to/file.py[:variant]`.
-
-    Raises:
-        InputError: there is no such config, or it does not know the variant.
-    """
-    path, variant = locate(name)
-    spec = importlib.util.spec_from_file_location(f"bitdiff_config_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(variant)
-
-
-def locate(name: str) -> tuple[pathlib.Path, str]:
-    """Path of a config's file, and the variant asked for ('' if none)."""
-    stem, _, variant = name.partition(":")
-    if stem.endswith(".py"):
-        path = pathlib.Path(stem)
-        if path.is_file():
-            return path, variant
-        raise InputError(f"--config: there is no file {stem}")
-    for folder in _CONFIG_DIRS:
-        if (folder / f"{stem}.py").is_file():
-            return folder / f"{stem}.py", variant
-    raise InputError(f"--config: there is no config {stem!r}; known are {', '.join(names())}")
-
-
-def names() -> list[str]:
-    """Names of the configs that ship with the package."""
-    folder = next(d for d in _CONFIG_DIRS if d.is_dir())
-    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
 
 
 def shrink(config: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigDict:

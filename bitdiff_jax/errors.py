@@ -1,5 +1,8 @@
 """The error types of the package: for what a user handed in, and for a run that was stopped."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """A file, argument or setting that the package cannot use.
@@ -22,3 +25,9 @@ class Interrupted(Exception):
             "run the same command again to go on"
         )
         self.step = step
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """'; did you mean WORD?' with the known word that is closest to a misspelt one, or ''."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -20,8 +20,8 @@ from bitdiff_jax.nets import FusedUNet
 
 
 @functools.lru_cache
-def forward_flops(model: Model) -> int:
-    """Multiply-adds x 2 of one forward pass of one image."""
+def forward_jaxpr(model: Model) -> core.Jaxpr:
+    """The forward pass of one image, traced and not compiled; without folding."""
     side, channels = model.image_size, model.encoding.num_channels
     x = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     cond = jax.ShapeDtypeStruct((1, side, side, IMAGE_CHANNELS), jnp.float32)
@@ -31,7 +31,23 @@ def forward_flops(model: Model) -> int:
     params = jax.eval_shape(model.init, jax.random.key(0))
     previous = (x,) if model.self_conditioned else ()
     t = jax.ShapeDtypeStruct((1,), jnp.float32)
-    return count(jax.make_jaxpr(model.apply)(params, x, t, cond, *previous).jaxpr)
+    return jax.make_jaxpr(model.apply)(params, x, t, cond, *previous).jaxpr
+
+
+def forward_flops(model: Model) -> int:
+    """Multiply-adds x 2 of one forward pass of one image."""
+    return count(forward_jaxpr(model))
+
+
+def map_bytes(jaxpr: core.Jaxpr) -> int:
+    """Bytes of what the convolutions and products of a jaxpr, and those inside it, give."""
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            out = equation.outvars[0].aval
+            total += math.prod(out.shape) * out.dtype.itemsize  # type: ignore[attr-defined]
+        total += sum(map_bytes(sub) for v in equation.params.values() for sub in _jaxprs(v))
+    return total
 
 
 def train_step_flops(model: Model, batch_size: int) -> int:

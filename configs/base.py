@@ -9,6 +9,9 @@ parameters (0.48 for the paper's 38.5 million); neither has been trained to the 
 figure is promised. docs/performance.md has what a step costs. What differs from `paper` and why is
 written beside each key of bitdiff_jax/config.py and in Objective and Palette.
 
+It is made for accelerators: a step takes seconds on a CPU, so 300,000 of them weeks. `small` is for
+those.
+
 `:smoke` shrinks everything to a few steps of a tiny network, to see that a machine is set up.
 """
 
@@ -26,5 +29,4 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.model.net.base_channels = 128
         config.model.net.channel_multipliers = (1, 1, 2, 2)
         config.model.net.num_heads = 2
-    config.data.trained_on = "the pictures of --config.data.train"
     return config_lib.shrink(config, variant)

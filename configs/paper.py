@@ -34,7 +34,6 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.data.keep_scale = 0
     config.data.label_resize = "nearest"
     config.data.label_padding = 0
-    config.data.trained_on = "photos with class-agnostic entities (EntitySeg)"
 
     config.sampling.weights = "raw"
     config.sampling.eps_after_clip = False

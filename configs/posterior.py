@@ -40,7 +40,6 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
     config.data.train = ";".join(f"posterior,kind={kind}" for kind in KINDS)
     config.data.augment = "none"  # the probabilities hold for the picture as it is
-    config.data.trained_on = "procedural scenes with known posteriors"
     config.data.num_threads = 1
     config.train.num_steps = 4_000
     config.train.batch_size = 32

@@ -32,7 +32,6 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
     config.data.train = "scenes,level=1"
     config.data.augment = "none"  # every scene is new
-    config.data.trained_on = "procedural scenes of textured shapes (level 1)"
     config.data.num_threads = 1
     config.train.num_steps = 2_050
     config.train.batch_size = 32

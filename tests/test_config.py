@@ -16,8 +16,19 @@ def test_every_config_builds_a_model_and_an_optimizer(name, variant):
     make_optimizer(config)
 
 
-def test_the_four_configs_are_there():
-    assert {"quickstart", "bsds", "paper", "base"} <= set(config_lib.names())
+def test_the_configs_are_there():
+    assert {"quickstart", "small", "bsds", "paper", "base"} <= set(config_lib.names())
+
+
+@pytest.mark.parametrize("name", config_lib.names())
+def test_no_config_says_what_it_is_trained_on(name):
+    """The data says it: a config is borrowed for other images."""
+    assert config_lib.load(name).data.trained_on == ""
+
+
+def test_the_config_for_own_images_has_none_until_they_are_said():
+    config = config_lib.load("small")
+    assert (config.data.train, config.eval.data) == ("", "")
 
 
 def test_overrides():

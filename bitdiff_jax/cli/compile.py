@@ -6,6 +6,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import config as config_lib
+from bitdiff_jax.cli import options
 from bitdiff_jax.cli.train import override
 from bitdiff_jax.errors import InputError
 
@@ -34,14 +35,17 @@ def main(argv: list[str]) -> int:
     Raises:
         InputError: a name or batch that cannot be used, or no compiler.
     """
-    args, overrides = _parser().parse_known_args(argv)
-    config = override(config_lib.load(args.config), overrides)
+    parser = _parser()
+    args, overrides = parser.parse_known_args(argv)
+    config = override(config_lib.load(args.config), overrides, parser)
 
     # After the parsing: they import jax.
     import jax
 
-    from bitdiff_jax import files
+    from bitdiff_jax import config_checks, files
     from bitdiff_jax.compile import accelerators, remote
+
+    config_checks.check(config)
 
     # This process only asks and reports: the compilers are for the processes it starts.
     jax.config.update("jax_platforms", "cpu")
@@ -158,8 +162,8 @@ def _largest(compiler: _Compiler, usable: int, batch: int) -> dict[str, Any]:
     }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> options.Parser:
+    parser = options.Parser(
         prog="bitdiff compile",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -167,12 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add(
-        "--config",
-        required=True,
-        metavar="NAME[:VARIANT]",
-        help=f"one of {', '.join(config_lib.names())}, or a path to a config file",
-    )
+    options.add_config(add)
     add("--accelerator", required=True, metavar="NAME", help="v5e-8, v6e-8, v5p-8, h100, a100, ...")
     add(
         "--program",

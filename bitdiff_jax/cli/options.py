@@ -1,11 +1,13 @@
-"""The options that `bitdiff evaluate`, in both forms, and `bitdiff compare` share."""
+"""The options that several subcommands share, and how a command line is refused."""
 
 import argparse
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from bitdiff_jax import config as config_lib
 from bitdiff_jax import extensions, files
-from bitdiff_jax.errors import InputError
+from bitdiff_jax.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from bitdiff_jax.evaluation import protocols
@@ -15,9 +17,35 @@ if TYPE_CHECKING:
 class Parser(argparse.ArgumentParser):
     """Tells what is wrong in one line, without all the options before it."""
 
+    _argv: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As `argparse` does; what is misspelt is remembered for the message."""
+        self._argv = sys.argv[1:] if args is None else args
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Ends with exit code 2."""
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+        hints = [self.similar_option(each) for each in self._argv if each.startswith("--")]
+        hint = next(filter(None, hints), "")
+        self.exit(2, f"{self.prog}: error: {message}{hint}; see {self.prog} --help\n")
+
+    def similar_option(self, argument: str) -> str:
+        """'; did you mean --OPTION?' for a misspelt option, '' for a right or a strange one."""
+        name, known = argument.partition("=")[0], self._option_string_actions
+        if name in known or name.startswith("--config."):
+            return ""
+        return did_you_mean(name, known)
+
+
+def add_config(add: Callable[..., Any]) -> None:
+    """The option that names a config."""
+    add(
+        "--config",
+        required=True,
+        metavar="NAME[:VARIANT]",
+        help=f"one of {', '.join(config_lib.names())}, or a path to a config file",
+    )
 
 
 def add_scoring(add: Callable[..., Any]) -> None:

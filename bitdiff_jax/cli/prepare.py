@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 
-from bitdiff_jax.cli.options import natural
+from bitdiff_jax.cli.options import Parser, natural
 from bitdiff_jax.errors import InputError
 
 # Seconds between lines of progress where they cannot overwrite each other.
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bitdiff prepare",
         description="Turn a data set as its authors ship it into shards of records, which train "
         "fast. Interrupted and started again it goes on where it was.",

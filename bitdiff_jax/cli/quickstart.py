@@ -1,10 +1,10 @@
 """`bitdiff quickstart [--out DIR]`: the whole way once, by the other subcommands."""
 
-import argparse
 import pathlib
 import time
 
-from bitdiff_jax.cli import evaluate, segment, train
+from bitdiff_jax import files
+from bitdiff_jax.cli import evaluate, options, segment, train
 from bitdiff_jax.errors import InputError
 
 # Training sees seed 0 and is watched on seed 1; what is reported and shown was never touched.
@@ -14,14 +14,18 @@ _SHOWN_SCENES_SEED = 3
 
 def main(argv: list[str]) -> int:
     """Trains on procedural scenes, scores 500 unseen ones, and segments a few more from files."""
-    parser = argparse.ArgumentParser(
-        prog="bitdiff quickstart", description=__doc__, allow_abbrev=False
-    )
+    parser = options.Parser(prog="bitdiff quickstart", description=__doc__, allow_abbrev=False)
     parser.add_argument("--out", default="quickstart", help="folder for everything (quickstart)")
     parser.add_argument("--config", default="quickstart", help="config to train (quickstart)")
-    parser.add_argument("--num_images", type=int, default=500, help="unseen scenes to score (500)")
+    parser.add_argument(
+        "--num_images", type=options.positive, default=500, help="unseen scenes to score (500)"
+    )
     args, overrides = parser.parse_known_args(argv)
+    for argument in overrides:
+        if hint := parser.similar_option(argument):
+            raise InputError(f"unexpected argument {argument!r}{hint}")
     out = pathlib.Path(args.out)
+    files.make_folder(out, "--out")
     run = out / "run"
 
     start = time.monotonic()

@@ -1,54 +1,62 @@
 """`bitdiff train --config NAME[:variant] --workdir DIR [--config.key=value ...]`."""
 
 import argparse
+import difflib
 import shlex
 
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax.cli import net_options
+from bitdiff_jax.cli import net_options, options
 from bitdiff_jax.errors import InputError
 
 _EPILOG = """\
 --config.KEY=VALUE changes one setting, for instance
   --config.data.train=folder:my_pictures,split=train,zero=ignore --config.train.batch_size=16
+A tuple is written whole and in quotes: "--config.model.net.channel_multipliers=(1,2,2)",
+  "--config.mesh.rules=('.*/qkv/.* replicate', '.* fsdp')"
 All keys are in bitdiff_jax/config.py. Running the same command again resumes the training."""
 
 
 def main(argv: list[str]) -> int:
     """Parses the command line and trains."""
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="bitdiff train",
         description="Train a model, or resume a training.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--config",
-        required=True,
-        metavar="NAME[:VARIANT]",
-        help=f"one of {', '.join(config_lib.names())}, or a path to a config file",
-    )
+    options.add_config(parser.add_argument)
     parser.add_argument("--workdir", required=True, help="the run's folder; may be gs://...")
+    parser.add_argument(
+        "--dry_run",
+        "--dry-run",
+        action="store_true",
+        help="check the settings, open the data, read a batch, tell what to expect; write nothing",
+    )
     args, overrides = parser.parse_known_args(argv)
-    config = override(config_lib.load(args.config), overrides)
+    config = override(config_lib.load(args.config), overrides, parser)
 
     # After the parsing: they import jax.
     import jax
 
-    from bitdiff_jax import checkpoint
+    from bitdiff_jax import checkpoint, config_checks
     from bitdiff_jax.compile import accelerators
     from bitdiff_jax.parallel import compilation_cache, hosts
-    from bitdiff_jax.training import loop
+    from bitdiff_jax.training import dry_run, loop
 
+    config_checks.check(config)
     logging.use_absl_handler()
     logging.get_absl_handler().addFilter(checkpoint.is_news)
-    compilation_cache.enable()
     if config.mesh.cpu_devices > 1:  # left alone otherwise: XLA_FLAGS may say it too
         jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
     hosts.initialize(hosts.Settings(**config.hosts))
+    if args.dry_run:
+        dry_run.dry_run(config, args.workdir)
+        return 0
+    compilation_cache.enable()
     if not config.telemetry.peak_flops:
         kind, dtype = jax.devices()[0].device_kind, config.model.net.dtype
         config.telemetry.peak_flops = accelerators.peak_flops(kind, dtype) or 0.0
@@ -59,15 +67,22 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
+def override(
+    config: ConfigDict, overrides: list[str], parser: options.Parser | None = None
+) -> ConfigDict:
     """Applies `--config.KEY=VALUE` arguments.
+
+    Args:
+        config: what they change.
+        overrides: the arguments.
+        parser: of the other options, to tell a misspelt one of them.
 
     Raises:
         InputError: an unknown key, or a value of another type.
     """
     for argument in overrides:
         if argument.startswith("-") and not argument.startswith("--config."):
-            raise InputError(f"unexpected argument {argument!r}; settings are --config.KEY=VALUE")
+            raise _unexpected(argument, config, parser)
     overrides = net_options.take(config, overrides)
     values = flags.FlagValues()
     argv = ["bitdiff train", *overrides]
@@ -77,23 +92,50 @@ def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
     except (AttributeError, KeyError) as error:
         unknown = [o for o in overrides if not _is_key(config, o)] or overrides
         raise InputError(
-            f"unknown setting {' '.join(unknown)}; all keys are in bitdiff_jax/config.py"
+            f"unknown setting {' '.join(unknown)}{_similar_key(config, unknown[0])}; "
+            "all keys are in bitdiff_jax/config.py"
         ) from error
     except (flags.Error, TypeError, ValueError) as error:
         raise InputError(" ".join(str(error).split())) from error
     if rest:
-        raise InputError(f"unexpected argument {rest[0]!r}; settings are --config.KEY=VALUE")
+        raise _unexpected(rest[0], config, parser)
     # Worker processes of the input pipeline read absl's global flags.
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
     return values.config
 
 
+def _unexpected(argument: str, config: ConfigDict, parser: options.Parser | None) -> InputError:
+    hint = parser.similar_option(argument) if parser else ""
+    if not hint and argument.startswith("-"):
+        hint = _similar_key(config, argument)
+    return InputError(f"unexpected argument {argument!r}{hint}; settings are --config.KEY=VALUE")
+
+
+def _similar_key(config: ConfigDict, argument: str) -> str:
+    """'; did you mean ...' with the setting that a misspelt argument is closest to, or ''."""
+    name, equals, value = argument.lstrip("-").partition("=")
+    name = name.removeprefix("config.")
+    known = list(_keys(config))
+    last = name.rpartition(".")[2]
+    # The right name in the wrong place is a closer miss than any that is spelt alike.
+    same = [key for key in known if key.rpartition(".")[2] == last]
+    found = difflib.get_close_matches(name, same or known, n=1, cutoff=0.0 if same else 0.7)
+    if not found:
+        lasts = {key.rpartition(".")[2]: key for key in known}
+        found = [lasts[x] for x in difflib.get_close_matches(last, lasts, n=1, cutoff=0.75)]
+    return f"; did you mean --config.{found[0]}{equals}{value}?" if found else ""
+
+
+def _keys(config: ConfigDict, prefix: str = "") -> list[str]:
+    """The dotted names of all settings."""
+    found: list[str] = []
+    for key, value in config.items():
+        inner = isinstance(value, ConfigDict)
+        found += _keys(value, f"{prefix}{key}.") if inner else [prefix + key]
+    return found
+
+
 def _is_key(config: ConfigDict, argument: str) -> bool:
     """Whether `--config.a.b=value` names a setting that there is."""
-    node = config
-    for part in argument.lstrip("-").partition("=")[0].split(".")[1:]:
-        if not isinstance(node, ConfigDict) or part not in node:
-            return False
-        node = node[part]
-    return True
+    return argument.lstrip("-").partition("=")[0].removeprefix("config.") in _keys(config)

@@ -226,8 +226,8 @@ def _listed_names(root: epath.Path, split: str) -> list[str]:
     path = root / "splits.json"
     if not path.exists():
         raise InputError(
-            f"{path}: no such file, but split={split} needs it; leave split= out to use all "
-            "pictures, or write the file"
+            f"{path}: no such file, but split={split} needs it; leave split= out to take all "
+            f'images, or write {{"{split}": ["ID", ...]}} there'
         )
     splits = _read_splits(path)
     if split not in splits:

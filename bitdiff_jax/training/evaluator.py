@@ -6,6 +6,7 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
+from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.data import specs
 from bitdiff_jax.diffusion import sampler as sampler_lib
@@ -14,8 +15,6 @@ from bitdiff_jax.inference.request import Request
 from bitdiff_jax.training.state import TrainState
 
 _NUM_SHOWN = 8  # pictures on the sheet of each evaluation
-# Written down at each evaluation; all the others are for `bitdiff evaluate`.
-_METRICS = ("ari", "iou", "iou_symmetric", "covering", "vi", "pq", "regions", "regions_true")
 
 
 class Evaluator:
@@ -62,4 +61,6 @@ class Evaluator:
             mesh=self._mesh,
         )
         means = evaluation.means()
-        return {f"eval/{name}": means[name] for name in _METRICS}, evaluation.sheet()
+        # All the others are for `bitdiff evaluate`.
+        scores = {f"eval/{name}": means[name] for name in config_lib.EVALUATION_METRICS}
+        return scores, evaluation.sheet()

@@ -14,7 +14,7 @@ from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.errors import Interrupted
 from bitdiff_jax.model import Model
 from bitdiff_jax.parallel import mesh as mesh_lib
-from bitdiff_jax.training import resume, telemetry
+from bitdiff_jax.training import expectation, resume, telemetry
 from bitdiff_jax.training.batches import batches
 from bitdiff_jax.training.interruption import GivenUp, Interruption
 from bitdiff_jax.training.progress import Progress
@@ -66,6 +66,8 @@ def train(
         ) as checkpoints,
         contextlib.ExitStack() as stack,
     ):
+        if jax.process_index() == 0:
+            expectation.tell(setup, checkpoints.latest_step() or 0)
         point = resume.last_point(setup, checkpoints)
         writer = None
         if jax.process_index() == 0:
@@ -113,6 +115,7 @@ def _run(
     about = {**setup.about, "skipped": point.skipped}
     progress = Progress(setup.config)
     watch = Watch()
+    pace = expectation.Pace(start, config.num_steps, setup.mesh.devices.flat[0].platform == "cpu")
 
     def due(step: int, every: int) -> bool:
         return step % every == 0 or step == config.num_steps
@@ -146,6 +149,8 @@ def _run(
                 meter.dispatched(metrics["loss"])
                 profiler.result(metrics)
             watch.note(step, metrics)
+            if writer:
+                pace.note(step, metrics["loss"])
 
             stops = interruption.reached(step) and step < config.num_steps
             logs = due(step, config.log_every) or step == start + 1

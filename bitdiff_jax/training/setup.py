@@ -9,9 +9,10 @@ import jax
 import ml_collections
 from jax.sharding import Mesh
 
+from bitdiff_jax import config_checks
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.checkpoint import describe
-from bitdiff_jax.data import augment, own_source, pipeline, specs
+from bitdiff_jax.data import augment, own_source, pipeline, specs, trained_on
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.parallel import partition_rules
@@ -26,7 +27,6 @@ _AUGMENTS: dict[str, pipeline.Augment | None] = {
     "none": None,
     "as_released": augment.as_released,
 }
-_ON_NONFINITE = ("stop", "skip")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Setup:
         train_step: see `step.make_train_step`.
         key: what `train_step` draws from.
         open_batches: n -> this process's rows of the batches from number n on, counted from 1.
+        sources: the images by their specs, without those of weight 0.
         about: what is saved beside the state.
         evaluator: None for a training without one.
     """
@@ -54,6 +55,7 @@ class Setup:
     train_step: TrainStep
     key: jax.Array
     open_batches: Callable[[int], Iterator[Batch]]
+    sources: dict[str, pipeline.Source]
     about: dict[str, Any]
     evaluator: Evaluator | None
 
@@ -76,10 +78,11 @@ def prepare(
     Raises:
         InputError: a setting or picture that cannot be used.
     """
-    if config.train.on_nonfinite not in _ON_NONFINITE:
+    config_checks.check(config)
+    if sources is None and not config.data.train.strip():
         raise InputError(
-            f"config.train.on_nonfinite is {config.train.on_nonfinite!r}; "
-            f"it must be one of {', '.join(_ON_NONFINITE)}"
+            "config.data.train is empty; say what to train on, as in "
+            "--config.data.train=folder:DIR,zero=region (docs/data.md tells what else)"
         )
 
     # --- Devices ---------------------------------------------------------------------------------
@@ -111,7 +114,7 @@ def prepare(
         size=model.image_size,
         batch_size=config.train.batch_size,
         seed=config.seed,
-        augment=_augment(config.data.augment),
+        augment=_AUGMENTS[config.data.augment],
         label_padding=config.data.label_padding,
         label_method=config.data.label_resize,
     )
@@ -131,8 +134,10 @@ def prepare(
             )
         )
 
+    used = {name: source for name, source in opened.items() if weights[name]}
     fingerprint = pipeline.fingerprint(opened, weights, **input_args)
-    trained_on = config.data.trained_on or (config.data.train if sources is None else "")
+    # What the data says, unless it is told: a config may be borrowed for other images.
+    words = config.data.trained_on or (trained_on.in_words(used) if sources is None else "")
     return Setup(
         config=config,
         mesh=mesh,
@@ -142,7 +147,8 @@ def prepare(
         train_step=step_from_config(config, model, tx, mesh, shardings),
         key=key_train,
         open_batches=open_batches,
-        about=describe(config, fingerprint, trained_on, own_model=own_model),
+        sources=used,
+        about=describe(config, fingerprint, words, own_model=own_model),
         evaluator=Evaluator(config, model, mesh) if config.eval.data else None,
     )
 
@@ -155,14 +161,6 @@ def _named(
     for name, source in named.items():
         own_source.check_source(source, name)
     return named
-
-
-def _augment(name: str) -> pipeline.Augment | None:
-    if name not in _AUGMENTS:
-        raise InputError(
-            f"config.data.augment is {name!r}; it must be one of {', '.join(_AUGMENTS)}"
-        )
-    return _AUGMENTS[name]
 
 
 def _with_sharding(leaf: jax.ShapeDtypeStruct, sharding: Any) -> jax.ShapeDtypeStruct:

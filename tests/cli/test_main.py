@@ -1,8 +1,11 @@
+import errno
+import os
 import subprocess
 import sys
 
 import pytest
 
+import bitdiff_jax
 from bitdiff_jax.cli import main as cli
 
 
@@ -15,7 +18,8 @@ def test_help_names_every_subcommand(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["tran"], "unknown subcommand 'tran'; known are"),
+        (["tran"], "did you mean train?"),
+        (["frobnicate"], "unknown subcommand 'frobnicate'; known are"),
         (["train", "--config=nonsense", "--workdir=x"], "there is no config 'nonsense'"),
         (
             ["train", "--config=base", "--workdir=x", "--config.optimizer.lr=1"],
@@ -30,6 +34,56 @@ def test_errors_are_one_line_and_exit_2(argv, message, capsys, tmp_path, monkeyp
     assert cli.main(argv) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1 and "Traceback" not in err
+
+
+def test_the_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"bitdiff_jax {bitdiff_jax.__version__} (jax ")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(errno.EACCES, "x", "runs/a"), "runs/a: permission denied; change its"),
+        (IsADirectoryError(errno.EISDIR, "x", "a.yaml"), "a.yaml: is a folder; name a file"),
+        (NotADirectoryError(errno.ENOTDIR, "x", "a/b"), "a/b: is inside a file; name a folder"),
+        (OSError(errno.EROFS, "x", "/mnt/a"), "/mnt/a: is on a disk that can only be read"),
+        (OSError(errno.ENOSPC, "x"), "no space left; free some and run it again"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(error, message, capsys, monkeypatch):
+    def refused(argv):
+        raise error
+
+    monkeypatch.setattr("bitdiff_jax.cli.prepare.main", refused)
+    assert cli.main(["prepare"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"bitdiff prepare: error: {message}") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mine"), AssertionError(), OSError("other")])
+def test_errors_of_the_program_are_not_hidden(error, monkeypatch):
+    def broken(argv):
+        raise error
+
+    monkeypatch.setattr("bitdiff_jax.cli.prepare.main", broken)
+    with pytest.raises(type(error)):
+        cli.main(["prepare"])
+
+
+@pytest.mark.multiprocess
+@pytest.mark.parametrize("platform", ["cuda", "tpu", "nonsense"])
+def test_a_device_that_is_not_there_is_one_line(platform, tmp_path):
+    argv = ["train", "--config=base:smoke", f"--workdir={tmp_path / 'run'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bitdiff_jax", *argv],
+        env={**os.environ, "JAX_PLATFORMS": platform},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert f"error: JAX_PLATFORMS={platform}: jax finds no such device here" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.multiprocess

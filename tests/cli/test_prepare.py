@@ -117,7 +117,7 @@ def test_what_a_user_can_mend(folder, tmp_path, capsys):
 def test_usage(argv, capsys):
     with pytest.raises(SystemExit) as error:
         run(*argv, *(("folder", "--source=a", "--out=b") if argv and argv[0][0] == "-" else ()))
-    assert error.value.code == 2 and "usage: bitdiff prepare" in capsys.readouterr().err
+    assert error.value.code == 2 and "see bitdiff prepare --help" in capsys.readouterr().err
 
 
 def test_progress_has_a_rate_and_the_time_left(capsys, monkeypatch):

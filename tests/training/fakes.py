@@ -1,12 +1,11 @@
 """A training whose network is one vector: the loop's own logic, in milliseconds a step."""
 
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bitdiff_jax import config as config_lib
+from bitdiff_jax import model as model_lib
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training.setup import Setup
 from bitdiff_jax.training.state import TrainState
@@ -64,12 +63,13 @@ def setup(c, *, bad_batches=(), at_step=None, evaluator=None):
     return Setup(
         config=c,
         mesh=mesh,
-        model=types.SimpleNamespace(image_size=32),
+        model=model_lib.from_config(c),
         abstract_state=jax.tree.map(place, jax.eval_shape(init), shardings),
         init=lambda: jax.jit(init, out_shardings=shardings)(),
         train_step=train_step,
         key=jax.random.key(0),
         open_batches=open_batches,
+        sources={},
         about={"config": {"model": {}}, "fingerprint": "f", "trained_on": "numbers"},
         evaluator=evaluator,
     )

@@ -115,6 +115,17 @@ class RecordSource:
             self._names = tuple(names)
         return self._names
 
+    def region_counts(self) -> list[int] | None:
+        """The regions of each label map, counted when it was prepared; None if that is lost."""
+        counts: list[int] = []
+        try:
+            for file in self._statistics:
+                text = (epath.Path(self.root) / folder_layout.PROGRESS / file).read_text()
+                counts += [n for maps in json.loads(text)["regions"] for n in maps]
+        except (OSError, ValueError, KeyError):
+            return None
+        return counts
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self._decode(index)
         return {key: item[key] for key in ("name", "image", "labels")}

@@ -1,0 +1,54 @@
+"""A training up to its first step, of which nothing is compiled and nothing written."""
+
+import os
+import pathlib
+
+import ml_collections
+from etils import epath
+
+from bitdiff_jax.checkpoint import Checkpoints
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.training import expectation
+from bitdiff_jax.training.setup import prepare
+
+
+def dry_run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
+    """Checks the settings, opens the data, reads one batch and prints what to expect.
+
+    Args:
+        config: as for `loop.train`.
+        workdir: the run's folder, from which the step is read that a start would go on from.
+
+    Raises:
+        InputError: what a training would stop at before its first step.
+    """
+    _check_place(workdir)
+    setup = prepare(config)
+    step = 0
+    if (epath.Path(workdir).expanduser() / "checkpoints").is_dir():
+        with Checkpoints(workdir, create=False) as checkpoints:
+            step = checkpoints.latest_step() or 0
+    stream = setup.open_batches(step + 1)
+    batch = next(stream)
+    if close := getattr(stream, "close", None):
+        close()
+    sizes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in batch.items())
+    print(f"trained on: {setup.about['trained_on']}\na batch: {sizes}")
+    expectation.tell(setup, step)
+    print(
+        f"{workdir}: a training would {f'resume at step {step}' if step else 'start'} there; "
+        "nothing was written"
+    )
+
+
+def _check_place(workdir: epath.PathLike) -> None:
+    """Whether a folder of this name could be made on this machine; of a bucket nothing is asked."""
+    if "://" in os.fspath(workdir):
+        return
+    place = pathlib.Path(workdir).expanduser().absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"--workdir {workdir}: is a file or inside one; name a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"--workdir {workdir}: {place} cannot be written to; name another folder")
