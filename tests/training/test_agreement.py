@@ -49,7 +49,7 @@ def test_two_processes_decide_as_one(tmp_path, monkeypatch):
 
     # And nothing of it shows in the end.
     c = fakes.config()
-    monkeypatch.setattr(loop, "prepare", lambda _: fakes.setup(c))
+    monkeypatch.setattr(loop, "prepare", lambda _, **__: fakes.setup(c))
     alone = loop.train(c, tmp_path / "one")
     for each in told:
         np.testing.assert_array_equal(np.float32(each["w"]), alone.params["w"])

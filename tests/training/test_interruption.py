@@ -31,7 +31,7 @@ def send(number):
 
 def train(monkeypatch, workdir, c=None, **options):
     c = c or fakes.config()
-    monkeypatch.setattr(loop, "prepare", lambda _: fakes.setup(c, **options))
+    monkeypatch.setattr(loop, "prepare", lambda _, **__: fakes.setup(c, **options))
     return loop.train(c, workdir)
 
 
@@ -74,14 +74,16 @@ def test_a_second_signal_ends_the_process_even_while_it_compiles():
     process = subprocess.Popen(
         [sys.executable, "-c", _BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGTERM)
-    assert "SIGTERM: saving after this step" in process.stderr.readline() + (
-        process.stderr.readline()
-    )
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 128 + signal.SIGINT
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        told = process.stderr.readline() + process.stderr.readline()
+        assert "SIGTERM: saving after this step" in told
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 128 + signal.SIGINT
+    finally:
+        process.kill()
 
 
 def test_workers_do_not_see_what_is_sent_to_the_group(monkeypatch):

@@ -26,7 +26,7 @@ def main(index: int, port: str, workdir: str) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.5)  # it is heard in another thread
 
-    loop.prepare = lambda _: fakes.setup(c, at_step=at_step)
+    loop.prepare = lambda _, **__: fakes.setup(c, at_step=at_step)
     try:
         loop.train(c, workdir)
     except Interrupted as stop:
@@ -53,7 +53,7 @@ def main(index: int, port: str, workdir: str) -> None:
         told["good"] = restore_last_good(checkpoints, setup.abstract_state)[0]
         store.Checkpoints.read = read
 
-    loop.prepare = lambda _: setup
+    loop.prepare = lambda _, **__: setup
     state = loop.train(c, workdir)
     told["w"] = np.asarray(state.params["w"]).tolist()
     print("TOLD", json.dumps(told), flush=True)
