@@ -10,9 +10,10 @@ from bitdiff_jax.errors import InputError
 
 # A speck is what a few decisions about single pixels leave, so its size goes with the pixels that
 # the network draws, whatever the size of the image. Measured on 32 scenes of level 1 at 32 x 32 (a
-# model of 1,100 steps, four samples each) without pieces under 0, 4, 8 and 16 pixels: 29, 11, 9 and 8
-# regions where there are 6, ARI .695, .710, .715 and .713, PQ .24, .51, .59 and .66. What it may cost:
-# of BSDS500's annotated regions at 128 x 128 those under 8 pixels are 16 %, with .15 % of the pixels.
+# model of 1,100 steps, four samples each) without pieces under 0, 4, 8 and 16 pixels: 29, 11, 9 and
+# 8 regions where there are 6, ARI .695, .710, .715 and .713, PQ .24, .51, .59 and .66. What it may
+# cost: of BSDS500's annotated regions at 128 x 128 those under 8 pixels are 16 %, with .15 % of the
+# pixels.
 DEFAULT = "8 drawn"
 Area = int | float | str
 
