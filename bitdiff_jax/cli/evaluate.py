@@ -225,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
         "--min_area",
         metavar="AREA",
         help="score maps without smaller pieces, as `bitdiff segment` writes them: in pixels of "
-        "the truth, a share (0.1%%), or pixels of the map as drawn; 0 keeps all ('4 drawn'; with "
+        "the truth, a share (0.1%%), or pixels of the map as drawn; 0 keeps all ('8 drawn'; with "
         "--protocol paper 0)",
     )
     options.add_scoring(add)

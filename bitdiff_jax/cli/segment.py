@@ -112,10 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--min_area",
         metavar="AREA",
-        default="4 drawn",
+        default="8 drawn",
         help="give smaller pieces to what surrounds them: in pixels of the picture as it is "
         "written, a share of it (0.1%%), or pixels of the map as the network draws it; 0 keeps "
-        "all ('4 drawn')",
+        "all ('8 drawn')",
     )
     add(
         "--formats",

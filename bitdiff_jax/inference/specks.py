@@ -9,8 +9,12 @@ from scipy.sparse import csgraph
 from bitdiff_jax.errors import InputError
 
 # A speck is what a few decisions about single pixels leave, so its size goes with the pixels that
-# the network draws, whatever the size of the image.
-DEFAULT = "4 drawn"
+# the network draws, whatever the size of the image. Measured on 32 scenes of level 1 at 32 x 32 (a
+# model of 1,100 steps, four samples each) without pieces under 0, 4, 8 and 16 pixels: 29, 11, 9 and
+# 8 regions where there are 6, ARI .695, .710, .715 and .713, PQ .24, .51, .59 and .66. What it may
+# cost: of BSDS500's annotated regions at 128 x 128 those under 8 pixels are 16 %, with .15 % of the
+# pixels.
+DEFAULT = "8 drawn"
 Area = int | float | str
 
 
@@ -19,7 +23,7 @@ def threshold(min_area: Area, shape: tuple[int, int], resolution: tuple[int, int
 
     Args:
         min_area: pixels of the image at its own size, as a number or as text; a share of it,
-            '0.1%'; or pixels of the map as the network draws it, '4 drawn'. 0 keeps all pieces.
+            '0.1%'; or pixels of the map as the network draws it, '8 drawn'. 0 keeps all pieces.
         shape: (h, w) of the image.
         resolution: (h', w') at which the map was drawn.
 
@@ -38,7 +42,7 @@ def threshold(min_area: Area, shape: tuple[int, int], resolution: tuple[int, int
     if not 0 <= value < math.inf or (unit == "%" and value > 100):
         raise InputError(
             f"min_area is {min_area}; give pixels of the image such as 50, a share of it such as "
-            "0.1%, pixels as drawn such as '4 drawn', or 0 for none"
+            "0.1%, pixels as drawn such as '8 drawn', or 0 for none"
         )
     drawn = resolution[0] * resolution[1]
     if unit == "drawn":

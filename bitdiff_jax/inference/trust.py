@@ -5,8 +5,12 @@ import numpy as np
 # A model draws as many regions as there are codes only where it has run out of them: a map that
 # uses nearly all is told as one that uses all.
 CODES_SHARE = 0.95
+# Measured with a small model of textured scenes (32 x 32, 1,100 steps, four samples an image): one
+# of 32 unseen scenes is below one of these, all of 16 images of noise and 15 of 16 photos are below
+# both. Mean agreement was .48 to .85 on scenes, .23 to .50 on noise, .29 to .55 on photos; mean
+# confidence .60 to .79, .43 to .59, and .50 to .65.
 LOW_AGREEMENT = 0.5
-LOW_CONFIDENCE = 0.8
+LOW_CONFIDENCE = 0.6
 
 
 def warnings(

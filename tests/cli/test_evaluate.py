@@ -86,7 +86,7 @@ def test_table_and_files(workdir, folder, tmp_path, capsys):
     assert f"{mean:.4f}" in printed
     sheet = np.asarray(Image.open(out / "samples.png"))
     assert sheet.shape[1:] == (8 + 4 * 136, 3) and sheet.shape[0] > 2 * 128
-    assert written["settings"]["min_area"] == "4 drawn"
+    assert written["settings"]["min_area"] == "8 drawn"
     assert written["metrics"]["vi"]["better"] == "low"
     assert {path.name for path in out.iterdir()} == {
         "metrics.json", "per_image.csv", "rows.jsonl", "samples.png",

@@ -309,12 +309,12 @@ def test_an_area_is_said_in_pixels_of_the_image_or_as_a_share(run, segmenter, tm
     picture = save(tmp_path / "a.png", tiny.image(64, 64))  # drawn at 16 x 16
     drawn = segmenter(picture, num_samples=4, num_steps=2)
     counts = {}
-    for area in ("0", "100", "50%", "4 drawn"):
+    for area in ("0", "100", "50%", "8 drawn"):
         out = tmp_path / area
         assert run(picture, f"--min_area={area}", out=out) == 0
         counts[area] = images.read_labels(out / "a_labels.png").max()
         want = drawn.without_specks(area).label_map()
         np.testing.assert_array_equal(images.read_labels(out / "a_labels.png"), want)
-    assert counts["0"] > counts["4 drawn"] >= counts["100"]
+    assert counts["0"] > counts["100"] >= counts["8 drawn"]
     assert run(picture, "--min_area=3px") == 2
     error_line(capsys, "min_area is 3px", "0.1%")

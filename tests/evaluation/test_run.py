@@ -15,7 +15,10 @@ SCORING = Scoring((protocols.NATIVE,), image_measures.TABLE_MEASURES)
 
 
 def _run(source, answer="noise", **options):
-    request = Request(options.pop("num_samples", 1), batch_size=options.pop("batch_size", 4))
+    # Some of the blocks are as small as specks.
+    request = Request(
+        options.pop("num_samples", 1), batch_size=options.pop("batch_size", 4), min_area=0
+    )
     options = {"scoring": SCORING, **options}
     return evaluate(StubModel(answer), {}, source, request=request, **options)
 
@@ -70,7 +73,7 @@ def test_shown_images_make_a_sheet_and_progress_is_told():
     sheet = evaluation.sheet(cell=32)
     assert sheet.shape[1:] == (8 + 4 * 40, 3) and sheet.shape[0] > 3 * 32
     again = draw_some(
-        StubModel("noise"), {}, source, [2, 1], Sampler(), Request(2), mesh=make_mesh()
+        StubModel("noise"), {}, source, [2, 1], Sampler(), Request(2, min_area=0), mesh=make_mesh()
     )
     np.testing.assert_array_equal(again[1].codes, evaluation.drawn[1].codes)
     assert list(again) == [2, 1] and again[2].name == "picture002"

@@ -236,9 +236,9 @@ def test_one_and_eight_devices_draw_the_same_maps():
 
 def test_specks_of_drawn_maps_are_given_to_what_surrounds_them(tiny, thirteen):
     source = make_source(3)
-    cleaned = list(tiny[0](source, batch_size=4, min_area="4 drawn"))
+    cleaned = list(tiny[0](source, batch_size=4, min_area="8 drawn"))
     for raw, each in zip(thirteen, cleaned, strict=False):
-        want = specks.clean(raw.codes, "4 drawn", raw.labels[0].shape)
+        want = specks.clean(raw.codes, "8 drawn", raw.labels[0].shape)
         assert (want != raw.codes).any()
         assert np.mean(each.codes == want) > 0.9  # as `_ALIKE`, and what a flipped bit joins
     _, model, params = tiny

@@ -63,7 +63,7 @@ def test_a_negative_area_is_refused():
         (0, 0), ("0", 0), ("0 drawn", 0),
         (16, 4), ("16", 4), (16.0, 4),  # the image has four times as many pixels
         ("1%", 0.48), ("100 %", 48),
-        ("4 drawn", 4), (specks.DEFAULT, 4),
+        ("4 drawn", 4), (specks.DEFAULT, 8),
     ],
 )  # fmt: skip
 def test_an_area_in_pixels_of_the_image_as_a_share_and_as_drawn(min_area, pixels):
