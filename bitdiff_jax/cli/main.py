@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import metadata
 
-from bitdiff_jax import __version__
+import bitdiff_jax
 from bitdiff_jax.cli import allocator
 from bitdiff_jax.errors import InputError, Interrupted, did_you_mean
 
@@ -49,7 +49,9 @@ def main(argv: list[str]) -> int:
         return 0 if argv else 2
     if argv[0] in ("--version", "-V", "version"):
         python = ".".join(map(str, sys.version_info[:3]))
-        print(f"bitdiff_jax {__version__} (jax {metadata.version('jax')}, Python {python})")
+        print(
+            f"bitdiff_jax {bitdiff_jax.__version__} (jax {metadata.version('jax')}, Python {python})"
+        )
         return 0
     name, *rest = argv
     if name not in _COMMANDS:
