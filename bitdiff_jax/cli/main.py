@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import metadata
 
-from bitdiff_jax import __version__
+import bitdiff_jax
 from bitdiff_jax.cli import allocator
 from bitdiff_jax.errors import InputError, Interrupted, did_you_mean
 
@@ -50,7 +50,9 @@ def main(argv: list[str]) -> int:
         return 0 if argv else 2
     if argv[0] in ("--version", "-V", "version"):
         python = ".".join(map(str, sys.version_info[:3]))
-        print(f"bitdiff_jax {__version__} (jax {metadata.version('jax')}, Python {python})")
+        print(
+            f"bitdiff_jax {bitdiff_jax.__version__} (jax {metadata.version('jax')}, Python {python})"
+        )
         return 0
     for stream in (sys.stdout, sys.stderr):
         # Names of files may hold what the terminal's encoding does not have.
