@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import pathlib
 import re
 import sys
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bitdiff_jax import files
 from bitdiff_jax.cli import evaluate_files, options, scored
+from bitdiff_jax.data import file_names
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,20 +37,28 @@ def main(argv: list[str]) -> int:
 
     # After the parsing: they import jax.
     from bitdiff_jax.data.contact_sheet import to_png
-    from bitdiff_jax.evaluation import comparison, image_measures, truths
+    from bitdiff_jax.evaluation import cautions, comparison, image_measures, truths
     from bitdiff_jax.evaluation.report import summary_tables
 
     paths = named(args.predictions)
+    evaluate_files.expand_paths(args)
     chosen = options.views_of(args.protocol, args.score_size)
     out = files.make_folder(args.out, "--out") if args.out else None
-    truth = truths.open_truths(args.ground_truth, zero=args.zero, images_folder=args.images)
+    truth = evaluate_files.open_truth([*paths.values()], args)
     tasks = {
         tool: evaluate_files.make_task(path, args, truth, chosen) for tool, path in paths.items()
     }
     if sweeps := [tool for tool, task in tasks.items() if task.predictions.levels is not None]:
         raise InputError(f"{sweeps[0]}: holds levels of a parameter; compare one level's folder")
+    if args.image_list and not any(
+        task.predictions.kind == "coco_results" for task in tasks.values()
+    ):
+        raise InputError(f"--image_list {args.image_list}: no tool's predictions are COCO results")
     matchings = {
-        tool: truths.match(task.predictions.names, truth.names) for tool, task in tasks.items()
+        tool: truths.match(
+            task.predictions.names, truth.names, evaluate_files.remedy(tool, task, args)
+        )
+        for tool, task in tasks.items()
     }
     shared = set.intersection(*(set(matching.both) for matching in matchings.values()))
     names = [name for name in truth.names if name in shared][: args.num_images]
@@ -90,8 +100,10 @@ def main(argv: list[str]) -> int:
         print("\nall metrics: --all; what each of them is: docs/evaluation.md")
     if texts:
         print("\n" + "\n".join(texts), file=sys.stderr)
+    evaluate_files.tell_caution(next(iter(tables.values())))
     if out is not None:
-        head = {"num_images": count, "systems": abouts}
+        caution = cautions.much_ignored(next(iter(tables.values())))
+        head = {"num_images": count, "caution": caution, "systems": abouts}
         text = json.dumps({**head, "views": result}, indent=2, allow_nan=False)
         written = {
             "comparison.json": f"{text}\n".encode(),
@@ -124,16 +136,14 @@ def _file_name(tool: str) -> str:
 def named(arguments: list[str]) -> dict[str, str]:
     """Tool -> path, from NAME=PATH or from the last parts of the paths that tell them apart.
 
+    What exists under the whole of such a text is a path. Names are text; in paths `~` is the home.
+
     Raises:
         InputError: fewer than two, or two of one name.
     """
     if len(arguments) < 2:
         raise InputError(f"{arguments[0]}: there is nothing to compare it with; name another")
-    given = [each.partition("=") for each in arguments]
-    pairs = [
-        (name, path) if equals and "/" not in name else ("", name + equals + path)
-        for name, equals, path in given
-    ]
+    pairs = [_pair(each) for each in arguments]
     parts = [pathlib.PurePath(path).parts for name, path in pairs if not name]
     longest = max(map(len, parts), default=1)
     length = next(
@@ -142,14 +152,24 @@ def named(arguments: list[str]) -> dict[str, str]:
     tools: dict[str, str] = {}
     for name, path in pairs:
         tool = name or "_".join(pathlib.PurePath(path).parts[-length:]).strip("/")
+        tool = file_names.as_text(tool)
         if _file_name(tool) in map(_file_name, tools):
             raise InputError(f"two tools are called {tool!r}; name them, as in mine=DIR")
         tools[tool] = path
     return tools
 
 
+def _pair(argument: str) -> tuple[str, str]:
+    """The name that an argument gives, '' if none, and the path."""
+    name, equals, path = argument.partition("=")
+    whole = files.at_home(argument)
+    if not equals or "/" in name or os.path.lexists(whole):
+        return "", whole
+    return name, files.at_home(path)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="bitdiff compare",
         description=_DESCRIPTION,
         epilog=_EPILOG,

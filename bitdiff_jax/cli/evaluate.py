@@ -35,6 +35,7 @@ def main(argv: list[str]) -> int:
     if not any(each.startswith(("--checkpoint", "--data")) for each in argv):
         return evaluate_files.main(argv)
     args = _parser().parse_args(argv)
+    evaluate_files.expand_paths(args)
 
     # After the parsing: they import jax.
     import jax
@@ -153,7 +154,7 @@ def _present(
     args: argparse.Namespace,
 ) -> None:
     """Prints the tables and writes the files."""
-    from bitdiff_jax.evaluation import on_files, truths
+    from bitdiff_jax.evaluation import cautions, on_files, truths
     from bitdiff_jax.evaluation.predictions.from_model import DrawnMaps
 
     table, summary = evaluation.table, evaluation.summary
@@ -167,11 +168,12 @@ def _present(
     nothing = truths.Matching((), (), ())
     if out is not None:
         about |= {"num_images": len(table.names), "errors": table.errors}
-        about |= {"missing": nothing._asdict()}
+        about |= {"missing": nothing._asdict(), "caution": cautions.much_ignored(table)}
         page = args.sheet if args.html else None
         scored.write_all(out, task, table, summary, evaluation.names, about, sheet=sheet, page=page)
     if missing := scored.missing_text(nothing, table):
         print(f"\n{missing}", file=sys.stderr)
+    evaluate_files.tell_caution(table)
 
 
 def _parser() -> argparse.ArgumentParser:

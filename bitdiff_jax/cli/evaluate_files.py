@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bitdiff_jax import files
 from bitdiff_jax.cli.options import (
     Parser,
     add_output,
@@ -48,14 +49,15 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
 
     # After the parsing: they import jax.
-    from bitdiff_jax.evaluation import truths
+    from bitdiff_jax.evaluation import cautions, truths
     from bitdiff_jax.evaluation.report import summary_tables
 
+    expand_paths(args)
     chosen = views_of(args.protocol, args.score_size)
     out = output_folder(args)
-    truth = truths.open_truths(args.ground_truth, zero=args.zero, images_folder=args.images)
+    truth = open_truth([args.predictions], args)
     task = make_task(args.predictions, args, truth, chosen)
-    matching = truths.match(task.predictions.names, truth.names)
+    matching = truths.match(task.predictions.names, truth.names, remedy("", task, args))
     names = matching.both[: args.num_images]
     about = about_of(task, args.predictions, args.ground_truth, args.protocol)
 
@@ -68,11 +70,21 @@ def main(argv: list[str]) -> int:
     if out is not None:
         about |= {"num_images": len(table.names), "errors": table.errors}
         about |= {"missing": matching._replace(both=())._asdict()}
+        about |= {"caution": cautions.much_ignored(table)}
         sheet, page = table.names[: args.sheet], args.sheet if args.html else None
         write_all(out, task, table, summary, names, about, sheet=sheet, page=page)
     if missing:
         print(f"\n{missing}", file=sys.stderr)
+    tell_caution(table)
     return 1 if missing else 0
+
+
+def tell_caution(table: "rows.Table") -> None:
+    """Prints what to be careful about, if there is anything."""
+    from bitdiff_jax.evaluation import cautions
+
+    if caution := cautions.much_ignored(table):
+        print(f"\ncareful: {caution}", file=sys.stderr)
 
 
 def add_common(add: Callable[..., Any]) -> None:
@@ -80,10 +92,22 @@ def add_common(add: Callable[..., Any]) -> None:
     add(
         "--zero",
         choices=("ignore", "region"),
-        help="what id 0 of the ground truth's PNGs is: not annotated, or a region like the others",
+        help="what id 0 of the ground truth's PNGs is, and pixels of no region in files of other "
+        "kinds: not annotated, or a region like the others",
     )
     add("--images", metavar="DIR", help="pictures ID.jpg, if the ground truth holds maps alone")
     add("--kind", metavar="KIND", help="of the predictions; found out if it is not said")
+    add(
+        "--names",
+        choices=("whole", "sample_suffix"),
+        help="files ID_0, ID_1, ... on either side are images of their own (whole), or samples or "
+        "annotators of ID (sample_suffix); found out, and asked for where both are possible",
+    )
+    add(
+        "--image_list",
+        metavar="FILE",
+        help="COCO file that lists the images of COCO results, also those without a mask",
+    )
     add(
         "--order",
         choices=("score", "smaller", "earlier", "later"),
@@ -93,6 +117,29 @@ def add_common(add: Callable[..., Any]) -> None:
     add_scoring(add)
 
 
+def expand_paths(args: argparse.Namespace) -> None:
+    """Puts the home for `~` in the options that are paths; shells do so in some places only."""
+    for name in ("predictions", "checkpoint", "out", "images", "pngs", "image_list"):
+        value = getattr(args, name, None)
+        if isinstance(value, str):
+            setattr(args, name, files.at_home(value))
+
+
+def open_truth(paths: Sequence[str], args: argparse.Namespace) -> "truths.Truths":
+    """Opens the ground truth by the options; names of the tools' files help to understand its."""
+    from bitdiff_jax.evaluation import truths
+    from bitdiff_jax.evaluation.predictions import written_names
+
+    return truths.open_truths(
+        args.ground_truth,
+        zero=args.zero,
+        images_folder=args.images,
+        names=args.names,
+        # A generator: few truths need it, and a large file takes long to read.
+        others=(written_names(path, args.kind, **_elsewhere(path, args)) for path in paths),
+    )
+
+
 def open_tool(path: str, args: argparse.Namespace, truth: "truths.Truths") -> Any:
     """Opens a tool's predictions by the options."""
     from bitdiff_jax.evaluation.predictions import open_predictions
@@ -100,9 +147,37 @@ def open_tool(path: str, args: argparse.Namespace, truth: "truths.Truths") -> An
 
     chosen = {k: v for k in ("order", "min_score") if (v := getattr(args, k)) is not None}
     rule = Rule(**chosen) if chosen else None
-    # `bitdiff compare` has no such options: they are of one tool's files.
-    elsewhere = {"pngs": getattr(args, "pngs", None), "images": getattr(args, "image_list", None)}
-    return open_predictions(path, args.kind, like=truth.names, rule=rule, **elsewhere)
+    return open_predictions(
+        path, args.kind, like=truth.names, rule=rule, names=args.names, **_elsewhere(path, args)
+    )
+
+
+def _elsewhere(path: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Files that belong to the predictions, of the options of which a tool's kind knows."""
+    from bitdiff_jax.evaluation.predictions.detect import detect
+
+    # `bitdiff compare` has no --pngs, which are one tool's, and tools of other kinds beside.
+    if isinstance(args.predictions, list):
+        kind = args.kind or detect(path).kind
+        return {"images": args.image_list} if kind == "coco_results" else {}
+    return {"pngs": args.pngs, "images": args.image_list}
+
+
+def remedy(tool: str, task: "on_files.Task", args: argparse.Namespace) -> str:
+    """What helps where no prediction has the name of an image.
+
+    Args:
+        tool: its name where there are several, '' otherwise.
+        task: its predictions.
+        args: the options.
+    """
+    of_tool = f" ({tool})" if tool else ""
+    if task.predictions.kind == "coco_results" and not args.image_list:
+        return (
+            f"COCO results{of_tool} know images by ids: name the COCO file that says which image "
+            "has which id with --image_list FILE, or name them alike"
+        )
+    return f"name them alike{of_tool}"
 
 
 def make_task(
@@ -156,9 +231,4 @@ def _parser() -> argparse.ArgumentParser:
     add_output(add)
     add_common(add)
     add("--pngs", metavar="DIR", help="of a COCO panoptic file, if its PNGs are elsewhere")
-    add(
-        "--image_list",
-        metavar="FILE",
-        help="COCO file that lists the pictures of COCO results, also those without a mask",
-    )
     return parser

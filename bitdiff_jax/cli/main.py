@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import io
 import os
 import sys
 
@@ -30,6 +31,10 @@ def main(argv: list[str]) -> int:
         for name, purpose in _COMMANDS.items():
             print(f"  {name:12s}{purpose}")
         return 0 if argv else 2
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may hold what the terminal's encoding does not have.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     name, *rest = argv
     if name not in _COMMANDS:
         print(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import bitdiff_jax
 from bitdiff_jax import files
+from bitdiff_jax.data import file_names
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ def about_scoring(
     """What identifies an evaluation of either form: rows of another are not continued."""
     return {
         "version": bitdiff_jax.__version__,
-        "predictions": str(predictions),
+        "predictions": file_names.as_text(str(predictions)),
         "kind": kind,
         "rule": None,
         "levels": None,
         "score_per_region": "constant",
-        "ground_truth": str(ground_truth),
+        "ground_truth": file_names.as_text(str(ground_truth)),
         "unlabelled": unlabelled,
         "protocol": protocol,
         "views": [vars(view) for view in chosen],

@@ -10,7 +10,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import rows
 from bitdiff_jax.evaluation.predictions import Predictions
 from bitdiff_jax.evaluation.protocols import View
-from bitdiff_jax.evaluation.scoring import NUMBERS, Scoring, error_row, in_order
+from bitdiff_jax.evaluation.scoring import NUMBERS, Scoring, error_row, in_order, numbers
 from bitdiff_jax.evaluation.statistics import dataset_ap, ods_ois
 from bitdiff_jax.evaluation.truths import Truths
 from bitdiff_jax.metrics import BOUNDARY_MEASURE, MEASURES, Measure
@@ -55,7 +55,8 @@ class Task(NamedTuple):
     ) -> rows.Row:
         """Levels are no samples: none of the figures of samples is made of them."""
         boundaries = BOUNDARY_MEASURE in self.measures
-        values = [1.0, len(annotators), *[math.nan] * (len(self.columns()) - len(NUMBERS))]
+        nothing = [math.nan] * (len(self.columns()) - len(NUMBERS))
+        values = [*numbers(1, annotators), *nothing]
         return rows.Row(name, values, kept=ods_ois.kept(maps, annotators, self.views, boundaries))
 
 

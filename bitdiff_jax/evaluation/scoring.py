@@ -16,13 +16,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from bitdiff_jax.data import file_names
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import image_measures
 from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.rows import Row
 from bitdiff_jax.metrics import MEASURES, Measure
 
-NUMBERS = ("num_samples", "num_people")
+NUMBERS = ("num_samples", "num_people", "ignored_share")
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -56,7 +57,7 @@ class Scoring(NamedTuple):
             samples: predictions, int [h, w], of any size.
             labels: each annotator's int [H, W], all of one shape; ids >= 0, -1 = ignore.
         """
-        values: list[float] = [len(samples), len(labels)]
+        values = numbers(len(samples), labels)
         try:
             for view in self.views:
                 values += image_measures.score(samples, labels, view, self.measures).values()
@@ -65,9 +66,15 @@ class Scoring(NamedTuple):
         return Row(name, values)
 
 
+def numbers(num_samples: int, labels: Sequence[np.ndarray]) -> list[float]:
+    """The values of `NUMBERS`; `ignored_share` of the truth's pixels, a mean over annotators."""
+    ignored = np.mean([np.mean(ids < 0) for ids in labels])
+    return [num_samples, len(labels), float(ignored)]
+
+
 def error_row(name: str, error: object) -> Row:
     """The row of an image that has no metrics, with the reason on one line."""
-    return Row(name, error=" ".join(str(error).split()))
+    return Row(name, error=file_names.as_text(" ".join(str(error).split())))
 
 
 def in_order(

@@ -1,18 +1,24 @@
 """The ground truth of an evaluation of files, and which predictions belong to it."""
 
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import images, labelmaps, specs
+from bitdiff_jax import files
+from bitdiff_jax.data import file_names, images, labelmaps, spec_text, specs
 from bitdiff_jax.data.folder import FolderSource
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.data.readers import READERS
+from bitdiff_jax.data.readers.listed import check_zero
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions import KINDS, Predictions, open_predictions
+from bitdiff_jax.evaluation.predictions.image_names import Names
+from bitdiff_jax.evaluation.predictions.pngs import listed
+from bitdiff_jax.evaluation.predictions.sample_files import Reading, Written
 
 _SAMPLE = 64
 _SHARE = 0.2
@@ -39,7 +45,7 @@ class SourceTruths:
     """Those of any source of the package: a data set as shipped, or images/ and labels/."""
 
     def __init__(self, source: Source, names: Sequence[str], unlabelled: str):
-        self.names = tuple(names)
+        self.names = tuple(map(file_names.as_text, names))
         self.unlabelled = unlabelled
         self._source = source
         self._index = {name: index for index, name in enumerate(self.names)}
@@ -64,18 +70,24 @@ class MapTruths:
             raise InputError(f"{maps.path}: holds levels of a parameter, which are no truths")
         self.names = maps.names if names is None else tuple(names)
         self._maps = maps
-        self._images = pictures
+        known = Names(self.names)
+        self._images = {known.name(name): path for name, path in pictures.items()}
+        self._ignore_zero = maps.kind == "png" and zero in (None, "ignore")
         # In files of other kinds pixels without a region are known as such.
-        self._ignore_zero = maps.kind == "png" and zero != "region"
+        self._keep_rest = maps.kind != "png" and zero not in (None, "ignore")
         if maps.kind == "png" and zero is None:
             self._check_zero()
         self.unlabelled = "id 0 is ignored" if self._ignore_zero else "pixels of no region alone"
+        if self._keep_rest:
+            self.unlabelled = "pixels of no region are one region, as asked for"
 
     def read(self, name: str) -> Truth:
         """As `Truths.read`."""
         labels = self._maps.maps(name)
         if self._ignore_zero:
             labels = tuple(np.where(ids == 0, labelmaps.IGNORE, ids) for ids in labels)
+        elif self._keep_rest:
+            labels = tuple(np.where(ids < 0, ids.max() + 1, ids) for ids in labels)
         path = self._images.get(name)
         return Truth(labels, None if path is None else images.read_image(path))
 
@@ -97,81 +109,125 @@ def open_truths(
     *,
     zero: str | None = None,
     images_folder: str | None = None,
+    names: Reading | None = None,
+    others: Iterable[Written] = (),
 ) -> Truths:
     """Opens a ground truth.
 
     Args:
-        ground_truth: a spec such as 'bsds500:DIR,split=val'; a folder that holds images/ and
-            labels/; or files of maps as `others.open_predictions` reads them, where `ID_0`, `ID_1`
-            are people. These may be a spec, too: KIND:PATH with options zero=, images=, pngs=, as
-            in 'coco_panoptic:annotations/panoptic_val2017.json,pngs=DIR,images=val2017'. In
-            'folder:DIR,split=val,zero=region' the pictures may be missing.
-        zero: what id 0 of grey PNGs is: 'ignore' or 'region'. None ignores it as long as it
-            covers little.
-        images_folder: pictures `ID.jpg` of files of maps, for sheets.
+        ground_truth: a path or a spec; a path that exists is one. A spec is such as
+            'bsds500:DIR,split=val'. A path is that of a folder that holds images/ and labels/, or
+            of files of maps as `predictions.open_predictions` reads them, where `ID_0`, `ID_1`
+            are annotators. These may be a spec, too: KIND:PATH with options zero=, images=,
+            pngs=, names=, as in
+            'coco_panoptic:annotations/panoptic_val2017.json,pngs=DIR,images=val2017'. In
+            'folder:DIR,split=val,zero=region' the images may be missing.
+        zero: what id 0 of grey PNGs is, and what pixels of no region are in files of other kinds:
+            'ignore' or 'region'. None ignores them, id 0 as long as it covers little.
+        images_folder: images `ID.jpg` of files of maps, for sheets.
+        names: 'whole' if every file of maps is of an image of its own, 'sample_suffix' if `ID_0`,
+            `ID_1` are of ID and several annotators. None finds out by the names of images, of
+            splits and of `others`, and by sizes, and asks where both are possible.
+        others: names of predictions, which are looked at if nothing else tells.
 
     Raises:
         InputError: there is no such thing, or its reader's.
     """
-    kind = ground_truth.partition(":")[0].partition(",")[0]
-    if ":" in ground_truth and (maps := _maps_of(ground_truth, kind, zero, images_folder)):
-        return maps
-    if ":" in ground_truth and kind in READERS:
-        source: Any = specs.open_source(ground_truth, image_size=0)
-        return SourceTruths(source, source.names, source.unlabelled)
-    root = epath.Path(ground_truth)
+    path = files.at_home(ground_truth)
+    # A file or a folder may itself be called KIND:NAME.
+    if ":" in ground_truth and not _exists(path):
+        kind = ground_truth.partition(":")[0].partition(",")[0]
+        given = {"zero": zero, "images": images_folder, "names": names}
+        if kind in ("folder", *KINDS) and (maps := _maps_of(ground_truth, given, others)):
+            return maps
+        if kind in READERS:
+            source: Any = specs.open_source(ground_truth, image_size=0)
+            return SourceTruths(source, source.names, source.unlabelled)
+    root = epath.Path(path)
     if (root / "labels").is_dir() and (root / "images").is_dir():
-        folder = FolderSource(ground_truth, zero=zero)  # type: ignore[arg-type]
+        folder = FolderSource(path, zero=zero)  # type: ignore[arg-type]
         return SourceTruths(folder, folder.names, folder.unlabelled)
     _check(zero)
-    return MapTruths(open_predictions(ground_truth), zero, _images(images_folder))
+    pictures = _images(images_folder)
+    known = itertools.chain([Written(tuple(pictures))], _beside(root), others)
+    return MapTruths(open_predictions(path, names=names, others=known), zero, pictures)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return epath.Path(path).exists()
+    except (OSError, ValueError):  # too long for a name, say
+        return False
 
 
 def _check(zero: str | None) -> None:
-    if zero not in (None, "ignore", "region"):
-        raise InputError(f"zero={zero!r} is not known: use 'ignore' or 'region'")
+    if zero is not None:
+        check_zero(zero)
 
 
-def _maps_of(spec: str, kind: str, zero: str | None, images_folder: str | None) -> MapTruths | None:
+def _maps_of(text: str, given: dict[str, Any], others: Iterable[Written]) -> MapTruths | None:
     """The truths of a spec that names files of maps; None if it is another."""
-    path, *pairs = spec.partition(":")[2].split(",")
+    specs_of_text = spec_text.parse(text)
+    if len(specs_of_text) != 1:
+        raise InputError(f"{text!r}: names {len(specs_of_text)} ground truths; name one")
+    spec = specs_of_text[0]
+    kind, path = spec.kind, spec.path
     place = epath.Path(path)
     if kind == "folder":
         if (place / "images").is_dir() or not (place / "labels").is_dir():
             return None
-        known: tuple[str, ...] = ("split", "zero", "images")
+        known: tuple[str, ...] = ("split", "zero", "images", "names")
         maps_kind, path = "png", os.fspath(place / "labels")
     elif kind in KINDS and (kind not in READERS or place.is_file()):
-        known = ("zero", "images", *(["pngs"] if kind == "coco_panoptic" else []))
+        known = ("zero", "images", "names", *(["pngs"] if kind == "coco_panoptic" else []))
         maps_kind = kind
     else:
         return None
-    options = {}
-    for pair in pairs:
-        key, equals, value = (each.strip() for each in pair.partition("="))
-        if not equals or key not in known:
-            raise InputError(f"{spec!r}: {pair!r} is not of the form {'=, '.join(known)}=")
-        options[key] = value
-    zero = options.get("zero", zero)
+    if unknown := [key for key in spec.options if key not in known]:
+        raise InputError(f"{text!r}: has no option {unknown[0]}=; it has {'=, '.join(known)}=")
+    options = {**given, **spec.options}
+    zero = options["zero"]
     _check(zero)
+    pictures = _images(options["images"])
     names = FolderSource.split_names(place, options["split"]) if "split" in options else None
-    maps = open_predictions(path, maps_kind, like=names or (), pngs=options.get("pngs"))
+    maps = open_predictions(
+        path,
+        maps_kind,
+        like=names or (),
+        pngs=files.at_home(options["pngs"]) if "pngs" in options else None,
+        names=options["names"],
+        others=itertools.chain([Written(tuple(pictures))], _of_splits(place), others),
+    )
     if names is not None and (missing := [name for name in names if name not in maps.names]):
         raise InputError(
-            f"{spec}: {len(missing)} of the split have no map, the first is {missing[0]}; add it"
+            f"{text}: {len(missing)} of the split have no map, the first is {missing[0]}; add it"
         )
-    return MapTruths(maps, zero, _images(options.get("images", images_folder)), names)
+    return MapTruths(maps, zero, pictures, names)
+
+
+def _of_splits(root: epath.Path) -> Iterator[Written]:
+    """The names that splits.json lists, if it is there; only read when they are needed."""
+    for split in FolderSource.splits(root):
+        yield Written(tuple(FolderSource.split_names(root, split)))
+
+
+def _beside(labels: epath.Path) -> Iterator[Written]:
+    """The names of the images and splits beside a folder ROOT/labels."""
+    if labels.name == "labels":
+        if (labels.parent / "images").is_dir():
+            yield Written(tuple(_images(os.fspath(labels.parent / "images"))))
+        yield from _of_splits(labels.parent)
 
 
 def _images(folder: str | None) -> dict[str, str]:
     if folder is None:
         return {}
-    path = epath.Path(folder)
+    path = epath.Path(files.at_home(folder))
     if not path.is_dir():
-        raise InputError(f"{folder}: no such folder of pictures; check the path")
+        raise InputError(f"{folder}: no such folder of images; check the path")
     return {
-        each.stem: os.fspath(each)
-        for each in sorted(path.iterdir(), key=lambda each: each.name)
+        file_names.as_text(each.stem): os.fspath(each)
+        for each in listed(path)
         if each.suffix.lower() in images.IMAGE_SUFFIXES
     }
 
@@ -196,8 +252,15 @@ class Matching(NamedTuple):
         return "\n".join(lines)
 
 
-def match(predicted: Iterable[str], true: Iterable[str]) -> Matching:
-    """Matches by name.
+def match(
+    predicted: Iterable[str], true: Iterable[str], remedy: str = "name them alike"
+) -> Matching:
+    """Matches by name; readers of predictions give them the names of the truth where they fit.
+
+    Args:
+        predicted: names of predictions.
+        true: names of the truth.
+        remedy: what helps where nothing matches, for the message.
 
     Raises:
         InputError: not a single name is on both sides.
@@ -209,7 +272,7 @@ def match(predicted: Iterable[str], true: Iterable[str]) -> Matching:
         raise InputError(
             f"no prediction has the name of a picture of the ground truth: {len(predicted)} such "
             f"as {predicted[0] if predicted else '(none)'!r} and {len(true)} such as "
-            f"{true[0] if true else '(none)'!r}; name them alike"
+            f"{true[0] if true else '(none)'!r}; {remedy}"
         )
     return Matching(
         both,

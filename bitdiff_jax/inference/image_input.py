@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from bitdiff_jax.data import images
+from bitdiff_jax.data import file_names, images
 from bitdiff_jax.errors import InputError
 
 
@@ -54,8 +54,7 @@ def name_of(image: Any) -> str:
     if not _is_path(image):
         return ""
     stem = os.path.splitext(os.path.basename(os.fspath(image)))[0]
-    # A file name may hold bytes that are no text; a name is text.
-    return os.fsencode(stem).decode("utf-8", "backslashreplace")
+    return file_names.as_text(stem)
 
 
 def _is_path(image: Any) -> bool:

@@ -70,7 +70,7 @@ def test_table_and_files(workdir, folder, tmp_path, capsys):
     written = json.loads((out / "metrics.json").read_text())
     assert written["step"] == _STEP and written["kind"] == "model"
     assert written["trained_on"] == "squares"
-    assert written["ground_truth"] == data
+    assert written["ground_truth"] == data and written["caution"] is None
     assert written["num_images"] == 5
     assert written["settings"]["num_samples"] == 2
     assert written["settings"]["num_steps"] == 2
@@ -89,6 +89,21 @@ def test_table_and_files(workdir, folder, tmp_path, capsys):
     assert {path.name for path in out.iterdir()} == {
         "metrics.json", "per_image.csv", "rows.jsonl", "samples.png",
     }  # fmt: skip
+
+
+def test_a_truth_of_which_much_is_ignored(workdir, folder, tmp_path, capsys):
+    root = shutil.copytree(folder, tmp_path / "data")
+    for file in (root / "labels").iterdir():
+        labels = images.read_labels(file)
+        labels[: 3 * len(labels) // 5] = 0
+        images.write_labels(file, labels)
+    for zero, expected in (("ignore", "careful: 60% of the ground truth"), ("region", "")):
+        out = tmp_path / zero
+        options = ("--score_size=32", "--sheet=0", "--fast", f"--out={out}")
+        assert _run(workdir, f"folder:{root},zero={zero}", *options) == 0
+        err = capsys.readouterr().err
+        assert expected in err and ("careful" in err) == bool(expected)
+        assert bool(json.loads((out / "metrics.json").read_text())["caution"]) == bool(expected)
 
 
 def _metrics(out):

@@ -54,14 +54,17 @@ def test_folder_specs_with_maps_only(folder):
     for spec, words in (
         (f"folder:{folder},split=more", "1 of the split have no map, the first is c"),
         (f"folder:{folder},split=none", "has no split"),
-        (f"folder:{folder},pngs=x", "split=, zero=, images="),
-        (f"png:{folder / 'labels'},zero=x", "zero='x'"),
+        (f"folder:{folder},pngs=x", "no option pngs=.*split=, zero=, images="),
+        (f"png:{folder / 'labels'},zero=x", "zero=x is not known"),
         (f"levels:{folder}", "no truths"),
     ):
         with pytest.raises(InputError, match=words) as error:
             truths.open_truths(spec)
         assert "\n" not in str(error.value)
-    assert truths.open_truths(f"png:{folder / 'labels'}").names == ("a", "b")
+    spec = f"png:{folder / 'labels'},names=sample_suffix"
+    assert truths.open_truths(spec).names == ("a", "b")
+    with pytest.raises(InputError, match="names=whole"):
+        truths.open_truths(f"png:{folder / 'labels'}")
 
 
 def test_coco_panoptic_as_released_and_elsewhere(tmp_path):
@@ -100,7 +103,7 @@ def test_what_zero_means_must_be_said_where_it_covers_much(tmp_path):
     assert truths.open_truths(str(tmp_path), zero="ignore").read("a").labels[0].min() == -1
     with pytest.raises(InputError, match="zero"):
         truths.open_truths(str(tmp_path), zero="thing")
-    with pytest.raises(InputError, match="pictures"):
+    with pytest.raises(InputError, match="no such folder of images"):
         truths.open_truths(str(tmp_path), zero="ignore", images_folder=str(tmp_path / "no"))
 
 
@@ -115,3 +118,40 @@ def test_names_are_matched_and_what_is_missing_is_told():
     assert truths.match("ab", "ab").text() == ""
     with pytest.raises(InputError, match="name them alike"):
         truths.match(["x"], ["y"])
+
+
+def test_what_no_mask_covers_may_be_a_region(tmp_path):
+    masks, _ = forms.masks(1)
+    np.savez(tmp_path / "a.npz", masks=masks[2:])
+    ignored = truths.open_truths(str(tmp_path))
+    (expected,) = ignored.read("a").labels
+    assert expected.min() == -1
+    for spec, zero in ((str(tmp_path), "region"), (f"npz:{tmp_path},zero=region", None)):
+        opened = truths.open_truths(spec, zero=zero)
+        assert "one region" in opened.unlabelled != ignored.unlabelled
+        (labels,) = opened.read("a").labels
+        rest = expected == -1
+        np.testing.assert_array_equal(labels[~rest], expected[~rest])
+        assert set(labels[rest]) == {expected.max() + 1}
+
+
+def test_names_of_images_and_splits_beside_a_folder_of_labels(tmp_path):
+    for k in range(3):
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        images.write_labels(tmp_path / f"labels/a_{k}.png", np.full((4, 5), k + 1))
+    with pytest.raises(InputError, match="--names"):
+        truths.open_truths(str(tmp_path / "labels"))
+    splits = tmp_path / "splits.json"
+    splits.write_text('{"val": ["a"]}')
+    assert truths.open_truths(str(tmp_path / "labels")).names == ("a",)
+    splits.write_text('{"val": ["a_2"]}')
+    assert truths.open_truths(f"folder:{tmp_path}").names == ("a_0", "a_1", "a_2")
+    splits.unlink()
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(tmp_path / "images/a.jpg")
+    assert truths.open_truths(str(tmp_path / "labels")).names == ("a",)
+
+
+def test_match_tells_the_remedy_that_it_is_given():
+    with pytest.raises(InputError, match="'x' and 1 such as 'y'; look there"):
+        truths.match(["x"], ["y"], "look there")

@@ -98,7 +98,7 @@ class MasksReader(listed.ListedReader):
             raise InputError(f"{folder}: no such folder; add it, empty if there are no objects")
         masks: list[tuple[int, np.ndarray]] = []
         for path in _mask_files(epath.Path(folder)):
-            for inside in _masks(os.fspath(path)):
+            for inside in read_masks(os.fspath(path)):
                 listed.check_size(image, image_path, inside, os.fspath(path))
                 masks.append((len(masks) + 1, _runs(inside)))
         uncovered = 0 if self.zero == "region" else IGNORE
@@ -130,7 +130,7 @@ def _mask_files(folder: epath.Path) -> list[epath.Path]:
     return found
 
 
-def _masks(path: str) -> list[np.ndarray]:
+def read_masks(path: str) -> list[np.ndarray]:
     """The masks in a file, bool [h, w] of each frame."""
     frames = images.read_label_frames(path, grey_palette=True)
     half = max(int(values.max()) for values in frames) / 2

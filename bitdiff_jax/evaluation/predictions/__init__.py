@@ -27,16 +27,24 @@ from bitdiff_jax.evaluation.predictions.coco_results import CocoResults
 from bitdiff_jax.evaluation.predictions.detect import detect
 from bitdiff_jax.evaluation.predictions.masks_to_partition import Rule
 from bitdiff_jax.evaluation.predictions.parameter_levels import Levels
-from bitdiff_jax.evaluation.predictions.pngs import IdPngs, RgbPngs, SegmentFolder
+from bitdiff_jax.evaluation.predictions.pngs import (
+    IdPngs,
+    RgbPngs,
+    SegmentFolder,
+    names_of_files,
+)
 from bitdiff_jax.evaluation.predictions.reader import Predictions
 from bitdiff_jax.evaluation.predictions.sam import Sam
+from bitdiff_jax.evaluation.predictions.sample_files import READINGS, Reading, Written
 
-__all__ = ["KINDS", "Predictions", "open_predictions"]
+__all__ = ["KINDS", "Predictions", "open_predictions", "written_names"]
 
+# Of kinds that tell samples by the names of files; other kinds have no use for them.
+_OF_FILES = ("names", "others")
 # Kind -> its reader and the options that it takes beside `like`.
 KINDS: dict[str, tuple[Callable[..., Predictions], tuple[str, ...]]] = {
-    "png": (IdPngs, ()),
-    "rgb_png": (RgbPngs, ()),
+    "png": (IdPngs, _OF_FILES),
+    "rgb_png": (RgbPngs, _OF_FILES),
     "segment": (SegmentFolder, ()),
     "npz": (Arrays, ("rule",)),
     "coco_results": (CocoResults, ("images", "rule")),
@@ -54,6 +62,8 @@ def open_predictions(
     rule: Rule | None = None,
     images: os.PathLike | str | None = None,
     pngs: os.PathLike | str | None = None,
+    names: Reading | None = None,
+    others: Iterable[Written] = (),
 ) -> Predictions:
     """Opens predictions, of whatever kind.
 
@@ -61,24 +71,56 @@ def open_predictions(
       path: a file or a folder.
       kind: one of `KINDS`; None finds out, which 'rgb_png' is never found to be.
       like: names of the ground truth: predictions take them where they fit (the COCO id 139 is
-        '000000000139'), and `a_1.png` is a picture rather than a sample where it has one `a_1`.
+        '000000000139'), and `a_1.png` is an image rather than a sample where it has one `a_1`.
       rule: how masks that overlap become a partition (kinds coco_results, sam and npz with masks);
         None is the kind's own: the surer on top, for sam the smaller.
       images: for coco_results, a COCO file that lists the pictures, also those in which nothing was
         found.
       pngs: for coco_panoptic, the folder of PNGs if it is not where panopticapi looks.
+      names: 'whole' if every file is an image, 'sample_suffix' if `ID_0`, `ID_1`, ... are maps of
+        ID, where `like` does not tell; None finds out, or asks. Kinds that do not tell samples by
+        the names of files have no use for it.
+      others: names from elsewhere that tell it, such as those of `written_names`.
 
     Raises:
       InputError: an unknown kind, an option that the kind does not take, or as its reader.
     """
-    if kind is None:
-        kind, path = detect(path)
-    elif kind not in KINDS:
-        raise InputError(f"kind={kind!r} is not known: use one of {', '.join(KINDS)}")
+    if names not in (None, *READINGS):
+        raise InputError(f"names={names!r} is not known: use one of {', '.join(READINGS)}")
+    kind, path = _kind(path, kind, like := tuple(like))
     reader, known = KINDS[kind]
     options: dict[str, Any] = {"rule": rule, "images": images, "pngs": pngs}
     given = {key: value for key, value in options.items() if value is not None}
     for key in given:
         if key not in known:
             raise InputError(f"{os.fspath(path)}: {key}= is not for predictions of kind {kind!r}")
+    if known == _OF_FILES:
+        given |= {"names": names, "others": others}
     return reader(path, like=like, **given)
+
+
+def written_names(path: os.PathLike | str, kind: str | None = None, **options: Any) -> Written:
+    """The names in predictions as they stand, from which the names of a truth are understood.
+
+    Args:
+      path: as for `open_predictions`.
+      kind: as there.
+      **options: as there.
+
+    Raises:
+      InputError: as there, but not where files may be images or samples.
+    """
+    kind, path = _kind(path, kind, ())
+    if KINDS[kind][1] == _OF_FILES:
+        return names_of_files(path)
+    return Written(open_predictions(path, kind, **options).names)
+
+
+def _kind(
+    path: os.PathLike | str, kind: str | None, like: tuple[str, ...]
+) -> tuple[str, os.PathLike | str]:
+    if kind is None:
+        return detect(path, like)
+    if kind not in KINDS:
+        raise InputError(f"kind={kind!r} is not known: use one of {', '.join(KINDS)}")
+    return kind, path

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from bitdiff_jax.data import file_names
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.masks_to_partition import Rule, partition
@@ -17,15 +18,18 @@ from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
 SUFFIXES = (".npz", ".npy")
 _MASKS = ("masks", "segmentation")
 _SCORES = ("scores", "predicted_iou")
+# numpy.savez calls an array arr_0 that is given no name.
+_FIELDS = {"labels", "arr_0", *_MASKS, *_SCORES}
 
 
 class Arrays(Predictions):
     """Maps or masks of numpy.
 
     `ID.npz` holds either 'labels' (or one array of any name), integers [h, w] or [samples, h, w],
-    ids >= 0 and -1 for no region; or 'masks' (or 'segmentation') [n, h, w], binary, which a rule
-    makes a partition. 'scores' (or 'predicted_iou') [n] is of the n masks, or of regions 0..n-1 of
-    one map. `ID.npy` holds labels. One npz file of many pictures has labels under each one's name.
+    ids >= 0 and -1 for no region; or 'masks' (or 'segmentation') [n, h, w], each of 0 and one other
+    value (1 or 255), which a rule makes a partition. 'scores' (or 'predicted_iou') [n] is of the n
+    masks, or of regions 0..n-1 of one map. `ID.npy` holds labels. One npz file of many pictures has
+    labels under each one's name.
     """
 
     kind = "npz"
@@ -37,7 +41,8 @@ class Arrays(Predictions):
         """Lists the pictures.
 
         Args:
-          path: the folder, or the npz file of many pictures.
+          path: the folder, the npz file of many pictures, or `ID.npz` of one, whose arrays are
+            called as above.
           like: names of the ground truth, see `Names`.
           rule: for masks; `Rule()` if None: the surer mask on top, all take part.
 
@@ -54,12 +59,20 @@ class Arrays(Predictions):
             if not isinstance(self._file, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: one array without names; put it into a folder as ID.npy")
             keys = {key: key for key in self._file}
+            if keys and set(keys) <= _FIELDS and not any(map(names.find, keys)):
+                # The file of one image, named itself: its arrays are no images.
+                self._file.close()
+                self._file, keys = (
+                    None,
+                    {file_names.as_text(epath.Path(path).stem): epath.Path(path)},
+                )
         else:
             for each in listed(path):
-                if each.suffix in SUFFIXES:
-                    if each.stem in keys:
-                        raise InputError(f"{each}: a second file of {each.stem}; remove one")
-                    keys[each.stem] = each
+                if each.suffix.lower() in SUFFIXES:
+                    stem = file_names.as_text(each.stem)
+                    if stem in keys:
+                        raise InputError(f"{each}: a second file of {stem}; remove one")
+                    keys[stem] = each
         table = names.table(keys, os.fspath(path))
         self._items = {name: keys[key] for name, key in table.items()}
         super().__init__(path, list(self._items), str(self._rule))
@@ -84,9 +97,9 @@ class Arrays(Predictions):
             self.score, scores = key, arrays.pop(key)
         masks = next((arrays[key] for key in _MASKS if key in arrays), None)
         if masks is not None:
-            if masks.ndim != 3 or masks.dtype.kind not in "bui" or (masks.size and masks.max() > 1):
+            if masks.ndim != 3 or masks.dtype.kind not in "bui" or not _are_binary(masks):
                 raise InputError(
-                    f"{where}: masks must be 0 or 1 [n, h, w], these are {masks.dtype} "
+                    f"{where}: masks must be 0 or 1 (or 255) [n, h, w], these are {masks.dtype} "
                     f"{masks.shape}"
                 )
             try:
@@ -106,6 +119,13 @@ class Arrays(Predictions):
                 f"{where}: scores are {scores.shape}; they must be one a region of a single map"
             )
         return Drawn(maps, None if scores is None else scores.astype(np.float64))
+
+
+def _are_binary(masks: np.ndarray) -> bool:
+    return all(
+        mask.min(initial=0) >= 0 and np.all((mask == 0) | (mask == mask.max(initial=0)))
+        for mask in masks
+    )
 
 
 def load(path: os.PathLike | str) -> Any:

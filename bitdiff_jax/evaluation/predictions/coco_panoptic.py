@@ -10,14 +10,15 @@ around DETR, Mask2Former and OneFormer write it; https://cocodataset.org/#format
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
 
 from bitdiff_jax.data.labelmaps import renumber
+from bitdiff_jax.data.readers import json_values
 from bitdiff_jax.data.readers.coco_panoptic import read_segment_ids
-from bitdiff_jax.data.readers.json_values import is_below
+from bitdiff_jax.data.readers.json_values import file_name
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.json_index import Records
@@ -65,11 +66,13 @@ class CocoPanoptic(Predictions):
             raise InputError(f"{file}: annotations need 'segments_info'; name a COCO panoptic file")
         files: dict[str, Any] = {}
         for image_id in self._records.image_ids:
-            name, *others = self._records.notes[image_id]
-            if others or not isinstance(name, str) or not is_below(name) or name in files:
+            written, *others = self._records.notes[image_id]
+            where = f"{file}: image_id {image_id!r}"
+            name = file_name(written, f"{where}: file_name")
+            if others or name in files:
                 raise InputError(
-                    f"{file}: image_id {image_id!r} needs one annotation with a file_name of its "
-                    f"own, this one is {name!r}"
+                    f"{where} needs one annotation with a file_name of its own, this one is "
+                    f"{name!r}"
                 )
             files[name] = image_id
         self._files = Names(like).table(files, file)
@@ -94,20 +97,39 @@ class CocoPanoptic(Predictions):
         kept = [i for i, each in enumerate(ids.tolist()) if _is_region(each, segments)]
         table = np.full(len(ids), UNASSIGNED, np.int32)
         table[kept] = np.arange(len(kept))
-        scores = [segments[int(ids[i])].get("score") for i in kept]
-        known = all(isinstance(each, int | float) and np.isfinite(each) for each in scores)
-        return Drawn((table[numbers],), np.array(scores, np.float64) if scores and known else None)
+        scores = [segments[int(ids[i])].score for i in kept]
+        known = [each for each in scores if each is not None]
+        complete = bool(known) and len(known) == len(scores)
+        return Drawn((table[numbers],), np.array(known, np.float64) if complete else None)
 
 
-def _is_region(segment: int, segments: dict[int, dict[str, Any]]) -> bool:
-    return segment in segments and segment != _VOID and not segments[segment].get("iscrowd")
+class _Segment(NamedTuple):
+    is_crowd: bool
+    score: float | None
 
 
-def _segments(record: dict[str, Any], where: str) -> dict[int, dict[str, Any]]:
-    try:
-        return {int(each["id"]): each for each in record["segments_info"]}
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{where}: segments_info needs a list of records with an id") from None
+def _is_region(segment: int, segments: dict[int, _Segment]) -> bool:
+    return segment in segments and segment != _VOID and not segments[segment].is_crowd
+
+
+def _segments(record: dict[str, Any], where: str) -> dict[int, _Segment]:
+    listed = record.get("segments_info")
+    if not isinstance(listed, list) or not all(
+        isinstance(each, dict) and "id" in each for each in listed
+    ):
+        raise InputError(f"{where}: segments_info needs a list of records with an id")
+    segments: dict[int, _Segment] = {}
+    for number, each in enumerate(listed):
+        place = f"{where}: segments_info[{number}]"
+        segment = json_values.whole_number(each["id"], f"{place}.id", 0, 2**24 - 1)
+        if segment in segments:
+            raise InputError(f"{place}.id is {segment}, as that of another segment; remove one")
+        score = each.get("score")
+        segments[segment] = _Segment(
+            json_values.flag(each.get("iscrowd"), f"{place}.iscrowd"),
+            None if score is None else json_values.number(score, f"{place}.score"),
+        )
+    return segments
 
 
 def _folder(path: str, file: str, pngs: os.PathLike | str | None) -> epath.Path:

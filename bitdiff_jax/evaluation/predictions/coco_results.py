@@ -9,12 +9,12 @@ A whole COCO annotation file with masks is read too.
 """
 
 import os
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from bitdiff_jax.data.readers import runs
+from bitdiff_jax.data.readers import json_values, runs
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.json_index import Records
@@ -69,24 +69,19 @@ class CocoResults(Predictions):
             if listed is None:
                 raise InputError(f"{images}: has no list 'images'; name a COCO annotation file")
         names = Names(like)
-        self._shapes: dict[Hashable, tuple[int, int]] = {}
+        self._shapes: dict[int | str, tuple[int, int]] = {}
         if listed is None:
             self._ids = names.table(self._records.image_ids, self._records.path)
         else:
-            unknown = [each for each in self._records.image_ids if each not in listed]
-            if unknown:
-                raise InputError(
-                    f"{self._records.path}: image_id {unknown[0]!r} is not among the "
-                    f"{len(listed)} pictures of {images or 'its own list'}; name their file"
-                )
-            files = {str(each.get("file_name", key)): key for key, each in listed.items()}
             where = os.fspath(images or path)
+            ids = _listed_as(listed, self._records, where)
+            files = {str(each.get("file_name", key)): ids[key] for key, each in listed.items()}
             if len(files) < len(listed):
-                raise InputError(f"{where}: two pictures have one file_name; remove one")
+                raise InputError(f"{where}: two images have one file_name; remove one")
             self._ids = {name: files[file] for name, file in names.table(files, where).items()}
             for key, each in listed.items():
-                if shape := _shape(each):
-                    self._shapes[key] = shape
+                if shape := _shape(each, f"{where}: image {key!r}"):
+                    self._shapes[ids[key]] = shape
         super().__init__(path, list(self._ids), str(self._rule))
 
     def _read(self, name: str) -> Drawn:
@@ -94,7 +89,7 @@ class CocoResults(Predictions):
             raise self._missing(name)
         image_id = self._ids[name]
         records = self._records.of(image_id)
-        where = f"{self.path}: image {image_id}"
+        where = f"{self.path}: image {image_id!r}"
         return drawn_of(records, where, self._rule, self._shapes.get(image_id))
 
 
@@ -115,12 +110,11 @@ def drawn_of(
     for number, record in enumerate(records):
         if not isinstance(record, dict):
             raise InputError(f"{where}, mask {number}: is no record with 'segmentation'")
-        if record.get("iscrowd"):
+        if json_values.flag(record.get("iscrowd"), f"{where}, mask {number}: iscrowd"):
             continue
         segmentation = record.get("segmentation")
-        size = segmentation.get("size") if isinstance(segmentation, dict) else None
-        if shape is None and _is_size(size):
-            shape = int(size[0]), int(size[1])  # type: ignore[index]
+        if shape is None and isinstance(segmentation, dict):
+            shape = runs.mask_size(segmentation.get("size"))
         if shape is None:
             raise InputError(
                 f"{where}, mask {number}: segmentation has no size [h, w]; write RLE, or name the "
@@ -130,7 +124,9 @@ def drawn_of(
             masks.append(runs.runs(segmentation, *shape))
         except InputError as error:
             raise InputError(f"{where}, mask {number}: {error}") from None
-        scores.append(record.get(score_key))
+        score = record.get(score_key)
+        field = f"{where}, mask {number}: {score_key}"
+        scores.append(None if score is None else json_values.number(score, field))
     if len({each is None for each in scores}) > 1:
         raise InputError(f"{where}: some of its masks have no {score_key!r}; write all or none")
     if shape is None:
@@ -143,14 +139,35 @@ def drawn_of(
     return Drawn((found.labels,), found.scores)
 
 
-def _is_size(size: Any) -> bool:
-    return (
-        isinstance(size, list)
-        and len(size) == 2
-        and all(type(side) is int and 0 < side < 2**20 for side in size)
+def _listed_as(
+    listed: Mapping[int | str, Any], records: Records, where: str
+) -> dict[int | str, int | str]:
+    """Id in the list of images -> id in the records, where one may be 139 and one '000139'."""
+    table = json_values.IdTable({key: key for key in listed})
+    ids = {key: key for key in listed}
+    for image_id in records.image_ids:
+        key = table.find(image_id)
+        if key is None:
+            such = f", which has such as {next(iter(listed))!r}" if listed else ""
+            raise InputError(
+                f"{records.path}: image_id {image_id!r} is not among the {len(listed)} images that "
+                f"{where} lists{such}; name the COCO file that lists them"
+            )
+        if ids[key] != key and ids[key] != image_id:
+            raise InputError(
+                f"{records.path}: image_id {ids[key]!r} and {image_id!r} are both image {key!r} "
+                f"of {where}; write one of them"
+            )
+        ids[key] = image_id
+    return ids
+
+
+def _shape(image: dict[str, Any], where: str) -> tuple[int, int] | None:
+    """(h, w) of an image in the list; None where it does not say."""
+    if image.get("height") is None or image.get("width") is None:
+        return None
+    height, width = (
+        json_values.whole_number(image[side], f"{where}: {side}", 1, 2**20)
+        for side in ("height", "width")
     )
-
-
-def _shape(image: dict[str, Any]) -> tuple[int, int] | None:
-    size = [image.get("height"), image.get("width")]
-    return (size[0], size[1]) if _is_size(size) else None  # type: ignore[return-value]
+    return height, width

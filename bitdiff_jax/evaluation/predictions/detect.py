@@ -1,13 +1,15 @@
 """Which kind of predictions a path holds, by what is there."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from etils import epath
 
+from bitdiff_jax.data.images import IMAGE_SUFFIXES
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions import arrays, json_index, parameter_levels, pngs, sam
+from bitdiff_jax.evaluation.predictions.image_names import Names
 
 # What detectron2's evaluator leaves in its folder, beside files that are not for us.
 _RESULTS = ("coco_instances_results.json", "inference/coco_instances_results.json")
@@ -20,8 +22,12 @@ class Found(NamedTuple):
     path: str
 
 
-def detect(path: os.PathLike | str) -> Found:
+def detect(path: os.PathLike | str, like: Iterable[str] = ()) -> Found:
     """The kind of predictions at a path.
+
+    Args:
+      path: a file or a folder.
+      like: names of the ground truth, which tell a folder of an image from one of a level.
 
     Raises:
       InputError: nothing is there, or nothing that is known, or several kinds.
@@ -41,7 +47,10 @@ def detect(path: os.PathLike | str) -> Found:
         return Found("segment", os.fspath(path))
     found = set(_kinds(files, os.fspath(path)))
     if len(found) == 1:
-        return found.pop()
+        only = found.pop()
+        if only.kind == "levels":
+            _check_levels(place, Names(like))
+        return only
     kinds = " and ".join(sorted({each.kind for each in found}))
     raise InputError(
         f"{os.fspath(path)}: holds {kinds or 'no predictions that are known'}; "
@@ -52,7 +61,7 @@ def detect(path: os.PathLike | str) -> Found:
 def _kinds(files: list[epath.Path], folder: str) -> Iterator[Found]:
     """What the files of a folder tell; the PNGs of a panoptic JSON file tell nothing."""
     found = []
-    for each in [each for each in files if each.suffix == ".json"]:
+    for each in [each for each in files if each.suffix.lower() == ".json"]:
         kind = _of_json(each)
         # A folder of SAM's has a file for each picture: one is enough.
         if kind == "sam":
@@ -62,7 +71,7 @@ def _kinds(files: list[epath.Path], folder: str) -> Iterator[Found]:
         if kind is not None:
             found.append(Found(kind, os.fspath(each)))
     yield from found
-    numpys = [each for each in files if each.suffix in arrays.SUFFIXES]
+    numpys = [each for each in files if each.suffix.lower() in arrays.SUFFIXES]
     if numpys:
         yield Found("levels" if _has_levels(numpys[0]) else "npz", folder)
     if any(each.suffix.lower() in pngs.SUFFIXES for each in files):
@@ -72,6 +81,8 @@ def _kinds(files: list[epath.Path], folder: str) -> Iterator[Found]:
         yield Found("sam", folder)
     elif not found and not numpys and _is_sweep(epath.Path(folder)):
         yield Found("levels", folder)
+    elif not found and not numpys and any(each.suffix.lower() in IMAGE_SUFFIXES for each in files):
+        yield Found("png", folder)  # its reader tells what is wrong with JPEG
 
 
 def _is_sweep(folder: epath.Path) -> bool:
@@ -79,8 +90,19 @@ def _is_sweep(folder: epath.Path) -> bool:
     found = parameter_levels.level_folders(folder)
     if len(found) < 2 or not all(parameter_levels.is_number(each.name) for each in found):
         return False
-    first, second = ({file.name for file in each.iterdir()} for each in found[:2])
+    first, second = ({file.name for file in pngs.listed(each)} for each in found[:2])
     return bool(first & second)
+
+
+def _check_levels(place: epath.Path, names: Names) -> None:
+    """Numbers are names of images, too: folders `ID/0.png` of masks look like a sweep."""
+    for each in parameter_levels.level_folders(place):
+        if (name := names.find(each.name)) is not None:
+            raise InputError(
+                f"{os.fspath(place)}: the folder {each.name} may be the image {name!r} of the "
+                f"ground truth, with a file for each mask, or the level {each.name} of a "
+                "parameter; for levels say kind=levels, and write masks as one map an image"
+            )
 
 
 def _has_levels(path: epath.Path) -> bool:
@@ -96,7 +118,7 @@ def _has_levels(path: epath.Path) -> bool:
 
 
 def _of_file(path: epath.Path) -> str:
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         kind = _of_json(path)
         if kind is None:
             raise InputError(
@@ -104,7 +126,7 @@ def _of_file(path: epath.Path) -> str:
                 "segmentation or segments_info (COCO), or segmentation and predicted_iou (SAM)"
             )
         return kind
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return "levels" if _has_levels(path) else "npz"
     raise InputError(f"{path}: name a JSON file, an npz file, or the folder that this file lies in")
 

@@ -3,40 +3,49 @@
 from collections.abc import Iterable
 from typing import Any
 
+from bitdiff_jax.data.file_names import as_text, same
 from bitdiff_jax.data.images import IMAGE_SUFFIXES
 from bitdiff_jax.errors import InputError
 
 
 class Names:
-    """Finds the name by which the ground truth knows a picture.
+    r"""Finds the name by which the ground truth knows a picture.
 
     Tools write `000000000139.png`, `000000000139` or the number 139 for what is
     `val2017/000000000139.jpg` to the ground truth. Tried in turn: the name itself, without folder
-    and ending, as a number. A form that two pictures share finds neither. What is not found keeps
-    its own name, without the ending of an image file.
+    (`/` or, from Windows, `\`) and ending, as a number. Accents are the same whether they are
+    composed or not (NFC, NFD). A form that two pictures share finds neither. What is not found
+    keeps its own name, without the ending of an image file, as text (`file_names.as_text`).
     """
 
     def __init__(self, truth: Iterable[str] = ()):
         """Takes the names of the ground truth; without them names stay as they are."""
         self.truth = frozenset(truth)
-        self._stems = _unique((stem(name.rpartition("/")[2]), name) for name in self.truth)
+        self._whole = _unique((same(name), name) for name in self.truth)
+        self._stems = _unique((same(short_name(name)), name) for name in self.truth)
         self._numbers = _unique(
             (int(short), name) for short, name in self._stems.items() if _is_number(short)
         )
 
     def find(self, written: Any) -> str | None:
         """The ground truth's name of what a tool wrote, text or number; None if it has none."""
-        text = str(written)
+        text = as_text(str(written))
         if text in self.truth:
             return text
-        short = stem(text.rpartition("/")[2])
-        found = self._stems.get(short)
-        return self._numbers.get(int(short)) if found is None and _is_number(short) else found
+        if (whole := self._whole.get(same(text))) is not None:
+            return whole
+        # A backslash may also be a letter of a name.
+        for short in (short_name(text), short_name(text.rpartition("\\")[2])):
+            if (found := self._stems.get(same(short))) is not None:
+                return found
+            if _is_number(short) and (found := self._numbers.get(int(short))) is not None:
+                return found
+        return None
 
     def name(self, written: Any) -> str:
         """As `find`, or else the name as written without the ending of an image file."""
         found = self.find(written)
-        return stem(str(written)) if found is None else found
+        return stem(as_text(str(written))) if found is None else found
 
     def table(self, written: Iterable[Any], path: str) -> dict[str, Any]:
         """Name -> what the tool wrote, for each of the pictures in `path`.
@@ -53,6 +62,11 @@ class Names:
                 )
             table[name] = each
         return table
+
+
+def short_name(name: str) -> str:
+    """The name without folders and the ending of an image file."""
+    return stem(name.rpartition("/")[2])
 
 
 def stem(name: str) -> str:

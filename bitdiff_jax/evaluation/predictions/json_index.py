@@ -8,12 +8,13 @@ The records of a picture are read when they are needed.
 import array
 import json
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 from etils import epath
 
+from bitdiff_jax.data.readers import json_values
 from bitdiff_jax.errors import InputError
 
 _DECODER = json.JSONDecoder()
@@ -28,7 +29,8 @@ class Records:
 
     Attributes:
       path: the file.
-      images: image id -> its record in the list 'images'; None where there is no such list.
+      images: image id, as `json_values.identity` reads it -> its record in the list 'images'; None
+        where there is no such list.
       image_ids: of the pictures that have a record, in the order of the file.
       first: the first record, None if there is none.
       notes: image id -> what was to be noted of its records, in the order of the file.
@@ -45,18 +47,18 @@ class Records:
           InputError: no such file, not JSON, or records without a usable image_id.
         """
         self.path = os.fspath(path)
-        self.images: dict[Hashable, dict[str, Any]] | None = None
+        self.images: dict[int | str, dict[str, Any]] | None = None
         self.first: dict[str, Any] | None = None
-        self.notes: dict[Hashable, list[Any]] = {}
+        self.notes: dict[int | str, list[Any]] = {}
         owners, begins, ends = (array.array("q") for _ in range(3))
-        rows: dict[Hashable, int] = {}
+        rows: dict[int | str, int] = {}
         for name, record, begin, end in scan(self.path):
             if name == "images":
                 self.images = {} if self.images is None else self.images
                 if record is not None:
                     image_id = self._id(record, "id", f"images[{len(self.images)}]")
                     if image_id in self.images:
-                        raise InputError(f"{self.path}: two pictures of id {image_id!r}")
+                        raise InputError(f"{self.path}: two images of id {image_id!r}; remove one")
                     self.images[image_id] = record
             elif record is not None:
                 image_id = self._id(record, "image_id", f"record {len(owners)}")
@@ -74,13 +76,12 @@ class Records:
         self._spans = np.stack([np.array(begins, np.int64), np.array(ends, np.int64)], 1)[order]
         self._firsts = np.append(0, np.cumsum(np.bincount(owner, minlength=len(rows))))
 
-    def _id(self, record: Any, key: str, where: str) -> Hashable:
-        value = record.get(key) if isinstance(record, dict) else None
-        if not isinstance(value, int | str):
-            raise InputError(f"{self.path}: {where} needs {key}, a number or text, as COCO's have")
-        return value
+    def _id(self, record: Any, key: str, where: str) -> int | str:
+        if not isinstance(record, dict) or key not in record:
+            raise InputError(f"{self.path}: {where} has no {key}; write one, as COCO's have")
+        return json_values.identity(record[key], f"{self.path}: {where}.{key}")
 
-    def of(self, image_id: Hashable) -> list[dict[str, Any]]:
+    def of(self, image_id: int | str) -> list[dict[str, Any]]:
         """The records of one picture, in the order of the file; [] if it has none.
 
         Raises:
@@ -95,7 +96,7 @@ class Records:
                 for begin, end in self._spans[self._firsts[row] : self._firsts[row + 1]].tolist():
                     file.seek(begin)
                     record = json.loads(file.read(end - begin))
-                    if record["image_id"] != image_id:
+                    if self._id(record, "image_id", "a record") != image_id:
                         raise ValueError
                     found.append(record)
         except (OSError, ValueError, TypeError, KeyError):

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from bitdiff_jax.data.file_names import as_text
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation.predictions import arrays
+from bitdiff_jax.evaluation.predictions import arrays, sample_files
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.pngs import SUFFIXES, IdPngs, listed
 from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
@@ -45,12 +46,14 @@ class Levels(Predictions):
         place = epath.Path(path)
         like = tuple(like)
         if folders := level_folders(place):
-            self._folders = {each.name: IdPngs(each, like=like) for each in folders}
+            # There are no samples within a level: without a truth every file is an image.
+            reading: sample_files.Reading | None = None if like else "whole"
+            self._folders = {each.name: IdPngs(each, like=like, names=reading) for each in folders}
             names = sorted({name for each in self._folders.values() for name in each.names})
             self.levels = tuple(self._folders)
         else:
             files = [place] if place.is_file() else listed(path)
-            found = {each.stem: each for each in files if each.suffix == ".npz"}
+            found = {as_text(each.stem): each for each in files if each.suffix.lower() == ".npz"}
             table = Names(like).table(found, os.fspath(path))
             self._files = {name: found[key] for name, key in table.items()}
             names = list(self._files)
@@ -92,10 +95,8 @@ def level_folders(path: epath.Path) -> list[epath.Path]:
         return []
     found = [
         each
-        for each in path.iterdir()
-        if not each.name.startswith(".")
-        and each.is_dir()
-        and any(file.suffix.lower() in SUFFIXES for file in each.iterdir())
+        for each in listed(path)
+        if each.is_dir() and any(file.suffix.lower() in SUFFIXES for file in listed(each))
     ]
     numbers = all(is_number(each.name) for each in found)
     return sorted(found, key=lambda each: (float(each.name) if numbers else 0.0, each.name))

@@ -3,55 +3,72 @@
 import csv
 import io
 import os
-import re
 from collections.abc import Iterable
 
 import numpy as np
 from etils import epath
+from PIL import Image
 
-from bitdiff_jax.data import images
+from bitdiff_jax import files
+from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.readers.coco_panoptic import read_segment_ids
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.evaluation.predictions import sample_files
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
 
-SUFFIXES = (".png", ".tif", ".tiff")
+SUFFIXES = images.LABEL_SUFFIXES
 LABELS = "_labels.png"
 TABLE = "regions.csv"
-# No leading zeros: frame_0001 is a name.
-_SAMPLE = re.compile(r"(?P<id>.+)_(?P<sample>0|[1-9]\d*)")
 
 
 class IdPngs(Predictions):
-    """`ID.png`, or `ID_0.png`, `ID_1.png`, ... of several samples; TIFF likewise.
+    """`ID.png`, or `ID_0.png`, `ID_1.png`, ... of several samples; TIFF, BMP and the like as well.
 
     Grey of up to 16 bits (TIFF: 32) or a palette: the numbers as stored are the regions, 0 one like
-    any other. Files `ID_0` to `ID_{n-1}` without a gap are samples of ID, unless the ground truth
-    has a picture of the longer name.
+    any other. Whether `ID_0`, `ID_1` are samples of ID is read as `sample_files.group` says.
     """
 
     kind = "png"
 
-    def __init__(self, path: os.PathLike | str, *, like: Iterable[str] = ()):
+    def __init__(
+        self,
+        path: os.PathLike | str,
+        *,
+        like: Iterable[str] = (),
+        names: sample_files.Reading | None = None,
+        others: Iterable[sample_files.Written] = (),
+    ):
         """Lists the folder.
 
         Args:
           path: the folder.
           like: names of the ground truth, see `Names`.
+          names: how names are read about which `like` says nothing: 'whole', each file is an image,
+            or 'sample_suffix', `ID_k` is a map of ID; None finds out.
+          others: names from elsewhere, looked at where `like` and `names` say nothing.
 
         Raises:
-          InputError: no such folder, no maps in it, or two files for one map.
+          InputError: no such folder, no maps in it, two files for one map, or files that may be
+            images or maps of one image.
         """
-        names = Names(like)
-        found: dict[str, epath.Path] = {}
-        for each in listed(path):
-            if each.suffix.lower() in SUFFIXES:
-                if each.stem in found:
-                    raise InputError(f"{each}: a second map of {each.stem}; remove one")
-                found[each.stem] = each
-        groups = _samples(found, names)
-        table = names.table(groups, os.fspath(path))
+        known = Names(like)
+        found, altering = _maps(path)
+        groups = sample_files.group(
+            found,
+            known,
+            where=os.fspath(path),
+            reading=names,
+            others=others,
+            size=lambda stem: _size(found[stem]),
+        )
+        table = known.table(groups, os.fspath(path))
         self._items = {name: [found[stem] for stem in groups[key]] for name, key in table.items()}
+        # A photograph may lie beside its map. Where it is all there is of an image that the ground
+        # truth has, the reader of maps tells what is wrong with it.
+        for stem, file in altering.items():
+            if (name := known.find(stem)) is not None:
+                self._items.setdefault(name, [file])
         super().__init__(path, list(self._items))
 
     def _read(self, name: str) -> Drawn:
@@ -88,7 +105,7 @@ class SegmentFolder(Predictions):
     def __init__(self, path: os.PathLike | str, *, like: Iterable[str] = ()):
         """Lists the folder and reads the table of regions; errors as `IdPngs`."""
         found = {
-            each.name.removesuffix(LABELS): each
+            file_names.as_text(each.name.removesuffix(LABELS)): each
             for each in listed(path)
             if each.name.endswith(LABELS)
         }
@@ -110,7 +127,7 @@ class SegmentFolder(Predictions):
 
 
 def listed(path: os.PathLike | str) -> list[epath.Path]:
-    """The files of a folder by name, without hidden ones.
+    """The files of a folder by name, without hidden ones and what systems put beside others.
 
     Raises:
       InputError: it is not there, or not a folder.
@@ -120,26 +137,39 @@ def listed(path: os.PathLike | str) -> list[epath.Path]:
         raise InputError(f"{os.fspath(path)}: no such folder; check the path")
     # By name: what a folder lists first differs from disk to disk.
     found = sorted(folder.iterdir(), key=lambda each: each.name)
-    return [each for each in found if not each.name.startswith(".")]
+    return [each for each in found if not file_names.is_litter(each.name)]
 
 
-def _samples(stems: Iterable[str], names: Names) -> dict[str, list[str]]:
-    """Picture -> the stems of its samples, in order."""
-    single: dict[str, list[str]] = {}
-    several: dict[str, dict[int, str]] = {}
-    for stem in stems:
-        match = _SAMPLE.fullmatch(stem)
-        if match is None or names.find(stem) is not None:
-            single[stem] = [stem]
-        else:
-            several.setdefault(match["id"], {})[int(match["sample"])] = stem
-    for identity, files in several.items():
-        whole = set(files) == set(range(len(files))) or names.find(identity) is not None
-        if whole and identity not in single:
-            single[identity] = [stem for _, stem in sorted(files.items())]
-        else:
-            single.update({stem: [stem] for stem in files.values()})
-    return single
+def names_of_files(path: os.PathLike | str) -> sample_files.Written:
+    """The names of a folder's maps as they stand, which may be `ID_0`, `ID_1` of one image."""
+    return sample_files.Written(tuple(_maps(path)[0]), raw=True)
+
+
+def _maps(path: os.PathLike | str) -> tuple[dict[str, epath.Path], dict[str, epath.Path]]:
+    """File without ending -> file, of maps and of images in formats that alter numbers.
+
+    The latter are taken for maps if there are no others.
+    """
+    found: dict[str, epath.Path] = {}
+    altering: dict[str, epath.Path] = {}
+    for each in listed(path):
+        suffix, stem = each.suffix.lower(), file_names.as_text(each.stem)
+        if suffix in SUFFIXES:
+            if stem in found:
+                raise InputError(f"{each}: a second map of {stem}; remove one")
+            found[stem] = each
+        elif suffix in images.IMAGE_SUFFIXES:
+            altering[stem] = each
+    return (found, altering) if found else (altering, {})
+
+
+def _size(path: epath.Path) -> tuple[int, int] | None:
+    """(width, height) by the file's head; what is wrong with a file, its reader tells."""
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            return image.size
+    except Exception:  # Pillow raises nearly everything on a broken file
+        return None
 
 
 def _agreement(path: epath.Path) -> dict[str, dict[int, float]]:
@@ -148,10 +178,12 @@ def _agreement(path: epath.Path) -> dict[str, dict[int, float]]:
     if not path.exists():
         return table
     try:
-        for row in csv.DictReader(io.StringIO(path.read_text())):
+        # Names of the files in it may be no UTF-8.
+        text = files.read_text(path, errors="surrogateescape")
+        for row in csv.DictReader(io.StringIO(text)):
             if row["agreement"]:
                 table.setdefault(row["image"], {})[int(row["region"])] = float(row["agreement"])
-    except (OSError, KeyError, TypeError, ValueError, csv.Error):
+    except (KeyError, TypeError, ValueError, csv.Error):
         raise InputError(
             f"{path}: not the table that `bitdiff segment` writes; segment again, or remove it"
         ) from None

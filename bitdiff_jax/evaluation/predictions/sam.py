@@ -18,11 +18,15 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import images
+from bitdiff_jax import files
+from bitdiff_jax.data import file_names
+from bitdiff_jax.data.readers import json_values
+from bitdiff_jax.data.readers.masks import read_masks
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions import coco_results, json_index
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.masks_to_partition import Partition, Rule, partition
+from bitdiff_jax.evaluation.predictions.pngs import listed
 from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
 
 # A whole, its parts and their parts are all there: the whole on top would hide what it is made of.
@@ -59,7 +63,7 @@ class Sam(Predictions):
         if place.is_file():
             self._items = {names.name(place.stem): place}
         else:
-            found = {each.name.removesuffix(".json"): each for each in _items(place)}
+            found = {_identity(each): each for each in _items(place)}
             table = names.table(found, os.fspath(path))
             self._items = {name: found[key] for name, key in table.items()}
         super().__init__(path, list(self._items), str(self._rule))
@@ -68,7 +72,7 @@ class Sam(Predictions):
         if name not in self._items:
             raise self._missing(name)
         path = self._items[name]
-        if path.suffix != ".json":
+        if not _is_json(path):
             return _of_folder(path, self._rule)
         found = [
             each
@@ -100,23 +104,34 @@ def partition_of(
 def _items(folder: epath.Path) -> list[epath.Path]:
     if not folder.is_dir():
         raise InputError(f"{os.fspath(folder)}: no such folder or file; check the path")
-    # By name: what a folder lists first differs from disk to disk.
-    found = sorted(folder.iterdir(), key=lambda path: path.name)
-    return [each for each in found if each.suffix == ".json" or (each / _TABLE).exists()]
+    return [each for each in listed(folder) if _is_json(each) or (each / _TABLE).exists()]
+
+
+def _is_json(path: epath.Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def _identity(path: epath.Path) -> str:
+    return file_names.as_text(path.stem if _is_json(path) else path.name)
 
 
 def _of_folder(folder: epath.Path, rule: Rule) -> Drawn:
     path = folder / _TABLE
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text())))
-        table = [(row["id"], float(row[SCORE])) for row in rows]
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        rows = list(csv.DictReader(io.StringIO(files.read_text(path))))
+        table = [(row["id"], json_values.number(row[SCORE], SCORE)) for row in rows]
+    except (KeyError, TypeError, ValueError):
         raise InputError(
             f"{path}: not the table that amg.py writes, with id and {SCORE}; write it again"
         ) from None
     if not table:
         return Drawn((), np.zeros(0))
-    masks = [images.read_labels(folder / f"{name}.png") > 127 for name, _ in table]
+    masks = []
+    for name, _ in table:
+        mask, *others = read_masks(os.fspath(folder / f"{name}.png"))
+        if others:
+            raise InputError(f"{folder / name}.png: holds several frames; write a file a mask")
+        masks.append(mask)
     try:
         found = partition(masks, [score for _, score in table], rule=rule)
     except InputError as error:

@@ -62,6 +62,7 @@ def page(
         "people of each": _span(table.column("num_people")),
         "without a prediction": _listed(missing.get("without_prediction", ())),
         "without a truth": _listed(missing.get("without_truth", ())),
+        "careful": about.get("caution"),
         "could not be scored": _listed([f"{n} ({e})" for n, e in table.errors.items()]),
     }
     parts = [f"<h1>{html.escape(title)}</h1>", _facts(facts)]

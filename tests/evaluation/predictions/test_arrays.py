@@ -63,7 +63,8 @@ def test_one_file_of_many_images(tmp_path):
         ({"x": LABELS, "y": LABELS}, "holds x, y"),
         ({"labels": LABELS, "scores": [1.0]}, "one a region"),
         ({"masks": np.ones((2, 2))}, "masks must be 0 or 1"),
-        ({"masks": np.full((1, 2, 2), 255)}, "masks must be 0 or 1"),
+        ({"masks": np.full((1, 2, 2), -1)}, "masks must be 0 or 1"),
+        ({"masks": np.array([[[0, 1, 2]]])}, "masks must be 0 or 1"),
         ({"masks": np.ones((2, 2, 2), bool), "scores": [1.0]}, "2 masks"),
     ],
 )
@@ -88,3 +89,19 @@ def test_damaged_files(tmp_path):
     (tmp_path / "a.npz").unlink()
     with pytest.raises(InputError, match="no such file"):
         predictions.maps("a")
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_masks_of_one_image_in_one_file(tmp_path, value):
+    """The arrays of the file of one image are not images called masks and scores."""
+    masks = np.zeros((2, 3, 4), np.uint8)
+    masks[0, 0] = masks[1, 1:] = value
+    np.savez(tmp_path / "a.npz", masks=masks, scores=np.array([0.5, 0.75]))
+    predictions = open_predictions(tmp_path / "a.npz", like=["a.jpg"])
+    assert predictions.names == ("a.jpg",)
+    np.testing.assert_array_equal(predictions.maps("a.jpg")[0], [[0] * 4, [1] * 4, [1] * 4])
+    np.testing.assert_array_equal(predictions.scores("a.jpg"), [0.5, 0.75])
+    np.savez(tmp_path / "many.npz", labels=np.zeros((3, 4), int), b=np.ones((3, 4), int))
+    assert open_predictions(tmp_path / "many.npz").names == ("b", "labels")
+    np.savez(tmp_path / "b.npz", np.zeros((3, 4), int))
+    assert open_predictions(tmp_path / "b.npz").names == ("b",)

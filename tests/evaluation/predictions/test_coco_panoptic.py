@@ -115,6 +115,11 @@ def test_void_alone(tmp_path):
         (lambda a: a[0].update(segments_info=a[0]["segments_info"][1:]), "has segment 1, which"),
         (lambda a: [each.pop("segments_info") for each in a], "need 'segments_info'"),
         (lambda a: a.clear(), "no predictions"),
+        (lambda a: a[0]["segments_info"][0].update(iscrowd="no"), "iscrowd is 'no'"),
+        (lambda a: a[0]["segments_info"][0].update(id=-1), "id is -1"),
+        (lambda a: a[0]["segments_info"][0].update(id=1.5), "id is 1.5"),
+        (lambda a: a[0]["segments_info"][0].update(score="x"), "score is 'x'"),
+        (lambda a: a[0].update(segments_info=7), "records with an id"),
     ],
 )
 def test_errors_are_one_line(tmp_path, change, words):
@@ -141,3 +146,21 @@ def test_missing_and_altered_pngs(tmp_path):
         predictions.maps("000000000285", (80, 9))
     with pytest.raises(InputError, match="no prediction for 'x'"):
         predictions.scores("x")
+
+
+def test_numbers_and_flags_in_other_forms(tmp_path):
+    path, _ = write(tmp_path)
+    predictions = open_predictions(path)
+    expected = {name: predictions.maps(name)[0] for name in predictions.names}
+    value = json.loads(path.read_text())
+    for annotation in value["annotations"]:
+        annotation["image_id"] = float(annotation["image_id"])
+        annotation["file_name"] = f"sub\\{annotation['file_name']}"  # from Windows
+        for each in annotation["segments_info"]:
+            each |= {"id": str(each["id"]), "iscrowd": str(each["iscrowd"])}
+    path.write_text(json.dumps(value))
+    (tmp_path / "predictions").rename(tmp_path / "sub")
+    found = open_predictions(path, like=expected)
+    assert set(found.names) == set(expected)
+    for name, labels in expected.items():
+        np.testing.assert_array_equal(found.maps(name)[0], labels)

@@ -133,14 +133,19 @@ def damaged(path, change):
         (lambda r: r[9]["segmentation"].update(counts=[5, 7]), "cover 12 pixels"),
         (lambda r: r[9].pop("segmentation"), "mask 3"),
         (lambda r: r[9].pop("score"), "some of its masks have no 'score'"),
-        (lambda r: r[9].update(score=float("nan")), "finite"),
-        (lambda r: r[9].update(score="high"), "finite"),
-        (lambda r: r[0].pop("image_id"), "record 0 needs image_id"),
-        (lambda r: r[0].update(image_id=[1]), "record 0 needs image_id"),
+        (lambda r: r[9].update(score=float("nan")), "mask 3: score is nan.*finite"),
+        (lambda r: r[9].update(score="high"), "score is 'high'.*finite"),
+        (lambda r: r[9].update(score=True), "score is True.*finite"),
+        (lambda r: r[9].update(iscrowd="no"), "mask 3: iscrowd is 'no'"),
+        (lambda r: r[9].update(iscrowd=2), "mask 3: iscrowd is 2"),
+        (lambda r: r[0].update(image_id=139.5), "record 0.image_id is 139.5"),
+        (lambda r: r[0].update(image_id=True), "record 0.image_id is True"),
+        (lambda r: r[0].pop("image_id"), "record 0 has no image_id"),
+        (lambda r: r[0].update(image_id=[1]), r"record 0.image_id is \[1\]"),
         (lambda r: [each.pop("segmentation") for each in r], "holds boxes"),
         (lambda r: r[0].update(segmentation=[[0, 0, 1, 1, 2, 2]]), "has no size"),
         (lambda r: r.clear(), "no predictions"),
-        (lambda r: r.insert(2, 7), "record 2 needs image_id"),
+        (lambda r: r.insert(2, 7), "record 2 has no image_id"),
     ],
 )
 def test_errors_are_one_line(written, change, words):
@@ -158,7 +163,7 @@ def test_broken_json(tmp_path, text):
     path = tmp_path / "results.json"
     path.write_text(text)
     for kind in ("coco_results", None):
-        with pytest.raises(InputError, match=r"not a whole JSON|too deeply|needs|known") as error:
+        with pytest.raises(InputError, match=r"not a whole JSON|too deeply|has no|known") as error:
             open_predictions(path, kind)
         assert "\n" not in str(error.value)
 
@@ -172,7 +177,7 @@ def test_another_size_than_the_image(written):
 def test_ids_that_are_not_listed(written, tmp_path):
     path, listed, _ = written
     damaged(listed, lambda r: r["images"].pop(0))
-    with pytest.raises(InputError, match="image_id 139 is not among the 3 pictures"):
+    with pytest.raises(InputError, match=r"139 is not among the 3 images that .*val.json lists"):
         open_predictions(path, images=listed)
     with pytest.raises(InputError, match="no list 'images'"):
         open_predictions(path, images=path)
@@ -184,3 +189,54 @@ def test_a_file_that_changed(written):
     path.write_text(path.read_text()[100:])
     with pytest.raises(InputError, match="has gone or changed"):
         predictions.maps("139")
+
+
+@pytest.mark.parametrize("form", [str, float, "{:012d}".format])
+@pytest.mark.parametrize("with_list", [False, True])
+def test_numbers_and_flags_in_other_forms(written, form, with_list):
+    path, listed, truth = written
+
+    def reworded(records):
+        for record in records:
+            record |= {"image_id": form(record["image_id"]), "score": str(record["score"])}
+            record |= {"iscrowd": "0"}
+            record["segmentation"]["size"] = [
+                float(side) for side in record["segmentation"]["size"]
+            ]
+
+    def reworded_list(value):
+        for image in value["images"]:
+            image |= {"height": str(image["height"]), "width": float(image["width"])}
+
+    damaged(path, reworded)
+    damaged(listed, reworded_list)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    like = [f"{image_id:012d}.jpg" for image_id in truth]
+    predictions = open_predictions(path, like=like, images=listed if with_list else None)
+    assert len(predictions) == 3 + with_list
+    for name, (masks, scores) in zip(like, truth.values(), strict=True):
+        expected = masks_to_partition.partition(masks, scores)
+        np.testing.assert_array_equal(predictions.maps(name)[0], expected.labels)
+        np.testing.assert_array_equal(predictions.scores(name), expected.scores)
+
+
+@pytest.mark.parametrize("side", [-1, 0, 24.5, True, "wide"])
+def test_sizes_that_are_none_are_refused_by_value(written, side):
+    path, listed, _ = written
+    damaged(listed, lambda value: value["images"][1].update(height=side))
+    with pytest.raises(InputError, match=f"image 285: height is {side!r}"):
+        open_predictions(path, images=listed)
+
+
+def test_two_ids_of_one_listed_image(written):
+    path, listed, _ = written
+    damaged(path, lambda records: records[0].update(image_id="000139"))
+    with pytest.raises(InputError, match="are both image 139 of"):
+        open_predictions(path, images=listed)
+
+
+def test_names_as_windows_writes_them(written):
+    path, listed, _ = written
+    damaged(listed, lambda value: value["images"][0].update(file_name="val\\000000000139.jpg"))
+    names = open_predictions(path, images=listed, like=["000000000139"]).names
+    assert names[0] == "000000000139"

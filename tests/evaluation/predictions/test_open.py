@@ -5,7 +5,7 @@ import pytest
 
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.evaluation.predictions import KINDS, open_predictions
+from bitdiff_jax.evaluation.predictions import KINDS, open_predictions, written_names
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.masks_to_partition import Rule
 from tests.evaluation.predictions import forms
@@ -67,3 +67,31 @@ def test_names():
     with pytest.raises(InputError, match=r"139 and '139.png' are both picture 'val/0+139.jpg'"):
         names.table([139, "139.png"], "here")
     assert Names().name("a/b.jpg") == "a/b"
+
+
+def test_names_from_other_systems():
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    for truth, written in ((composed, decomposed), (decomposed, composed)):
+        names = Names([f"val/{truth}.jpg", "b"])
+        assert names.name(written) == names.name(f"{written}.png") == f"val/{truth}.jpg"
+    assert Names([composed, decomposed]).name(decomposed) == decomposed
+    names = Names(["val/a.jpg", "000139", "x\\y"])
+    assert names.name("C:\\out\\a.png") == "val/a.jpg" and names.name("out\\139.png") == "000139"
+    assert names.name("x\\y.png") == "x\\y" and names.name("out\\new.png") == "out\\new"
+    assert names.name("caf\udce9.png") == r"caf\xe9" and names.name("\ud800") == r"\ud800"
+
+
+@pytest.mark.parametrize("names", ["whole", "sample_suffix"])
+def test_how_names_are_meant_is_for_files_alone(tmp_path, names):
+    np.save(tmp_path / "a_0.npy", np.zeros((2, 2), int))
+    np.save(tmp_path / "a_1.npy", np.zeros((2, 2), int))
+    assert open_predictions(tmp_path, names=names).names == ("a_0", "a_1")
+    assert written_names(tmp_path) == (("a_0", "a_1"), False)
+    for k in range(2):
+        (tmp_path / f"a_{k}.npy").unlink()
+        images.write_labels(tmp_path / f"a_{k}.png", np.zeros((2, 2), int))
+    expected = ("a",) if names == "sample_suffix" else ("a_0", "a_1")
+    assert open_predictions(tmp_path, names=names).names == expected
+    assert written_names(tmp_path) == (("a_0", "a_1"), True)
+    with pytest.raises(InputError, match="names='all' is not known"):
+        open_predictions(tmp_path, names="all")

@@ -40,7 +40,7 @@ def test_only_numbers_are_levels_unasked(tmp_path):
 def test_samples_are_no_levels(tmp_path):
     for k in range(3):
         images.write_labels(tmp_path / f"a_{k}.png", np.zeros((3, 4), int))
-    found = open_predictions(tmp_path)
+    found = open_predictions(tmp_path, like=["a"])
     assert found.kind == "png" and found.levels is None and len(found.maps("a")) == 3
     with pytest.raises(InputError, match="no predictions of kind 'levels'"):
         open_predictions(tmp_path, "levels")
@@ -53,7 +53,21 @@ def test_samples_are_no_levels(tmp_path):
         for k in range(2):
             images.write_labels(tmp_path / f"sets/{level}/c_{k}.png", np.zeros((3, 4), int))
     with pytest.raises(InputError, match="2 samples at level 1"):
-        open_predictions(tmp_path / "sets", "levels").maps("c")
+        open_predictions(tmp_path / "sets", "levels", like=["c"]).maps("c")
+    found = open_predictions(tmp_path / "sets", "levels")
+    assert {"c_0", "c_1"} < set(found.names)
+
+
+def test_folders_of_images_are_no_levels(tmp_path):
+    """Numbers may be names of images, with files 0.png, 1.png of a mask each."""
+    write(tmp_path, levels=("139", "785"), names=("0", "1"))
+    for other in ("__MACOSX", ".hidden"):
+        (tmp_path / other).mkdir()
+        (tmp_path / other / "._0.png").write_bytes(b"x")
+    assert open_predictions(tmp_path, like=["0", "1"]).levels == ("139", "785")
+    with pytest.raises(InputError, match=r"may be the image '000139.jpg'.*kind=levels"):
+        open_predictions(tmp_path, like=["000139.jpg"])
+    assert open_predictions(tmp_path, "levels", like=["000139.jpg"]).names == ("0", "1")
 
 
 def test_arrays_of_levels(tmp_path):

@@ -1,5 +1,7 @@
 """Folders of id PNGs, and what `bitdiff segment` writes."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,16 +54,15 @@ def test_ids_beyond_16_bits(tmp_path):
 def test_samples(tmp_path):
     # Eleven samples: 10 comes after 9, not after 1.
     folder = write(tmp_path, **{f"a_{i}": ids(i) for i in range(11)}, b=ids(20), c_1=ids(21))
-    predictions = open_predictions(folder)
-    assert predictions.names == ("a", "b", "c_1")
+    predictions = open_predictions(folder, names="sample_suffix")
+    assert predictions.names == ("a", "b", "c")
     for i, labels in enumerate(predictions.maps("a")):
         np.testing.assert_array_equal(labels, ids(i))
-    assert len(predictions.maps("a")) == 11 and len(predictions.maps("c_1")) == 1
+    assert len(predictions.maps("a")) == 11 and len(predictions.maps("c")) == 1
 
 
 def test_the_truth_says_what_is_a_sample(tmp_path):
     folder = write(tmp_path, a_0=ids(0), a_1=ids(1), b_0=ids(2), b_1=ids(3), c_1=ids(4), c_7=ids(5))
-    assert open_predictions(folder).names == ("a", "b", "c_1", "c_7")
     predictions = open_predictions(folder, like=["a_0.jpg", "x/a_1.jpg", "b.jpg", "c"])
     assert predictions.names == ("a_0.jpg", "b.jpg", "c", "x/a_1.jpg")
     assert [len(predictions.maps(name)) for name in predictions.names] == [1, 2, 2, 1]
@@ -98,7 +99,7 @@ def test_the_folder_of_segment(tmp_path):
 
 def test_errors_are_one_line(tmp_path):
     folder = write(tmp_path / "maps", a_0=ids(0), a_1=ids(1, shape=(7, 6)), b=ids(2), c=ids(3))
-    predictions = open_predictions(folder)
+    predictions = open_predictions(folder, like=["a"])
     (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:-30])
     (folder / "c.png").unlink()
     for name, shape, words in (
@@ -116,3 +117,50 @@ def test_errors_are_one_line(tmp_path):
     Image.fromarray(ids(0).astype(np.uint8)).save(folder / "b.tif")
     with pytest.raises(InputError, match="a second map of b"):
         open_predictions(folder)
+
+
+@pytest.mark.parametrize("ending", ["tif", "TIFF", "bmp", "gif", "pgm", "PNG"])
+def test_every_format_that_keeps_numbers(tmp_path, ending):
+    Image.fromarray(ids(1).astype(np.uint8)).save(tmp_path / f"a.{ending}")
+    predictions = open_predictions(tmp_path)
+    assert predictions.names == ("a",)
+    np.testing.assert_array_equal(predictions.maps("a")[0], ids(1))
+
+
+def test_photographs_beside_maps_and_in_their_place(tmp_path):
+    write(tmp_path, a=ids(0), b_0=ids(1), b_1=ids(2))
+    for name in "abc":
+        Image.fromarray(np.zeros((6, 7, 3), np.uint8)).save(tmp_path / f"{name}.jpg")
+    assert open_predictions(tmp_path, like=["a", "b"]).names == ("a", "b")
+    predictions = open_predictions(tmp_path, like=["a", "b", "c"])
+    assert predictions.names == ("a", "b", "c") and len(predictions.maps("b")) == 2
+    with pytest.raises(InputError, match="JPEG alters region ids"):
+        predictions.maps("c")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (tmp_path / "a.jpg").rename(alone / "a.jpg")
+    with pytest.raises(InputError, match="JPEG alters region ids"):
+        open_predictions(alone).maps("a")
+
+
+def test_what_systems_put_beside_files(tmp_path):
+    write(tmp_path, a=ids(0))
+    (tmp_path / "._a.png").write_bytes(b"x")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "._a.png").write_bytes(b"x")
+    assert open_predictions(tmp_path).names == ("a",)
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    write(tmp_path, **{f"{name}_0": ids(0), f"{name}_1": ids(1)})
+    predictions = open_predictions(tmp_path, like=[r"caf\xe9"])
+    assert predictions.names == (r"caf\xe9",) and len(predictions.maps(r"caf\xe9")) == 2
+    segmented = tmp_path / "segmented"
+    segmented.mkdir()
+    outputs.save_png(segmented / f"{name}_labels.png", outputs.as_ids(ids(0) + 1))
+    region = Region(1, 3, (0, 0, 1, 1), (0.5, 0.5), (1.0, 2.0, 3.0), 0.5)
+    outputs.save_regions(segmented / "regions.csv", [("caf", f"{name}.jpg", [region])])
+    table = segmented / "regions.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())  # as a spreadsheet saves it
+    assert open_predictions(segmented).names == (r"caf\xe9",)

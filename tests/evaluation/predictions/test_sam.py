@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions import masks_to_partition, open_predictions, sam
@@ -121,3 +122,16 @@ def test_damaged_folders(tmp_path):
     (tmp_path / "b.c" / "metadata.csv").write_text("id,area\n0,5\n")
     with pytest.raises(InputError, match=r"not the table that amg\.py writes"):
         predictions.maps("b.c")
+
+
+@pytest.mark.parametrize("inside", [1, 200, 255])
+def test_masks_are_bright_whatever_their_brightest_value(tmp_path, inside):
+    masks, scores = TRUTH["a"]
+    forms.amg_folder(tmp_path / "a", masks, scores)
+    for file in (tmp_path / "a").glob("*.png"):
+        Image.fromarray((np.asarray(Image.open(file)) > 0).astype(np.uint8) * inside).save(file)
+    table = tmp_path / "a/metadata.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    (tmp_path / "._a.json").write_bytes(b"x")  # beside the items, from macOS
+    expected = masks_to_partition.partition(masks, scores, rule=Rule("smaller"))
+    np.testing.assert_array_equal(open_predictions(tmp_path).maps("a")[0], expected.labels)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax import metrics
-from bitdiff_jax.evaluation import image_measures, on_files, protocols, rows
+from bitdiff_jax.evaluation import image_measures, protocols, rows, scoring
 from bitdiff_jax.evaluation.host_contingency import contingency
 from bitdiff_jax.evaluation.report import summary_tables
 from bitdiff_jax.evaluation.statistics import pooling
@@ -19,8 +19,8 @@ def test_pooled_metrics_are_those_of_all_images_at_once():
         pairs.append((pred.astype(np.int32), truth))
     view = protocols.NATIVE
     scored = [image_measures.score([p], [t], view) for p, t in pairs]
-    columns = (*on_files.NUMBERS, *(f"{name}@{view.name}" for name in image_measures.names()))
-    values = np.array([[1, 1, *row.values()] for row in scored])
+    columns = (*scoring.NUMBERS, *(f"{name}@{view.name}" for name in image_measures.names()))
+    values = np.array([[1, 1, 0, *row.values()] for row in scored])
     table = rows.Table(tuple("abcdef"), columns, values, {})
     summary = summary_tables.summarise(table)
     pooled = {name: summary[f"{name}@native"].mean for name in pooling.POOLED}
