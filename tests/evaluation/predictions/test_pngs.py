@@ -158,7 +158,7 @@ def test_names_that_are_no_utf_8(tmp_path):
     assert predictions.names == (r"caf\xe9",) and len(predictions.maps(r"caf\xe9")) == 2
     segmented = tmp_path / "segmented"
     segmented.mkdir()
-    outputs.save_label_map(segmented / f"{name}_labels.png", ids(0) + 1)
+    outputs.save_png(segmented / f"{name}_labels.png", outputs.as_ids(ids(0) + 1))
     region = Region(1, 3, (0, 0, 1, 1), (0.5, 0.5), (1.0, 2.0, 3.0), 0.5)
     outputs.save_regions(segmented / "regions.csv", [("caf", f"{name}.jpg", [region])])
     table = segmented / "regions.csv"
