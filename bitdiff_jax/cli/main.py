@@ -50,9 +50,8 @@ def main(argv: list[str]) -> int:
         return 0 if argv else 2
     if argv[0] in ("--version", "-V", "version"):
         python = ".".join(map(str, sys.version_info[:3]))
-        print(
-            f"bitdiff_jax {bitdiff_jax.__version__} (jax {metadata.version('jax')}, Python {python})"
-        )
+        jax = metadata.version("jax")
+        print(f"bitdiff_jax {bitdiff_jax.__version__} (jax {jax}, Python {python})")
         return 0
     for stream in (sys.stdout, sys.stderr):
         # Names of files may hold what the terminal's encoding does not have.
