@@ -96,7 +96,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="bitdiff segment",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -243,13 +243,20 @@ def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     "bad",
-    ["--num_samples=0", "--num_steps=0", "--seed=-1", "--guidance_weight=nan", "--min_area=-3"],
+    ["--num_samples=0", "--seed=-1", "--guidance_weight=nan", "--min_area=-3"],
 )
 def test_numbers_out_of_their_range_are_refused(run, tmp_path, capsys, bad):
     picture = save(tmp_path / "a.png", tiny.image(9, 9))
     assert cli.main(["segment", str(picture), "--checkpoint=x", f"--out={tmp_path}", bad]) == 2
     name, value = bad.removeprefix("--").split("=")
     error_line(capsys, f"{name} is {value}")
+
+
+def test_a_bad_option_is_told_in_one_line(run, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(tmp_path / "a.png", "--num_steps=0")
+    assert stop.value.code == 2
+    error_line(capsys, "--num_steps", "'0' is not a whole number of 1 or more")
 
 
 def test_help_names_the_results(capsys):
@@ -309,12 +316,13 @@ def test_an_area_is_said_in_pixels_of_the_image_or_as_a_share(run, segmenter, tm
     picture = save(tmp_path / "a.png", tiny.image(64, 64))  # drawn at 16 x 16
     drawn = segmenter(picture, num_samples=4, num_steps=2)
     counts = {}
-    for area in ("0", "100", "50%", "8 drawn"):
+    for area in ("0", "32", "0.8%", "2 drawn"):
         out = tmp_path / area
         assert run(picture, f"--min_area={area}", out=out) == 0
         counts[area] = images.read_labels(out / "a_labels.png").max()
         want = drawn.without_specks(area).label_map()
         np.testing.assert_array_equal(images.read_labels(out / "a_labels.png"), want)
-    assert counts["0"] > counts["100"] >= counts["8 drawn"]
+    # 32 of 64 x 64 pixels are 2 of 16 x 16.
+    assert counts["0"] > counts["32"] == counts["2 drawn"] >= counts["0.8%"]
     assert run(picture, "--min_area=3px") == 2
     error_line(capsys, "min_area is 3px", "0.1%")
