@@ -70,7 +70,11 @@ def setup(c, *, bad_batches=(), at_step=None, evaluator=None):
         key=jax.random.key(0),
         open_batches=open_batches,
         sources={},
-        about={"config": {"model": {}}, "fingerprint": "f", "trained_on": "numbers"},
+        about={
+            "config": {"model": {"net": {"implementation": "auto"}}},
+            "fingerprint": "f",
+            "trained_on": "numbers",
+        },
         evaluator=evaluator,
     )
 
