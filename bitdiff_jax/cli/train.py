@@ -38,14 +38,13 @@ def main(argv: list[str]) -> int:
 
     from bitdiff_jax import checkpoint
     from bitdiff_jax.compile import accelerators
-    from bitdiff_jax.parallel import compilation_cache, hosts
+    from bitdiff_jax.parallel import compilation_cache, dispatch, hosts
     from bitdiff_jax.training import loop
 
     logging.use_absl_handler()
     logging.get_absl_handler().addFilter(checkpoint.is_news)
     compilation_cache.enable()
-    if config.mesh.cpu_devices > 1:  # left alone otherwise: XLA_FLAGS may say it too
-        jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
+    dispatch.split_cpu(config.mesh.cpu_devices)
     hosts.initialize(hosts.Settings(**config.hosts))
     if not config.telemetry.peak_flops:
         kind, dtype = jax.devices()[0].device_kind, config.model.net.dtype

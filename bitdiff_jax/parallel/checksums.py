@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bitdiff_jax.parallel.dispatch import InFlight
 from bitdiff_jax.parallel.partition_rules import path_name
 
 _SPREAD = 2654435761  # Knuth's multiplicative constant, for the places of elements
+_AHEAD = 8  # sums under way; see `dispatch` for why there is a limit
 _MIX = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1))  # MurmurHash3's last step: shift, factor
 
 
@@ -26,7 +28,8 @@ def checksums(tree: Any) -> dict[str, int]:
         tree: a tree of arrays.
     """
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    sums = jax.device_get([_checksum(leaf) for _, leaf in leaves])  # one wait for all of them
+    under_way = InFlight(_AHEAD)
+    sums = jax.device_get([under_way.add(_checksum(leaf)) for _, leaf in leaves])
     return {path_name(path): int(value) for (path, _), value in zip(leaves, sums, strict=True)}
 
 
