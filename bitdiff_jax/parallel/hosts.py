@@ -1,6 +1,8 @@
 """Several processes that train or evaluate together: who they are, and how they meet."""
 
+import contextlib
 import dataclasses
+import functools
 import glob
 import importlib.util
 import os
@@ -8,17 +10,21 @@ import pickle
 import re
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from absl import logging
+from jax._src import distributed as jax_distributed
 from jax.experimental import multihost_utils
 
 from bitdiff_jax.errors import InputError
 
 _CLUSTERS = ("auto", "none", "explicit", "slurm", "tpu")
+LOST = 69  # EX_UNAVAILABLE: the exit code of a process that another one left alone
+# What the ways in which processes talk say when one of them does not answer.
+_SIGNS = re.compile(r"gloo|nccl|connection|socket|heartbeat|unavailable|coordination", re.I)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Settings:
             pods of an indexed Job or JobSet.
         start_timeout: seconds for all processes to arrive.
         heartbeat_timeout: seconds without a sign of life after which a process counts as lost; the
-            others then end, with a message and SIGABRT, wherever they are.
+            others then end, with a message and exit code `LOST`, wherever they are.
         shutdown_timeout: seconds that a process which has ended waits for the others to end.
     """
 
@@ -73,19 +79,20 @@ def initialize(settings: Settings) -> None:
 
     def connect() -> None:
         try:
-            jax.distributed.initialize(
-                place.coordinator,
-                place.num_processes,
-                place.process_id,
-                place.local_device_ids,
-                # What is in `place` is not to be found out anew: jax would give a process one
-                # device wherever it knows its number on the machine.
-                cluster_detection_method="deactivate" if place.coordinator else None,
-                # Jax ends the process, without an exception, when its own time is over.
-                initialization_timeout=settings.start_timeout + 30,
-                heartbeat_timeout_seconds=settings.heartbeat_timeout,
-                shutdown_timeout_seconds=settings.shutdown_timeout,
-            )
+            with _told_of_losses():
+                jax.distributed.initialize(
+                    place.coordinator,
+                    place.num_processes,
+                    place.process_id,
+                    place.local_device_ids,
+                    # What is in `place` is not to be found out anew: jax would give a process one
+                    # device wherever it knows its number on the machine.
+                    cluster_detection_method="deactivate" if place.coordinator else None,
+                    # Jax ends the process, without an exception, when its own time is over.
+                    initialization_timeout=settings.start_timeout + 30,
+                    heartbeat_timeout_seconds=settings.heartbeat_timeout,
+                    shutdown_timeout_seconds=settings.shutdown_timeout,
+                )
         except Exception as error:
             outcome.append(error)
         else:
@@ -106,6 +113,68 @@ def initialize(settings: Settings) -> None:
     raise InputError(
         f"config.hosts: cannot join the other processes ({place.cluster}): {reason}"
     ) from outcome[0]
+
+
+@contextlib.contextmanager
+def left_alone() -> Iterator[None]:
+    """Around what processes do together: if one is gone, this one ends with a line and `LOST`.
+
+    It ends where it stands: whatever would be tidied up waits for the one that is gone.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1 or not _SIGNS.search(str(error)):
+            raise
+        _leave(str(error))
+
+
+@contextlib.contextmanager
+def _told_of_losses() -> Iterator[None]:
+    """Has the client that jax makes inside call `_leave` rather than abort the process.
+
+    jax has no public way to say so; without this one its own message comes, and SIGABRT.
+    """
+    module = getattr(jax_distributed, "_jax", None)
+    make = getattr(module, "get_distributed_runtime_client", None)
+    if module is None or make is None:
+        yield
+        return
+    module.get_distributed_runtime_client = functools.partial(
+        make, missed_heartbeat_callback=lambda status: _leave(str(status))
+    )
+    try:
+        yield
+    finally:
+        module.get_distributed_runtime_client = make
+
+
+def _leave(reason: str) -> None:
+    line = _lost(reason, jax_distributed.global_state.process_id, _count())
+    # By its number: in a thread of jax's, Python's own stream may be held by another thread.
+    os.write(2, f"\nbitdiff: error: {line}\n".encode())
+    os._exit(LOST)
+
+
+def _count() -> int:
+    return jax_distributed.global_state.num_processes or 1
+
+
+def _lost(reason: str, index: int, count: int) -> str:
+    """Which process is gone, as far as `reason` or arithmetic tells, and what to do."""
+    named = re.search(r"Task (\d+)|heartbeats\):\s*(\d+)", reason)
+    if named:
+        who = f"process {named[1] or named[2]}"
+    elif count == 2:
+        who = f"process {1 - index}"
+    elif index and "Socket closed" in reason:
+        who = "process 0"  # the coordinator
+    else:
+        who = "another process"
+    return (
+        f"{who} of {count} is gone, and process {index} ends with it; look into its log, then "
+        "start the same command again on all: it goes on from the last checkpoint"
+    )
 
 
 def all_gather(value: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from etils import epath
 from bitdiff_jax import flops
 from bitdiff_jax.checkpoint import Checkpoints
 from bitdiff_jax.errors import Interrupted
+from bitdiff_jax.parallel import hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.parallel.dispatch import InFlight, steps_ahead
 from bitdiff_jax.training import resume, telemetry, trouble
@@ -55,6 +56,7 @@ def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainSt
             best_by=config.train.best_by,
         ) as checkpoints,
         contextlib.ExitStack() as stack,
+        hosts.left_alone(),
     ):
         point = resume.last_point(setup, checkpoints)
         writer = None
