@@ -8,7 +8,7 @@ disk did to a step afterwards shows when it is read: its arrays are summed up an
 Such a step is never used, and a resumed training moves it to `quarantine/`.
 """
 
-from bitdiff_jax.checkpoint.faults import Damaged, is_news
+from bitdiff_jax.checkpoint.faults import Damaged
 from bitdiff_jax.checkpoint.recovery import restore_last_good
 from bitdiff_jax.checkpoint.store import Checkpoints, describe, open_for_reading
 
@@ -16,7 +16,6 @@ __all__ = [
     "Checkpoints",
     "Damaged",
     "describe",
-    "is_news",
     "open_for_reading",
     "restore_last_good",
 ]

@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from bitdiff_jax.cli import allocator
+from bitdiff_jax.cli import allocator, logs
 from bitdiff_jax.errors import InputError, Interrupted
 
 _COMMANDS = {
@@ -40,6 +40,7 @@ def main(argv: list[str]) -> int:
     # Imported here: `bitdiff --help` should not wait for jax.
     command = importlib.import_module(f"bitdiff_jax.cli.{name}")
     try:
+        logs.set_up()
         return command.main(rest)
     except InputError as error:
         print(f"bitdiff {name}: error: {error}", file=sys.stderr)

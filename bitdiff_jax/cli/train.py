@@ -2,7 +2,7 @@
 
 import argparse
 
-from absl import flags, logging
+from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from bitdiff_jax import config as config_lib
@@ -36,13 +36,10 @@ def main(argv: list[str]) -> int:
     # After the parsing: they import jax.
     import jax
 
-    from bitdiff_jax import checkpoint
     from bitdiff_jax.compile import accelerators
     from bitdiff_jax.parallel import compilation_cache, dispatch, hosts
     from bitdiff_jax.training import loop
 
-    logging.use_absl_handler()
-    logging.get_absl_handler().addFilter(checkpoint.is_news)
     compilation_cache.enable()
     dispatch.split_cpu(config.mesh.cpu_devices)
     hosts.initialize(hosts.Settings(**config.hosts))

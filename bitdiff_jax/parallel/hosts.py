@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import glob
 import importlib.util
 import os
@@ -20,6 +19,7 @@ from jax._src import distributed as jax_distributed
 from jax.experimental import multihost_utils
 
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.parallel import aborts
 
 _CLUSTERS = ("auto", "none", "explicit", "slurm", "tpu")
 LOST = 69  # EX_UNAVAILABLE: the exit code of a process that another one left alone
@@ -79,20 +79,19 @@ def initialize(settings: Settings) -> None:
 
     def connect() -> None:
         try:
-            with _told_of_losses():
-                jax.distributed.initialize(
-                    place.coordinator,
-                    place.num_processes,
-                    place.process_id,
-                    place.local_device_ids,
-                    # What is in `place` is not to be found out anew: jax would give a process one
-                    # device wherever it knows its number on the machine.
-                    cluster_detection_method="deactivate" if place.coordinator else None,
-                    # Jax ends the process, without an exception, when its own time is over.
-                    initialization_timeout=settings.start_timeout + 30,
-                    heartbeat_timeout_seconds=settings.heartbeat_timeout,
-                    shutdown_timeout_seconds=settings.shutdown_timeout,
-                )
+            jax.distributed.initialize(
+                place.coordinator,
+                place.num_processes,
+                place.process_id,
+                place.local_device_ids,
+                # What is in `place` is not to be found out anew: jax would give a process one
+                # device wherever it knows its number on the machine.
+                cluster_detection_method="deactivate" if place.coordinator else None,
+                # Jax ends the process, without an exception, when its own time is over.
+                initialization_timeout=settings.start_timeout + 30,
+                heartbeat_timeout_seconds=settings.heartbeat_timeout,
+                shutdown_timeout_seconds=settings.shutdown_timeout,
+            )
         except Exception as error:
             outcome.append(error)
         else:
@@ -116,48 +115,32 @@ def initialize(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def left_alone() -> Iterator[None]:
-    """Around what processes do together: if one is gone, this one ends with a line and `LOST`.
+def endings_told() -> Iterator[None]:
+    """Around a training: one that cannot go on by itself ends with a line that says why.
 
-    It ends where it stands: whatever would be tidied up waits for the one that is gone.
+    That is a process of several that another one left alone: it ends where it stands, with `LOST`,
+    since whatever would be tidied up waits for the one that is gone. And one that jax aborts.
     """
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1 or not _SIGNS.search(str(error)):
-            raise
-        _leave(str(error))
+    with aborts.told(_aborted):
+        try:
+            yield
+        except jax.errors.JaxRuntimeError as error:
+            if jax.process_count() == 1 or not _SIGNS.search(str(error)):
+                raise
+            os.write(
+                2, f"\n{_lost(str(error), jax.process_index(), jax.process_count())}\n".encode()
+            )
+            os._exit(LOST)
 
 
-@contextlib.contextmanager
-def _told_of_losses() -> Iterator[None]:
-    """Has the client that jax makes inside call `_leave` rather than abort the process.
-
-    jax has no public way to say so; without this one its own message comes, and SIGABRT.
-    """
-    module = getattr(jax_distributed, "_jax", None)
-    make = getattr(module, "get_distributed_runtime_client", None)
-    if module is None or make is None:
-        yield
-        return
-    module.get_distributed_runtime_client = functools.partial(
-        make, missed_heartbeat_callback=lambda status: _leave(str(status))
-    )
-    try:
-        yield
-    finally:
-        module.get_distributed_runtime_client = make
-
-
-def _leave(reason: str) -> None:
-    line = _lost(reason, jax_distributed.global_state.process_id, _count())
-    # By its number: in a thread of jax's, Python's own stream may be held by another thread.
-    os.write(2, f"\nbitdiff: error: {line}\n".encode())
-    os._exit(LOST)
-
-
-def _count() -> int:
-    return jax_distributed.global_state.num_processes or 1
+def _aborted() -> tuple[str, int | None]:
+    state = jax_distributed.global_state
+    if (count := state.num_processes or 1) > 1:
+        return _lost("", state.process_id, count), LOST
+    return (
+        "bitdiff: error: the process was aborted by the libraries below it, for the reason above; "
+        "start the same command again: it goes on from the last checkpoint"
+    ), None
 
 
 def _lost(reason: str, index: int, count: int) -> str:
@@ -172,8 +155,8 @@ def _lost(reason: str, index: int, count: int) -> str:
     else:
         who = "another process"
     return (
-        f"{who} of {count} is gone, and process {index} ends with it; look into its log, then "
-        "start the same command again on all: it goes on from the last checkpoint"
+        f"bitdiff: error: {who} of {count} is gone, and process {index} ends with it; look into "
+        "its log, then start the same command again on all: it goes on from the last checkpoint"
     )
 
 

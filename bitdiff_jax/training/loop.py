@@ -56,7 +56,7 @@ def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainSt
             best_by=config.train.best_by,
         ) as checkpoints,
         contextlib.ExitStack() as stack,
-        hosts.left_alone(),
+        hosts.endings_told(),
     ):
         point = resume.last_point(setup, checkpoints)
         writer = None

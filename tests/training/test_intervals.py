@@ -49,7 +49,7 @@ def test_a_failing_evaluation_loses_no_step(monkeypatch, tmp_path, keep_best, ch
     def fail(step, number):
         raise RuntimeError("out of memory")
 
-    c = fakes.config(checkpoint_every=checkpoint_every, keep_best=keep_best)
+    c = fakes.config(checkpoint_every=checkpoint_every, keep_best=keep_best, keep_checkpoints=9)
     with pytest.raises(RuntimeError, match="out of memory"):
         train(monkeypatch, tmp_path, c, evaluator=fakes.Scores(on_image=fail))
     assert saved(tmp_path)[-1] == 6
