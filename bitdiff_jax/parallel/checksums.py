@@ -43,7 +43,7 @@ def checksums(tree: Any) -> dict[str, int]:
 def _in_memory(leaf: Any) -> bool:
     if not isinstance(leaf, jax.Array):
         return True
-    on_cpu = all(device.platform == "cpu" for device in leaf.sharding.device_set)
+    on_cpu = all(d.platform == "cpu" for d in leaf.sharding.device_set)  # type: ignore[attr-defined]
     return on_cpu and leaf.is_fully_addressable
 
 

@@ -114,23 +114,40 @@ def initialize(settings: Settings) -> None:
     ) from outcome[0]
 
 
-@contextlib.contextmanager
-def endings_told() -> Iterator[None]:
-    """Around a training: one that cannot go on by itself ends with a line that says why.
+def aborts_told() -> contextlib.AbstractContextManager[None]:
+    """Around a training: if jax aborts the process there is a line that says what to do.
 
-    That is a process of several that another one left alone: it ends where it stands, with `LOST`,
-    since whatever would be tidied up waits for the one that is gone. And one that jax aborts.
+    jax does so to a process of several that another one left alone, unless it notices otherwise;
+    that one ends with `LOST`.
     """
-    with aborts.told(_aborted):
-        try:
-            yield
-        except jax.errors.JaxRuntimeError as error:
-            if jax.process_count() == 1 or not _SIGNS.search(str(error)):
-                raise
-            os.write(
-                2, f"\n{_lost(str(error), jax.process_index(), jax.process_count())}\n".encode()
-            )
-            os._exit(LOST)
+    return aborts.told(_aborted)
+
+
+@contextlib.contextmanager
+def left_alone() -> Iterator[None]:
+    """Around what processes do together: one that another left alone ends with a line and `LOST`.
+
+    It ends where it stands: whatever would be tidied up waits for the one that is gone.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _reasons(error)
+        if jax.process_count() == 1 or not _SIGNS.search(reason):
+            raise
+        line = _lost(reason, jax.process_index(), jax.process_count())
+        os.write(2, f"\n{line}\n".encode())
+        os._exit(LOST)
+
+
+def _reasons(error: BaseException | None) -> str:
+    """What jax says in an error and in those that it came from."""
+    found = []
+    while error is not None:
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            found.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "; ".join(found)
 
 
 def _aborted() -> tuple[str, int | None]:

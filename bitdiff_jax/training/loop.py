@@ -47,6 +47,7 @@ def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainSt
     telemetry.apply_switches(config.telemetry)
     setup = prepare(config)
     with (
+        hosts.aborts_told(),
         Interruption(setup.mesh) as interruption,
         Checkpoints(
             workdir,
@@ -56,7 +57,7 @@ def train(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> TrainSt
             best_by=config.train.best_by,
         ) as checkpoints,
         contextlib.ExitStack() as stack,
-        hosts.endings_told(),
+        hosts.left_alone(),
     ):
         point = resume.last_point(setup, checkpoints)
         writer = None

@@ -21,6 +21,8 @@ _GUARDS = ("allow", "log", "disallow")
 _GIB = 2**30
 # How long to wait for the word that a step has ended, when a later one has already been fetched.
 _GRACE_SECONDS = 1.0
+# And for the steps under way when a training ends; no longer, for a device may never answer.
+_END_SECONDS = 60.0
 
 
 class Meter:
@@ -291,9 +293,9 @@ class _Watcher:
     def close(self) -> None:
         if self._thread is not None:
             self._queue.put(None)
-            # Without a limit: were it still inside of jax when Python ends, where no thread may
-            # come back from, the process would abort.
-            self._thread.join()
+            # Were it still waiting inside of jax when Python ends, it could not come back, and the
+            # process would abort.
+            self._thread.join(timeout=_END_SECONDS)
             self._thread = None
 
     def _run(self) -> None:
