@@ -53,7 +53,9 @@ def test_who_is_gone(reason, index, count, who):
 _TRAINS = """
 import os, sys
 import jax
-jax.distributed.initialize(f"127.0.0.1:{sys.argv[1]}", 2, int(sys.argv[2]))
+jax.distributed.initialize(
+    f"127.0.0.1:{sys.argv[1]}", 2, int(sys.argv[2]), heartbeat_timeout_seconds=10
+)
 from bitdiff_jax.training import loop
 from tests.training import fakes
 
