@@ -112,9 +112,11 @@ def default() -> ml_collections.ConfigDict:
     c.train.num_steps = 300_000
     c.train.batch_size = 8  # global
     c.train.accumulate = 1  # parts that a device's share of a batch is run in, one by one
-    c.train.log_every = 100
+    # Of the three, 0 is never.
+    c.train.log_every = 100  # steps between two rows of metrics
     c.train.eval_every = 5_000
     c.train.checkpoint_every = 5_000
+    c.train.log_seconds = 30.0  # a line on the terminal at least so often; 0: by log_every alone
     c.train.keep_checkpoints = 2  # the latest so many
     c.train.keep_every = 0  # and, for good, those of steps divisible by this; 0: none
     c.train.keep_best = 1  # and so many with the highest:

@@ -207,13 +207,15 @@ def test_what_stays(tmp_path):
     options = dict(keep=1, keep_every=4, keep_best=1, best_by="ari")
     with Checkpoints(tmp_path, **options) as checkpoints:
         for step in range(1, 6):
-            score = {"ari": scores[step]} if step in scores else None
-            checkpoints.save(step, state(step), {}, score)
+            checkpoints.save(step, state(step), {})
+            if step in scores:
+                checkpoints.add_scores(step, {"ari": scores[step]})
     names = lambda: sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir())  # noqa: E731
     assert names() == [2, 4, 5]
     with Checkpoints(tmp_path, **options) as checkpoints:  # it knows the best of earlier starts
         assert checkpoints.about(2) == {"scores": {"ari": 0.9}}
-        checkpoints.save(6, state(6), {}, {"ari": 0.5})
+        checkpoints.save(6, state(6), {})
+        checkpoints.add_scores(6, {"ari": 0.5})
         checkpoints.save(7, state(7), {})
     assert names() == [2, 4, 7]
 

@@ -12,7 +12,7 @@ from benchmarks.against_peers.worker import Ready
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.inference import drawing, programs
-from bitdiff_jax.parallel import compilation_cache, partition_rules
+from bitdiff_jax.parallel import compilation_cache, dispatch, partition_rules
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training.optimizer import make_optimizer
 from bitdiff_jax.training.state import TrainState
@@ -25,8 +25,7 @@ def start(
     """Config, model and a batch; the devices as `bitdiff train` makes them."""
     compilation_cache.enable()
     config = problem.config(name, implementation)
-    if config.mesh.cpu_devices > 1:
-        jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
+    dispatch.split_cpu(config.mesh.cpu_devices)
     model = model_lib.from_config(config)
     return config, model, problem.batch(batch_size, config.model.image_size)
 

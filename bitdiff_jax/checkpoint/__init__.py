@@ -2,13 +2,13 @@
 
 A run's folder holds `checkpoints/STEP/{state, about, checksums}`: the training state, a JSON of the
 config, the kind of pictures it was trained on and a fingerprint of its input, and a checksum of
-each tensor and of that JSON. A step is written under a temporary name and renamed at the end, so a
-killed process leaves the earlier steps whole. What a disk did to a step afterwards shows when it is
-read: its arrays are summed up anew on the devices. Such a step is never used, and a resumed
-training moves it to `quarantine/`.
+each tensor and of that JSON; and `scores.json`, if the step was evaluated. A step is written under
+a temporary name and renamed at the end, so a killed process leaves the earlier steps whole. What a
+disk did to a step afterwards shows when it is read: its arrays are summed up anew on the devices.
+Such a step is never used, and a resumed training moves it to `quarantine/`.
 """
 
-from bitdiff_jax.checkpoint.faults import Damaged, is_news
+from bitdiff_jax.checkpoint.faults import Damaged
 from bitdiff_jax.checkpoint.recovery import restore_last_good
 from bitdiff_jax.checkpoint.store import Checkpoints, describe, open_for_reading
 
@@ -16,7 +16,6 @@ __all__ = [
     "Checkpoints",
     "Damaged",
     "describe",
-    "is_news",
     "open_for_reading",
     "restore_last_good",
 ]

@@ -19,11 +19,6 @@ class Damaged(InputError):
     """A checkpoint that is not what was saved."""
 
 
-def is_news(record: logging.LogRecord) -> bool:
-    """A log filter: false for the tracebacks of what orbax raises here a moment later."""
-    return record.levelno < logging.ERROR or "orbax" not in record.pathname
-
-
 @contextlib.contextmanager
 def clear_errors(directory: epath.Path, verb: str) -> Iterator[None]:
     """What goes wrong inside is told in one line: `verb` could not be done in `directory`."""

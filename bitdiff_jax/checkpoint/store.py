@@ -12,6 +12,7 @@ import ml_collections
 import orbax.checkpoint as ocp
 from etils import epath
 
+from bitdiff_jax import files
 from bitdiff_jax.checkpoint.faults import as_damage, clear_errors
 from bitdiff_jax.checkpoint.retention import Best
 from bitdiff_jax.errors import InputError
@@ -19,6 +20,7 @@ from bitdiff_jax.parallel.checksums import checksums
 from bitdiff_jax.parallel.partition_rules import path_name
 
 _SUBDIR = "checkpoints"
+_SCORES = "scores.json"  # beside what orbax wrote, since they come later
 
 
 class Checkpoints:
@@ -92,13 +94,7 @@ class Checkpoints:
         """Looks at the folder again, after something else changed it."""
         self._manager.reload()
 
-    def save(
-        self,
-        step: int,
-        state: Any,
-        about: dict[str, Any],
-        scores: Mapping[str, float] | None = None,
-    ) -> None:
+    def save(self, step: int, state: Any, about: dict[str, Any]) -> None:
         """Saves in the background; an error of an earlier save surfaces here.
 
         The state may be donated as soon as this returns.
@@ -107,16 +103,12 @@ class Checkpoints:
             step: number of the step, above all that are there.
             state: pytree of arrays.
             about: what `JSON` can hold; see `describe`.
-            scores: figures of this step, kept in `about` under 'scores'.
 
         Raises:
             InputError: it, or the save before it, cannot be or was not written.
         """
         self.wait()
-        if scores is not None:
-            about = {**about, "scores": dict(scores)}
         sums = {"state": checksums(state), "about": _json_checksum(about)}
-        self._best.note(step, scores)
         with clear_errors(self.directory, "write to"):
             saved = self._manager.save(
                 step,
@@ -149,8 +141,24 @@ class Checkpoints:
                 "one training at a time may use a --workdir, and nobody else"
             )
 
+    def add_scores(self, step: int, scores: Mapping[str, float]) -> None:
+        """Keeps scores with a step that was saved; they may take the keeping of another's place.
+
+        Args:
+            step: a step that was saved here.
+            scores: metrics by name; from then on in `about` under 'scores'.
+
+        Raises:
+            InputError: they, or the step itself, could not be written.
+        """
+        self.wait()
+        self._best.note(step, scores)
+        if jax.process_index() == 0:
+            text = json.dumps(dict(scores))  # nan and infinity as Python reads them
+            files.write(self.directory / str(step) / _SCORES, text.encode())
+
     def about(self, step: int) -> dict[str, Any]:
-        """The JSON that was saved with a step.
+        """The JSON that was saved with a step, and under 'scores' those that were added.
 
         Raises:
             Damaged: it is not what was saved.
@@ -160,6 +168,8 @@ class Checkpoints:
             assert about is not None
             if (sums := self._json(step, "checksums")) and sums["about"] != _json_checksum(about):
                 raise ValueError("about has another checksum than when it was saved")
+            if scores := self._scores(step):
+                about = {**about, "scores": scores}
             return about
 
     def restore(self, step: int, abstract_state: Any) -> Any:
@@ -218,6 +228,12 @@ class Checkpoints:
             for name, value in checksums(state).items() if sums else ():
                 if sums[name] != value:
                     raise ValueError(f"{name} has another checksum than when it was saved")
+
+    def _scores(self, step: int) -> dict[str, float] | None:
+        """None without any, or where they were half written: they can be had again."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return json.loads((self.directory / str(step) / _SCORES).read_text())
+        return None
 
     def _json(self, step: int, item: str) -> dict[str, Any] | None:
         folder = self.directory / str(step) / item

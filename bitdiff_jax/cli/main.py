@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 
 import bitdiff_jax
-from bitdiff_jax.cli import allocator
+from bitdiff_jax.cli import allocator, logs
 from bitdiff_jax.errors import InputError, Interrupted, did_you_mean
 
 _COMMANDS = {
@@ -68,6 +68,7 @@ def main(argv: list[str]) -> int:
     # Imported here: `bitdiff --help` should not wait for jax.
     command = importlib.import_module(f"bitdiff_jax.cli.{name}")
     try:
+        logs.set_up()
         return command.main(rest)
     except Interrupted as stop:
         print(f"bitdiff {name}: {stop}", file=sys.stderr)

@@ -4,7 +4,7 @@ import argparse
 import difflib
 import shlex
 
-from absl import flags, logging
+from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from bitdiff_jax import config as config_lib
@@ -42,16 +42,13 @@ def main(argv: list[str]) -> int:
     # After the parsing: they import jax.
     import jax
 
-    from bitdiff_jax import checkpoint, config_checks
+    from bitdiff_jax import config_checks
     from bitdiff_jax.compile import accelerators
-    from bitdiff_jax.parallel import compilation_cache, hosts
+    from bitdiff_jax.parallel import compilation_cache, dispatch, hosts
     from bitdiff_jax.training import dry_run, loop
 
     config_checks.check(config)
-    logging.use_absl_handler()
-    logging.get_absl_handler().addFilter(checkpoint.is_news)
-    if config.mesh.cpu_devices > 1:  # left alone otherwise: XLA_FLAGS may say it too
-        jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
+    dispatch.split_cpu(config.mesh.cpu_devices)
     hosts.initialize(hosts.Settings(**config.hosts))
     if args.dry_run:
         dry_run.dry_run(config, args.workdir)

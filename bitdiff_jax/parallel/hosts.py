@@ -1,5 +1,6 @@
 """Several processes that train or evaluate together: who they are, and how they meet."""
 
+import contextlib
 import dataclasses
 import glob
 import importlib.util
@@ -8,17 +9,22 @@ import pickle
 import re
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from absl import logging
+from jax._src import distributed as jax_distributed
 from jax.experimental import multihost_utils
 
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.parallel import aborts
 
 _CLUSTERS = ("auto", "none", "explicit", "slurm", "tpu")
+LOST = 69  # EX_UNAVAILABLE: the exit code of a process that another one left alone
+# What the ways in which processes talk say when one of them does not answer.
+_SIGNS = re.compile(r"gloo|nccl|connection|socket|heartbeat|unavailable|coordination", re.I)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Settings:
             pods of an indexed Job or JobSet.
         start_timeout: seconds for all processes to arrive.
         heartbeat_timeout: seconds without a sign of life after which a process counts as lost; the
-            others then end, with a message and SIGABRT, wherever they are.
+            others then end, with a message and exit code `LOST`, wherever they are.
         shutdown_timeout: seconds that a process which has ended waits for the others to end.
     """
 
@@ -106,6 +112,69 @@ def initialize(settings: Settings) -> None:
     raise InputError(
         f"config.hosts: cannot join the other processes ({place.cluster}): {reason}"
     ) from outcome[0]
+
+
+def aborts_told() -> contextlib.AbstractContextManager[None]:
+    """Around a training: if jax aborts the process there is a line that says what to do.
+
+    jax does so to a process of several that another one left alone, unless it notices otherwise;
+    that one ends with `LOST`.
+    """
+    return aborts.told(_aborted)
+
+
+@contextlib.contextmanager
+def left_alone() -> Iterator[None]:
+    """Around what processes do together: one that another left alone ends with a line and `LOST`.
+
+    It ends where it stands: whatever would be tidied up waits for the one that is gone.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _reasons(error)
+        if jax.process_count() == 1 or not _SIGNS.search(reason):
+            raise
+        line = _lost(reason, jax.process_index(), jax.process_count())
+        os.write(2, f"\n{line}\n".encode())
+        os._exit(LOST)
+
+
+def _reasons(error: BaseException | None) -> str:
+    """What jax says in an error and in those that it came from."""
+    found = []
+    while error is not None:
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            found.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "; ".join(found)
+
+
+def _aborted() -> tuple[str, int | None]:
+    state = jax_distributed.global_state
+    if (count := state.num_processes or 1) > 1:
+        return _lost("", state.process_id, count), LOST
+    return (
+        "bitdiff: error: the process was aborted by the libraries below it, for the reason above; "
+        "start the same command again: it goes on from the last checkpoint"
+    ), None
+
+
+def _lost(reason: str, index: int, count: int) -> str:
+    """Which process is gone, as far as `reason` or arithmetic tells, and what to do."""
+    named = re.search(r"Task (\d+)|heartbeats\):\s*(\d+)", reason)
+    if named:
+        who = f"process {named[1] or named[2]}"
+    elif count == 2:
+        who = f"process {1 - index}"
+    elif index and "Socket closed" in reason:
+        who = "process 0"  # the coordinator
+    else:
+        who = "another process"
+    return (
+        f"bitdiff: error: {who} of {count} is gone, and process {index} ends with it; look into "
+        "its log, then start the same command again on all: it goes on from the last checkpoint"
+    )
 
 
 def all_gather(value: Any) -> list[Any]:

@@ -3,7 +3,8 @@
 The first one lets the step under way end, on all processes the same one; the loop then saves,
 waits for the disk and raises `Interrupted`, which the command line turns into exit code 75
 (EX_TEMPFAIL: run the same command again). A second one ends the process at once, with 128 + its
-number.
+number, if it comes a second later or more: some programs, `timeout` among them, send a signal both
+to the process and to its group.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from types import FrameType
@@ -24,6 +26,7 @@ from jax.sharding import Mesh
 from bitdiff_jax.parallel.vote import Vote
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_SAME_SECONDS = 1.0  # what comes within this time of the first signal is the same request
 
 
 class Interruption:
@@ -39,6 +42,7 @@ class Interruption:
     def __init__(self, mesh: Mesh):
         self._vote = Vote(mesh)
         self._first: signal.Signals | None = None
+        self._when = 0.0
         self._restore: list[Any] = []
 
     @property
@@ -96,8 +100,10 @@ class Interruption:
 
     def _receive(self, number: signal.Signals) -> None:
         if self._first is not None:
+            if time.monotonic() - self._when < _SAME_SECONDS:
+                return
             os._exit(128 + number)
-        self._first = number
+        self._first, self._when = number, time.monotonic()
         text = f"{number.name}: saving after this step; a second signal stops at once"
         print(f"\n{text}", file=sys.stderr, flush=True)
 

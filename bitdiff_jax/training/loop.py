@@ -13,8 +13,10 @@ from bitdiff_jax.checkpoint import Checkpoints
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.errors import Interrupted
 from bitdiff_jax.model import Model
+from bitdiff_jax.parallel import hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
-from bitdiff_jax.training import expectation, resume, telemetry
+from bitdiff_jax.parallel.dispatch import InFlight, steps_ahead
+from bitdiff_jax.training import expectation, resume, telemetry, trouble
 from bitdiff_jax.training.batches import batches
 from bitdiff_jax.training.interruption import GivenUp, Interruption
 from bitdiff_jax.training.progress import Progress
@@ -56,6 +58,7 @@ def train(
     telemetry.apply_switches(config.telemetry)
     setup = prepare(config, model=model, sources=sources)
     with (
+        hosts.aborts_told(),
         Interruption(setup.mesh) as interruption,
         Checkpoints(
             workdir,
@@ -65,6 +68,7 @@ def train(
             best_by=config.train.best_by,
         ) as checkpoints,
         contextlib.ExitStack() as stack,
+        hosts.left_alone(),
     ):
         if jax.process_index() == 0:
             expectation.tell(setup, checkpoints.latest_step() or 0)
@@ -116,26 +120,35 @@ def _run(
     progress = Progress(setup.config)
     watch = Watch()
     pace = expectation.Pace(start, config.num_steps, setup.mesh.devices.flat[0].platform == "cpu")
+    under_way = InFlight(steps_ahead(setup.mesh))
 
     def due(step: int, every: int) -> bool:
-        return step % every == 0 or step == config.num_steps
+        """Every so many steps, and at the last one; 0 is never."""
+        return every > 0 and (step % every == 0 or step == config.num_steps)
 
-    def evaluate(step: int) -> dict[str, float] | None:
-        """Scores, written down as well; None if a signal came."""
+    def evaluate(step: int, saved: bool) -> bool:
+        """Scores, written down and kept with the checkpoint; False if a signal came."""
         assert setup.evaluator
         try:
             with meter.paused():
                 scores, sheet = setup.evaluator(state, interruption.stop_waiting)
         except GivenUp:
-            return None
+            return False
+        except Exception:
+            # No step is lost by it. Among several processes one alone cannot save.
+            if not saved and jax.process_count() == 1:
+                checkpoints.save(step, state, about)
+            raise
+        if saved:
+            checkpoints.add_scores(step, scores)
         if writer:
             writer.write_scalars(step, scores)
             writer.write_image(step, sheet)
             progress.show_scores(step, scores)
-        return scores
+        return True
 
     if setup.evaluator and start and due(start, config.eval_every) and not point.scored:
-        evaluate(start)  # a signal came before it was done
+        evaluate(start, saved=True)  # it was not done before the training was stopped
 
     workers = setup.config.data.num_workers > 0
     with contextlib.closing(batches(setup.open_batches, start, point.skipped, workers)) as stream:
@@ -148,32 +161,41 @@ def _run(
                 del batch
                 meter.dispatched(metrics["loss"])
                 profiler.result(metrics)
+                under_way.add(metrics["loss"])
             watch.note(step, metrics)
             if writer:
                 pace.note(step, metrics["loss"])
 
             stops = interruption.reached(step) and step < config.num_steps
-            logs = due(step, config.log_every) or step == start + 1
+            logs = due(step, config.log_every) or (config.log_every > 0 and step == start + 1)
             evaluates = bool(setup.evaluator) and due(step, config.eval_every)
-            saves = due(step, config.checkpoint_every) or (evaluates and config.keep_best)
+            saves = due(step, config.checkpoint_every)
+            saves |= evaluates and config.keep_best > 0 and config.checkpoint_every > 0
+            looks = due(step, config.log_every or trouble.LOOK_EVERY)
 
-            if logs or saves or stops:
+            if looks or logs or saves or stops:
                 watch.check()
             if writer and logs:
-                scalars = {name: float(v) for name, v in jax.device_get(metrics).items()}
-                scalars |= meter.read(step) | telemetry.device_memory()
+                scalars = _fetch(metrics) | meter.read(step) | telemetry.device_memory()
                 writer.write_scalars(step, scalars)
                 progress.show(step, scalars)
-            scores = None
-            if evaluates and not stops:
-                scores = evaluate(step)
-                stops = scores is None
-            # After the evaluation: whoever resumes from here need not repeat it.
+            elif writer and progress.is_late():
+                # On the terminal alone: what is written down must not depend on the clock.
+                progress.show(step, _fetch(metrics) | meter.peek(step))
+            # Before the evaluation: whatever becomes of that, this step is not lost.
             if saves or stops:
-                checkpoints.save(step, state, about, scores)
+                checkpoints.save(step, state, about)
+            if evaluates and not stops and not evaluate(step, saves):
+                stops = True
+                if not saves:
+                    checkpoints.save(step, state, about)
             if stops:
                 raise Interrupted(step, interruption.reason)
     return state
+
+
+def _fetch(metrics: dict[str, jax.Array]) -> dict[str, float]:
+    return {name: float(value) for name, value in jax.device_get(metrics).items()}
 
 
 def _watching(
@@ -204,6 +226,8 @@ def _print_start(setup: Setup, start: int) -> None:
         f"{'resuming at' if start else 'starting from'} step {start} of {config.train.num_steps}: "
         f"{parameters:,} parameters, {size} x {size} pixels, batches of {config.train.batch_size} "
         f"on {count} {jax.devices()[0].platform} device{'s' if count > 1 else ''}\n"
-        f"pictures: {config.data.train}\ncompiling the training step ...",
-        flush=True,
+        f"pictures: {config.data.train}",
     )
+    if not config.train.checkpoint_every:
+        print("checkpoints: none, unless a signal stops it (config.train.checkpoint_every=0)")
+    print("compiling the training step ...", flush=True)

@@ -3,6 +3,8 @@
 import dataclasses
 import datetime
 import sys
+import time
+from collections.abc import Callable
 
 import ml_collections
 
@@ -13,9 +15,20 @@ class Progress:
 
     config: ml_collections.ConfigDict
     ari: float | None = None
+    clock: Callable[[], float] = time.monotonic  # seconds
+    _shown: float = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        self._shown = self.clock()
+
+    def is_late(self) -> bool:
+        """Whether the last line is `train.log_seconds` old; never, if those are 0."""
+        seconds = self.config.train.log_seconds
+        return seconds > 0 and self.clock() - self._shown >= seconds
 
     def show(self, step: int, scalars: dict[str, float]) -> None:
         """Prints the line; on a terminal it overwrites itself."""
+        self._shown = self.clock()
         total = self.config.train.num_steps
         rate = scalars.get("images_per_second")
         left = (total - step) * self.config.train.batch_size / rate if rate else 0

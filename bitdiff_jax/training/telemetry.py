@@ -21,6 +21,8 @@ _GUARDS = ("allow", "log", "disallow")
 _GIB = 2**30
 # How long to wait for the word that a step has ended, when a later one has already been fetched.
 _GRACE_SECONDS = 1.0
+# And for the steps under way when a training ends; no longer, for a device may never answer.
+_END_SECONDS = 60.0
 
 
 class Meter:
@@ -92,15 +94,23 @@ class Meter:
             'waiting_for_data' (a share, 0 to 1) and, where the peak of the device is known,
             'model_flop_utilization'.
         """
-        now, last = self._clock(), self._last
-        arrivals = [(asked, there, _when(ended)) for asked, there, ended in self._arrivals]
-        paused = self._paused
+        now = self._clock()
+        figures = self._rates(step, now)
         self._last, self._paused, self._arrivals = (step, now), 0.0, []
+        return figures
+
+    def peek(self, step: int) -> dict[str, float]:
+        """What `read` would return; the time goes on being counted from the last reading."""
+        return self._rates(step, self._clock())
+
+    def _rates(self, step: int, now: float) -> dict[str, float]:
+        last = self._last
         if last is None or step <= last[0]:
             return {}
+        arrivals = [(asked, there, _when(ended)) for asked, there, ended in self._arrivals]
         return rates(
             steps=step - last[0],
-            seconds=now - last[1] - paused,
+            seconds=now - last[1] - self._paused,
             waited=idle_seconds(arrivals),
             batch_size=self._batch_size,
             num_devices=self._num_devices,
@@ -109,7 +119,7 @@ class Meter:
         )
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Ends the thread, after the steps under way."""
         self._watcher.close()
 
 
@@ -274,7 +284,6 @@ class _Watcher:
 
     def when_ready(self, array: jax.Array) -> futures.Future[float]:
         if self._thread is None:
-            # A daemon: a device that never answers must not keep the process from ending.
             self._thread = threading.Thread(target=self._run, name="bitdiff-meter", daemon=True)
             self._thread.start()
         future: futures.Future[float] = futures.Future()
@@ -284,7 +293,9 @@ class _Watcher:
     def close(self) -> None:
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join(timeout=_GRACE_SECONDS)
+            # Were it still waiting inside of jax when Python ends, it could not come back, and the
+            # process would abort.
+            self._thread.join(timeout=_END_SECONDS)
             self._thread = None
 
     def _run(self) -> None:

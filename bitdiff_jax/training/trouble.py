@@ -14,6 +14,7 @@ from bitdiff_jax.errors import InputError
 
 _WATCHED = ("loss", "grad_norm")
 _ABOUT = "about_json"
+LOOK_EVERY = 100  # steps, where nothing is logged
 
 
 class NonFinite(InputError):
@@ -100,7 +101,9 @@ def load(path: epath.PathLike) -> Trouble:
 def skip_range(first: int, log_every: int, total: int) -> tuple[int, int]:
     """The steps whose batches are skipped: from the first bad one to the end of its interval.
 
-    The end is the next multiple of `log_every`, where an unbroken run notices, whatever has
-    interrupted this one since; so runs that were interrupted elsewhere skip the same batches.
+    The end is the next multiple of `log_every` (of `LOOK_EVERY` where that is 0), where an unbroken
+    run notices, whatever has interrupted this one since; so runs that were interrupted elsewhere
+    skip the same batches.
     """
-    return first, min(-(-first // log_every) * log_every, total)
+    every = log_every or LOOK_EVERY
+    return first, min(-(-first // every) * every, total)

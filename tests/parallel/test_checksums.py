@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bitdiff_jax.parallel import checksums as module
 from bitdiff_jax.parallel.checksums import checksums
 
 
@@ -32,6 +33,14 @@ def noise(shape, dtype):
 def test_against_plain_arithmetic(shape, dtype):
     x = noise(shape, dtype)
     assert checksums({"a": {"b": jnp.asarray(x)}}) == {"a/b": slowly(x)}
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (2, 3, 4, 5), (3, 50_000)])
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "bool", jnp.bfloat16])
+def test_on_devices_and_in_memory_alike(shape, dtype):
+    """Here all arrays are in memory; those of an accelerator, or of others, are not."""
+    x = jnp.asarray(noise(shape, dtype))
+    assert checksums({"a": x}) == {"a": int(module._checksum(x))}
 
 
 def test_every_bit_of_every_element_counts():

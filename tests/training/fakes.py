@@ -28,8 +28,11 @@ def init():
     )
 
 
-def setup(c, *, bad_batches=(), at_step=None, evaluator=None):
-    """A Setup. A batch in `bad_batches` makes the loss nan; `at_step(n)` runs after step n."""
+def setup(c, *, bad_batches=(), at_step=None, evaluator=None, delay=0):
+    """A Setup. A batch in `bad_batches` makes the loss nan; `at_step(n)` runs after step n.
+
+    `delay` makes a step take so many sines.
+    """
     alone = jax.process_count() == 1
     mesh = mesh_lib.make_mesh(devices=jax.devices()[:1] if alone else None)
     shardings = jax.tree.map(lambda _: mesh_lib.replicated(mesh), jax.eval_shape(init))
@@ -38,6 +41,8 @@ def setup(c, *, bad_batches=(), at_step=None, evaluator=None):
         noise = jax.random.uniform(jax.random.fold_in(key, state.step))
         number = batch["number"][0]
         loss = jnp.sin(number * 1.0) + noise + 1e-2 * jnp.sum(state.params["w"])
+        if delay:
+            noise = jax.lax.fori_loop(0, delay, lambda _, x: jnp.sin(x), noise)
         for bad in bad_batches:
             loss = jnp.where(number == bad, jnp.nan, loss)
         mu = 0.9 * state.opt_state["mu"] + loss

@@ -1,6 +1,5 @@
 """Signals: the first one ends a training in good order, the second one at once."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -80,10 +79,21 @@ def test_a_second_signal_ends_the_process_even_while_it_compiles():
         told = process.stderr.readline() + process.stderr.readline()
         assert "SIGTERM: saving after this step" in told
         assert process.poll() is None
+        time.sleep(1.1)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 128 + signal.SIGINT
     finally:
         process.kill()
+
+
+def test_the_same_signal_twice_is_one(capfd):
+    """As `timeout` sends it: to the process, and to its group."""
+    with Interruption(mesh_lib.make_mesh()) as interruption:
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        send(signal.SIGINT)
+        assert interruption.reached(1) and interruption.reason == "SIGTERM"
+    assert capfd.readouterr().err.count("saving after this step") == 1
 
 
 def test_workers_do_not_see_what_is_sent_to_the_group(monkeypatch):
@@ -157,8 +167,9 @@ def test_the_best_stays(monkeypatch, tmp_path):
     train(monkeypatch, tmp_path, c, evaluator=scores)
     kept = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
     assert kept == [4, 12] and scores.steps == [4, 8, 12]
-    about = json.loads(next((tmp_path / "checkpoints" / "4" / "about").iterdir()).read_text())
-    assert about["scores"]["eval/ari"] == -1
+    checkpoints, _ = open_for_reading(tmp_path)
+    with checkpoints:
+        assert checkpoints.about(4)["scores"] == {"eval/ari": -1, "eval/iou": 0.5}
 
 
 def test_the_exit_code(monkeypatch, tmp_path, capsys):

@@ -202,6 +202,7 @@ def test_waiting_beside_a_busy_device_is_none():
 
 def test_a_step_that_failed_or_never_ends_does_not_hang_the_meter(monkeypatch):
     monkeypatch.setattr(telemetry, "_GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(telemetry, "_END_SECONDS", 0.05)
     clock = Clock()
     meter = Meter(batch_size=1, num_devices=1, clock=clock)
     failed = one_step(meter, clock, asked=0.0, there=0.0)
