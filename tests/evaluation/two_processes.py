@@ -105,7 +105,7 @@ def main(out, process_id=None, port=None):
 
     params = jax.tree.map(split, params)
     assert not all(x.is_fully_replicated for x in jax.tree.leaves(params))
-    request = Request(batch_size=8)
+    request = Request(batch_size=8, min_area=0)
     drawn = evaluate(model, params, source, Sampler(2), request, mesh=mesh, num_shown=13)
     result["codes"] = [drawn.drawn[i].codes.ravel().tolist() for i in range(13)]
 
