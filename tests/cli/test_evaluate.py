@@ -138,7 +138,7 @@ def test_drawn_maps_and_the_same_maps_on_disk_have_the_same_metrics(
     tables = [
         text[text.index("\npaper (128 px)") : text.index("written:")] for text in (first, second)
     ]
-    assert tables[0] == tables[1] and "difference" in first and "people" in first
+    assert tables[0] == tables[1] and "difference" in first and "annotators" in first
     names = [{path.name for path in each.iterdir()} for each in (out, files)]
     assert names[0] == names[1] and "report.html" in names[0]
     # The paper's protocol scores maps as they are drawn.
