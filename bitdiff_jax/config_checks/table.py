@@ -105,6 +105,7 @@ CHECKS: dict[str, Domain] = {
     "train.batch_size": _COUNT,
     "train.accumulate": _COUNT,
     "train.log_every": _NATURAL,
+    "train.log_seconds": Real(0),
     "train.eval_every": _NATURAL,
     "train.checkpoint_every": _NATURAL,
     "train.keep_checkpoints": _COUNT,

@@ -63,7 +63,7 @@ def at_step(step):
     if step == 4 and jax.process_index() == int(sys.argv[3]):
         os.kill(os.getpid(), 9)
 
-loop.prepare = lambda _: fakes.setup(fakes.config(num_steps=1000), at_step=at_step)
+loop.prepare = lambda _, **__: fakes.setup(fakes.config(num_steps=1000), at_step=at_step)
 loop.train(fakes.config(num_steps=1000), sys.argv[4])
 """
 

@@ -103,7 +103,7 @@ from tests.training import fakes
 
 c = fakes.config(num_steps=50, eval_every=0, checkpoint_every=0)
 setup = fakes.setup(c, delay=2_000_000)
-loop.prepare = lambda _: setup
+loop.prepare = lambda _, **__: setup
 loop.steps_ahead = lambda mesh: 1  # as on an accelerator: a step is under way when it fails
 
 def note(self, step, metrics):
