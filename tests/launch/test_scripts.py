@@ -271,7 +271,7 @@ def test_the_jobset_goes_on_after_what_was_saved_and_ends_at_a_setting_to_mend(t
         if "onExitCodes" in rule:
             assert rule["onExitCodes"]["containerName"] == container["name"]
             actions |= {code: rule["action"] for code in rule["onExitCodes"]["values"]}
-    assert actions == {2: "FailJob", 75: "Ignore"}
+    assert actions == {2: "FailJob", 69: "Ignore", 75: "Ignore"}
     # Kubernetes takes a pod failure policy with this alone.
     assert job["template"]["spec"]["restartPolicy"] == "Never"
     volumes = {v["name"] for v in job["template"]["spec"]["volumes"]}
