@@ -48,7 +48,7 @@ class View:
         return transforms.resized_shape(height, width, self.size) if self.size else (height, width)
 
     def prediction(self, ids: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """A sample as a partition, int32 [h, w]: see `counting.as_partition`.
+        """A sample as a partition, int32 [h, w]: see `host_contingency.as_partition`.
 
         Args:
             ids: int, of whatever size the tool draws.

@@ -29,7 +29,7 @@ class SceneSource:
     natural colours, textures with strong inner edges, shadows, highlights and gradients that are no
     borders, and borders that hardly show or show by texture alone; seen through a camera. Level 2
     is most of it at moderate difficulty, 2 to 30 regions; level 3 has up to 40, more of them alike,
-    stronger light and a worse camera. `natural.levels` has the numbers.
+    stronger light and a worse camera. `natural.difficulty_levels` has the numbers.
 
     A source follows the random-access protocol (`len`, `[]`), is picklable and holds no state:
     `source[i]` draws from `numpy.random.default_rng((seed, i))`. One (level, seed, i) is the same

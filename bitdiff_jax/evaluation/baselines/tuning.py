@@ -39,7 +39,7 @@ class Scores(NamedTuple):
 
 
 def score(ids: np.ndarray, labels: Sequence[np.ndarray], size: int) -> Scores:
-    """Scores one map, as `figures.score` does; these alone take a tenth of its time.
+    """Scores one map, as `image_measures.score` does; these alone take a tenth of its time.
 
     Args:
       ids: int [h, w].

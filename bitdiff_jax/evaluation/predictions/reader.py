@@ -29,7 +29,7 @@ class Predictions(abc.ABC):
     """Random access by name to predictions on disk; only the picture asked for is in memory.
 
     Attributes:
-      kind: one of `others.KINDS`.
+      kind: one of `predictions.KINDS`.
       path: what was opened.
       names: the pictures that have a prediction, sorted. Those that are missing are for the caller
         to tell: nothing is made up for them.

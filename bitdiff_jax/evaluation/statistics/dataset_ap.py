@@ -50,7 +50,7 @@ def kept(
     Args:
         ids: the one sample, int [h, w]; negative pixels are of no region.
         scores: float [n], of ids 0..n-1; None without.
-        annotators: truths, as for `figures.score`.
+        annotators: truths, as for `image_measures.score`.
         views: ways of looking.
 
     Raises:

@@ -60,7 +60,7 @@ def kept(
 
     Args:
         maps: one a level, int [h, w].
-        annotators: truths, as for `figures.score`.
+        annotators: truths, as for `image_measures.score`.
         views: ways of looking.
         boundaries: false leaves them out, which take most of the time.
     """

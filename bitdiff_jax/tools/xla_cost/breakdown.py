@@ -14,7 +14,7 @@ from bitdiff_jax.tools.xla_cost.operations import Cost, Operation
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The operations of one place, phase and kind; see `naming`."""
+    """The operations of one place, phase and kind; see `attribution`."""
 
     place: str
     phase: str
@@ -29,8 +29,8 @@ class Dear:
     Attributes:
         name: in the program's text.
         opcode: of XLA.
-        place: see `naming.place`.
-        kind: see `naming.kind`.
+        place: see `attribution.place`.
+        kind: see `attribution.kind`.
         op_name: of the traced operation.
         shapes: operands -> results with the order of their dimensions in memory; S(1) is on the
             chip.
