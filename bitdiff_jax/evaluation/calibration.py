@@ -51,13 +51,14 @@ def calibrate(
     """All figures of the maps drawn for one picture.
 
     Args:
-      codes: int [S, h, w], S >= 1.
-      scene: the picture and its posterior.
-      num_pairs: undecided pixel pairs to look at; chosen at random, the same ones for every model.
-      threshold: adjusted Rand index from which a drawn map counts as one of the possible ones.
+        codes: int [S, h, w], S >= 1.
+        scene: the picture and its posterior.
+        num_pairs: undecided pixel pairs to look at; chosen at random, the same ones for every
+            model.
+        threshold: adjusted Rand index from which a drawn map counts as one of the possible ones.
 
     Raises:
-      InputError: `codes` are not maps of the picture's shape.
+        InputError: `codes` are not maps of the picture's shape.
     """
     codes = _check(codes, scene.atoms)
     first, second = undecided_pairs(scene, num_pairs, np.random.default_rng(0))
@@ -102,14 +103,14 @@ def undecided_pairs(
     regions do not drown small ones, and every question of the picture is asked.
 
     Args:
-      scene: the picture.
-      count: n, of pairs.
-      rng: source of the choice.
-      low: exclusive.
-      high: exclusive.
+        scene: the picture.
+        count: n, of pairs.
+        rng: source of the choice.
+        low: exclusive.
+        high: exclusive.
 
     Returns:
-      Two arrays int [n, 2] of (row, column); [0, 2] if no pair of atoms is undecided.
+        Two arrays int [n, 2] of (row, column); [0, 2] if no pair of atoms is undecided.
     """
     undecided = (scene.same > low) & (scene.same < high)
     pairs = np.argwhere(np.triu(undecided, 1))
@@ -128,9 +129,9 @@ def same_share(codes: np.ndarray, pixels_a: np.ndarray, pixels_b: np.ndarray) ->
     """Share of the maps [S, h, w] that give the same code to two pixels; float64 [n].
 
     Args:
-      codes: int [S, h, w].
-      pixels_a: int [n, 2], (row, column).
-      pixels_b: int [n, 2].
+        codes: int [S, h, w].
+        pixels_a: int [n, 2], (row, column).
+        pixels_b: int [n, 2].
     """
     first = codes[:, pixels_a[:, 0], pixels_a[:, 1]]
     return (first == codes[:, pixels_b[:, 0], pixels_b[:, 1]]).mean(axis=0)
@@ -140,12 +141,12 @@ def mean_squared_error(phat: np.ndarray, p: np.ndarray, num_samples: int | None)
     """Mean of (q - p)^2, where phat are shares of `num_samples` draws with probabilities q.
 
     Args:
-      phat: float [n].
-      p: float [n].
-      num_samples: S, at least 2; None says that phat are the probabilities themselves.
+        phat: float [n].
+        p: float [n].
+        num_samples: S, at least 2; None says that phat are the probabilities themselves.
 
     Returns:
-      An unbiased estimate; NaN for n = 0 or S = 1, which admit none.
+        An unbiased estimate; NaN for n = 0 or S = 1, which admit none.
     """
     if not len(p) or num_samples == 1:
         return math.nan
@@ -176,9 +177,9 @@ def both_or_neither(
     code, cut if no two of them do; a map with an object that is neither is not consistent.
 
     Args:
-      codes: int [S, h, w].
-      atoms: int [h, w].
-      objects: the atoms that are the parts of each object; two parts or more.
+        codes: int [S, h, w].
+        atoms: int [h, w].
+        objects: the atoms that are the parts of each object; two parts or more.
     """
     codes = _check(codes, atoms)
     num_different = np.stack([_different(codes, atoms, parts) for parts in objects], axis=1)
@@ -206,13 +207,13 @@ def mode_shares(
     """Shares of maps that are nearest to each partition, by adjusted Rand index.
 
     Args:
-      codes: int [S, h, w].
-      atoms: int [h, w], 0 .. A - 1.
-      regions: int [K, A], the region of each atom in each partition.
-      threshold: a map that reaches it with no partition counts as none of them.
+        codes: int [S, h, w].
+        atoms: int [h, w], 0 .. A - 1.
+        regions: int [K, A], the region of each atom in each partition.
+        threshold: a map that reaches it with no partition counts as none of them.
 
     Returns:
-      float64 [K + 1]; the last one is that of none.
+        float64 [K + 1]; the last one is that of none.
     """
     codes = _check(codes, atoms)
     num_atoms = regions.shape[1]

@@ -79,20 +79,21 @@ def boundary_counts(
     anyone's boundary, and everyone's boundaries are to be found.
 
     Args:
-      pred: int [H, W]; every value is a region, a negative one that of unassigned pixels.
-      targets: int [H, W], or several; negative pixels are ignored. Between an ignored pixel and
-        another there is no boundary in either map. A predicted pixel counts if it is on a boundary
-        between pixels that anyone labelled, and is held against those who labelled them.
-      tolerance: greatest distance of a pair, as a share of the picture's diagonal.
-      matching: "bipartite" or "dilation"; see above.
-      thinned: thin all boundaries to one pixel first, as the benchmark does with predictions.
+        pred: int [H, W]; every value is a region, a negative one that of unassigned pixels.
+        targets: int [H, W], or several; negative pixels are ignored. Between an ignored pixel and
+            another there is no boundary in either map. A predicted pixel counts if it is on a
+            boundary between pixels that anyone labelled, and is held against those who labelled
+            them.
+        tolerance: greatest distance of a pair, as a share of the picture's diagonal.
+        matching: "bipartite" or "dilation"; see above.
+        thinned: thin all boundaries to one pixel first, as the benchmark does with predictions.
 
     Returns:
-      The counts; all 0 if nothing is labelled.
+        The counts; all 0 if nothing is labelled.
 
     Raises:
-      InputError: shapes differ, a map is not integer [H, W], another matching, or a negative
-        tolerance.
+        InputError: shapes differ, a map is not integer [H, W], another matching, or a negative
+            tolerance.
 
     Example:
       >>> counts = boundary_counts([[0, 0, 1, 1]] * 9, [[0, 1, 1, 1]] * 9, tolerance=0.2)

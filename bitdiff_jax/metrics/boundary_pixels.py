@@ -13,8 +13,8 @@ def boundary_pixels(labels: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     once, not on both of its sides.
 
     Args:
-      labels: int [H, W]; every value is a region.
-      labelled: bool [H, W]; between a pixel where it is false and another there is no boundary.
+        labels: int [H, W]; every value is a region.
+        labelled: bool [H, W]; between a pixel where it is false and another there is no boundary.
     """
     across = (labels[:, :-1] != labels[:, 1:]) & labelled[:, :-1] & labelled[:, 1:]
     down = (labels[:-1] != labels[1:]) & labelled[:-1] & labelled[1:]

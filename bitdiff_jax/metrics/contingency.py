@@ -40,17 +40,18 @@ def contingency_table(
     Works under `jit` and `vmap`, and keeps a sharded leading axis sharded.
 
     Args:
-      pred: integer label maps [..., H, W]; every leading axis is a batch axis.
-      target: integer label maps of the same shape.
-      mask: bool of the same shape, true where pixels count; None counts all.
-      num_labels: static L in [1, 46340]; ids are in [0, L).
+        pred: integer label maps [..., H, W]; every leading axis is a batch axis.
+        target: integer label maps of the same shape.
+        mask: bool of the same shape, true where pixels count; None counts all.
+        num_labels: static L in [1, 46340]; ids are in [0, L).
 
     Returns:
-      int32 [..., L + 1, L]: rows are predicted ids 0..L-1, then "no region"; columns are target
-      ids. Exact for maps of less than 2^31 pixels, without 64-bit mode.
+        int32 [..., L + 1, L]: rows are predicted ids 0..L-1, then "no region"; columns are target
+        ids. Exact for maps of less than 2^31 pixels, without 64-bit mode.
 
     Raises:
-      InputError: shapes differ, a map is not integer, the mask is not bool, L is out of its range.
+        InputError: shapes differ, a map is not integer, the mask is not bool, L is out of its
+            range.
 
     Example:
       >>> contingency_table(np.array([[0, 0, 1, -1]]), np.array([[0, 1, 1, 1]]), num_labels=2)
@@ -72,7 +73,7 @@ def count_out_of_range(
     counted: they are out by intent. Together with the sum of the table this makes up all the rest.
 
     Returns:
-      int32 [...]: 0 where the table is complete.
+        int32 [...]: 0 where the table is complete.
     """
     check_maps(pred, target, mask, num_labels)
     lost: jax.Array = _lost(*_device_maps(pred, target, mask, num_labels), num_labels=num_labels)

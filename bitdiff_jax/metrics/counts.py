@@ -27,15 +27,15 @@ def region_count_error_from_table(table: ArrayLike, *, kind: str = "absolute") -
     pixels of the prediction are one region. A predicted region wholly on ignored pixels is none.
 
     Args:
-      table: integers [..., P, T].
-      kind: "absolute" |P - T|; "signed" P - T, positive for over-segmentation; "log2" log2(P / T),
-        1 for twice the regions whatever their number.
+        table: integers [..., P, T].
+        kind: "absolute" |P - T|; "signed" P - T, positive for over-segmentation; "log2" log2(P /
+            T), 1 for twice the regions whatever their number.
 
     Returns:
-      NaN for a table without a pixel.
+        NaN for a table without a pixel.
 
     Raises:
-      InputError: another kind, or the table does not hold integers or has fewer than two axes.
+        InputError: another kind, or the table does not hold integers or has fewer than two axes.
     """
     if kind not in _KINDS:
         raise InputError(f"kind is {kind!r}; use one of {', '.join(_KINDS)}")

@@ -40,19 +40,19 @@ def segmentation_covering(
     """Segmentation covering of label maps, on the host in float64.
 
     Args:
-      pred: integer label maps [..., H, W]; negative where there is no region, which counts as one
-        region more.
-      target: integer label maps of the same shape; negative ids are ignored.
-      mask: bool of the same shape, true where pixels count; None counts all.
-      num_labels: L, more than the largest id of either map.
-      of: "target", what BSDS500 reports, or "pred", the covering of the prediction by the target.
+        pred: integer label maps [..., H, W]; negative where there is no region, which counts as one
+            region more.
+        target: integer label maps of the same shape; negative ids are ignored.
+        mask: bool of the same shape, true where pixels count; None counts all.
+        num_labels: L, more than the largest id of either map.
+        of: "target", what BSDS500 reports, or "pred", the covering of the prediction by the target.
 
     Returns:
-      A float64 scalar in (0, 1] for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a
-      map without a pixel to score.
+        A float64 scalar in (0, 1] for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a
+        map without a pixel to score.
 
     Raises:
-      InputError: shapes or dtypes do not fit, an id is >= L, another `of`, or called under `jit`.
+        InputError: shapes or dtypes do not fit, an id is >= L, another `of`, or called under `jit`.
 
     Example:
       >>> float(segmentation_covering([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
@@ -74,7 +74,7 @@ def covering_counts(tables: Iterable[ArrayLike], *, of: str = "target") -> Cover
     mean of theirs.
 
     Raises:
-      InputError: a table does not hold integers [P, T], or another `of`.
+        InputError: a table does not hold integers [P, T], or another `of`.
     """
     if of not in ("target", "pred"):
         raise InputError(f"of is {of!r}; use 'target' or 'pred'")

@@ -57,12 +57,13 @@ def region_scores(pred: ArrayLike, certainty: ArrayLike, num_regions: int) -> np
     """Mean certainty of each region's pixels, the score that this package gives a region.
 
     Args:
-      pred: int [H, W] ids in [0, P - 1); negative pixels are row P - 1, as in `contingency_table`.
-      certainty: float [H, W], higher is surer.
-      num_regions: P, rows of the table that goes with it.
+        pred: int [H, W] ids in [0, P - 1); negative pixels are row P - 1, as in
+            `contingency_table`.
+        certainty: float [H, W], higher is surer.
+        num_regions: P, rows of the table that goes with it.
 
     Returns:
-      float64 [P]; 0 for a region without a pixel.
+        float64 [P]; 0 for a region without a pixel.
     """
     ids, sure = np.asarray(pred).ravel(), np.asarray(certainty, np.float64).ravel()
     if ids.shape != sure.shape or ids.max(initial=-1) >= num_regions:
@@ -90,21 +91,21 @@ def entity_matches(
     the last true region is taken.
 
     Args:
-      table: integers [P, T], pixels of each (predicted, target) pair without ignored pixels.
-      scores: finite float [P]; None gives all regions the same.
-      ignored: int [P], ignored pixels of each predicted region. Given, the ignored pixels are one
-        COCO crowd: they belong to the region's area, and a region that finds no partner is neither
-        right nor wrong if the share of it that is ignored reaches the threshold. None: ignored
-        pixels are in no region.
-      unassigned: row of pixels that no predicted region claims, which is then no region; None:
-        every row is a region, this package's rule.
-      max_regions: highest scores kept, 100 as published; None keeps all.
+        table: integers [P, T], pixels of each (predicted, target) pair without ignored pixels.
+        scores: finite float [P]; None gives all regions the same.
+        ignored: int [P], ignored pixels of each predicted region. Given, the ignored pixels are one
+            COCO crowd: they belong to the region's area, and a region that finds no partner is
+            neither right nor wrong if the share of it that is ignored reaches the threshold. None:
+            ignored pixels are in no region.
+        unassigned: row of pixels that no predicted region claims, which is then no region; None:
+            every row is a region, this package's rule.
+        max_regions: highest scores kept, 100 as published; None keeps all.
 
     Returns:
-      The matches; rows and columns without a pixel are no regions.
+        The matches; rows and columns without a pixel are no regions.
 
     Raises:
-      InputError: the table is not of integers [P, T], or scores or `ignored` do not fit it.
+        InputError: the table is not of integers [P, T], or scores or `ignored` do not fit it.
 
     Example:
       >>> one = entity_matches(np.array([[4, 0], [1, 3]]), scores=[0.9, 0.6])
@@ -153,11 +154,11 @@ def entity_ap(matches: Sequence[EntityMatches], *, ranked: bool = True) -> Entit
     """Entity AP of a set of pictures, float64 in [0, 1].
 
     Args:
-      matches: of each picture. Equal scores of different pictures keep the order of pictures.
-      ranked: false takes all scores as equal and all regions at once; see above.
+        matches: of each picture. Equal scores of different pictures keep the order of pictures.
+        ranked: false takes all scores as equal and all regions at once; see above.
 
     Returns:
-      AP^e, AP^e_50 and AP^e_75.
+        AP^e, AP^e_50 and AP^e_75.
     """
     num_target = sum(each.num_target for each in matches)
     if not num_target:

@@ -25,17 +25,17 @@ def metric_per_map(
     `contingency_table` says. Jax arrays are brought to the host.
 
     Args:
-      metric: from an int64 table [L + 1, L] to a float.
-      pred: integer label maps [..., H, W], numpy or jax.
-      target: integer label maps of the same shape.
-      mask: bool of the same shape, or None.
-      num_labels: L.
+        metric: from an int64 table [L + 1, L] to a float.
+        pred: integer label maps [..., H, W], numpy or jax.
+        target: integer label maps of the same shape.
+        mask: bool of the same shape, or None.
+        num_labels: L.
 
     Returns:
-      A float64 scalar for maps [H, W], a float64 array [...] for [..., H, W].
+        A float64 scalar for maps [H, W], a float64 array [...] for [..., H, W].
 
     Raises:
-      InputError: as `contingency_table`; an id >= L on a pixel that counts; called under `jit`.
+        InputError: as `contingency_table`; an id >= L on a pixel that counts; called under `jit`.
     """
     if any(isinstance(array, jax.core.Tracer) for array in (pred, target, mask)):
         raise InputError(
@@ -84,15 +84,15 @@ def metric_per_table(metric: Callable[[np.ndarray], float], table: ArrayLike) ->
     """Gives `metric` one table after the other, without the rows and columns that hold no pixel.
 
     Args:
-      metric: from an int64 table [P, T], each row and column with a pixel, to a float; P and T may
-        be 0.
-      table: integers [..., P, T].
+        metric: from an int64 table [P, T], each row and column with a pixel, to a float; P and T
+            may be 0.
+        table: integers [..., P, T].
 
     Returns:
-      A float64 scalar for a table [P, T], a float64 array [...] for [..., P, T].
+        A float64 scalar for a table [P, T], a float64 array [...] for [..., P, T].
 
     Raises:
-      InputError: the table does not hold integers or has fewer than two axes.
+        InputError: the table does not hold integers or has fewer than two axes.
     """
     counts = check_table(table)
     values = np.empty(counts.shape[:-2], np.float64)

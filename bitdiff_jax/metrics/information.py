@@ -37,19 +37,19 @@ def variation_of_information(
     """Variation of information of label maps, on the host in float64; lower is better.
 
     Args:
-      pred: integer label maps [..., H, W]; negative where there is no region, which counts as one
-        region more.
-      target: integer label maps of the same shape; negative ids are ignored.
-      mask: bool of the same shape, true where pixels count; None counts all.
-      num_labels: L, more than the largest id of either map.
-      unit: "bits" (BSDS500, scikit-image) or "nats".
+        pred: integer label maps [..., H, W]; negative where there is no region, which counts as one
+            region more.
+        target: integer label maps of the same shape; negative ids are ignored.
+        mask: bool of the same shape, true where pixels count; None counts all.
+        num_labels: L, more than the largest id of either map.
+        unit: "bits" (BSDS500, scikit-image) or "nats".
 
     Returns:
-      A float64 scalar >= 0 for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a map
-      without a pixel to score.
+        A float64 scalar >= 0 for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a map
+        without a pixel to score.
 
     Raises:
-      InputError: shapes or dtypes do not fit, an id is >= L, another unit, or called under `jit`.
+        InputError: shapes or dtypes do not fit, an id is >= L, another unit, or called under `jit`.
 
     Example:
       >>> float(variation_of_information([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
@@ -72,7 +72,7 @@ def conditional_entropies_from_table(table: ArrayLike, *, unit: str = "bits") ->
     entropies by which the two are often computed cancels.
 
     Raises:
-      InputError: the table does not hold integers or has fewer than two axes, or another unit.
+        InputError: the table does not hold integers or has fewer than two axes, or another unit.
     """
     if unit not in _PER_NAT:
         raise InputError(f"unit is {unit!r}; use 'bits' or 'nats'")

@@ -32,20 +32,20 @@ def hungarian_iou(
     code gives 1/(2N - 1) for N pixels there).
 
     Args:
-      pred: integer label maps [..., H, W], numpy or jax; negative where there is no region, which
-        counts as one region more.
-      target: integer label maps of the same shape; negative ids are ignored.
-      mask: bool of the same shape, true where pixels count; None counts all.
-      num_labels: L, more than the largest id of either map.
-      penalise_extra: average over max(target regions, predicted regions) instead of over the
-        target regions.
+        pred: integer label maps [..., H, W], numpy or jax; negative where there is no region, which
+            counts as one region more.
+        target: integer label maps of the same shape; negative ids are ignored.
+        mask: bool of the same shape, true where pixels count; None counts all.
+        num_labels: L, more than the largest id of either map.
+        penalise_extra: average over max(target regions, predicted regions) instead of over the
+            target regions.
 
     Returns:
-      A float64 scalar in [0, 1] for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a
-      map without a pixel to score, as in `adjusted_rand_index`.
+        A float64 scalar in [0, 1] for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a
+        map without a pixel to score, as in `adjusted_rand_index`.
 
     Raises:
-      InputError: shapes or dtypes do not fit, an id is >= L, or it was called under `jit`.
+        InputError: shapes or dtypes do not fit, an id is >= L, or it was called under `jit`.
 
     Example:
       >>> float(hungarian_iou([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
@@ -65,18 +65,18 @@ def hungarian_iou_from_table(
     Rows and columns without a pixel are no regions.
 
     Args:
-      table: pixels of each (predicted, target) pair of regions.
-      penalise_extra: average over max(target regions, predicted regions).
-      min_pixels: target regions of fewer counted pixels leave the table with their pixels, as if
-        the target had ignored them. Predicted regions of which fewer pixels remain are no
-        candidates, but their pixels stay: nobody explained them. 1 leaves out nothing.
+        table: pixels of each (predicted, target) pair of regions.
+        penalise_extra: average over max(target regions, predicted regions).
+        min_pixels: target regions of fewer counted pixels leave the table with their pixels, as if
+            the target had ignored them. Predicted regions of which fewer pixels remain are no
+            candidates, but their pixels stay: nobody explained them. 1 leaves out nothing.
 
     Returns:
-      NaN for a table without a pixel, or without a target region of `min_pixels`.
+        NaN for a table without a pixel, or without a target region of `min_pixels`.
 
     Raises:
-      InputError: the table does not hold integers or has fewer than two axes, or `min_pixels` is
-        below 1.
+        InputError: the table does not hold integers or has fewer than two axes, or `min_pixels` is
+            below 1.
     """
     if min_pixels < 1:
         raise InputError(f"min_pixels is {min_pixels}; use 1 (every region) or more")

@@ -58,18 +58,18 @@ def panoptic_quality(
     what remains of it. `panoptic_counts` has panopticapi's rule beside it.
 
     Args:
-      pred: integer label maps [..., H, W]; negative where there is no region, which counts as one
-        region more.
-      target: integer label maps of the same shape; negative ids are ignored.
-      mask: bool of the same shape, true where pixels count; None counts all.
-      num_labels: L, more than the largest id of either map.
+        pred: integer label maps [..., H, W]; negative where there is no region, which counts as one
+            region more.
+        target: integer label maps of the same shape; negative ids are ignored.
+        mask: bool of the same shape, true where pixels count; None counts all.
+        num_labels: L, more than the largest id of either map.
 
     Returns:
-      A float64 scalar in [0, 1] for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a
-      map without a pixel to score.
+        A float64 scalar in [0, 1] for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a
+        map without a pixel to score.
 
     Raises:
-      InputError: shapes or dtypes do not fit, an id is >= L, or called under `jit`.
+        InputError: shapes or dtypes do not fit, an id is >= L, or called under `jit`.
 
     Example:
       >>> float(panoptic_quality([[0, 0, 1, 1, 2]], [[5, 5, 6, 6, 6]], num_labels=7))
@@ -90,19 +90,19 @@ def panoptic_counts(
     """Matched, superfluous and missed regions of one table [P, T].
 
     Args:
-      table: pixels of each (predicted, target) pair of regions, without ignored pixels.
-      ignored: int [P], ignored pixels of each predicted region. Given, panopticapi's rule holds: a
-        region without a partner is not counted as superfluous if more than half of it is ignored.
-        None: it counts, however little remains of it.
-      unassigned: row of pixels that no predicted region claims, which is then no region and cannot
-        be superfluous (panopticapi's void in a prediction); None: every row is a region, this
-        package's rule.
+        table: pixels of each (predicted, target) pair of regions, without ignored pixels.
+        ignored: int [P], ignored pixels of each predicted region. Given, panopticapi's rule holds:
+            a region without a partner is not counted as superfluous if more than half of it is
+            ignored. None: it counts, however little remains of it.
+        unassigned: row of pixels that no predicted region claims, which is then no region and
+            cannot be superfluous (panopticapi's void in a prediction); None: every row is a region,
+            this package's rule.
 
     Returns:
-      The counts; rows and columns without a pixel are no regions.
+        The counts; rows and columns without a pixel are no regions.
 
     Raises:
-      InputError: the table does not hold integers [P, T], or `ignored` is of another length.
+        InputError: the table does not hold integers [P, T], or `ignored` is of another length.
     """
     counts = check_table(table)
     in_pred, in_target = counts.sum(1), counts.sum(0)

@@ -28,18 +28,18 @@ def adjusted_rand_index(
     """Adjusted Rand index of label maps, finished on the host in float64.
 
     Args:
-      pred: integer label maps [..., H, W], numpy or jax; negative where there is no region, which
-        counts as one region more.
-      target: integer label maps of the same shape; negative ids are ignored.
-      mask: bool of the same shape, true where pixels count; None counts all.
-      num_labels: L, more than the largest id of either map.
+        pred: integer label maps [..., H, W], numpy or jax; negative where there is no region, which
+            counts as one region more.
+        target: integer label maps of the same shape; negative ids are ignored.
+        mask: bool of the same shape, true where pixels count; None counts all.
+        num_labels: L, more than the largest id of either map.
 
     Returns:
-      A float64 scalar for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a map
-      without a pixel to score.
+        A float64 scalar for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a map
+        without a pixel to score.
 
     Raises:
-      InputError: shapes or dtypes do not fit, an id is >= L, or it was called under `jit`.
+        InputError: shapes or dtypes do not fit, an id is >= L, or it was called under `jit`.
 
     Example:
       >>> float(adjusted_rand_index([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
@@ -62,7 +62,7 @@ def adjusted_rand_index_from_table(table: ArrayLike) -> Any:
     Pair counts are exact (int64); the only rounding is that of the final quotient, below 1e-15.
 
     Raises:
-      InputError: the table does not hold integers or has fewer than two axes.
+        InputError: the table does not hold integers or has fewer than two axes.
     """
     counts = check_table(table)
     tp, fp, fn, tn = (pairs.astype(np.float64) for pairs in _pair_counts(counts))
@@ -76,7 +76,7 @@ def rand_index_from_table(table: ArrayLike) -> Any:
     """Rand index of contingency tables, integers [..., P, T] -> float64 [...], in [0, 1].
 
     Raises:
-      InputError: the table does not hold integers or has fewer than two axes.
+        InputError: the table does not hold integers or has fewer than two axes.
     """
     counts = check_table(table)
     tp, fp, fn, tn = _pair_counts(counts)
@@ -94,13 +94,13 @@ def probabilistic_rand_index_from_tables(tables: Iterable[ArrayLike]) -> float:
     label the same pixels. Where they do not, each person counts with the pairs that they labelled.
 
     Args:
-      tables: one person's table [P, T] after the other, of the same map.
+        tables: one person's table [P, T] after the other, of the same map.
 
     Returns:
-      NaN without a person who labelled a pixel; others are left out of the mean.
+        NaN without a person who labelled a pixel; others are left out of the mean.
 
     Raises:
-      InputError: a table does not hold integers or has fewer than two axes.
+        InputError: a table does not hold integers or has fewer than two axes.
     """
     values = np.asarray([rand_index_from_table(table) for table in tables], np.float64)
     values = values[~np.isnan(values)]
@@ -132,17 +132,17 @@ def adjusted_rand_index_jit(
     regions are: measured below 1e-6, up to 4096 x 4096 pixels.
 
     Args:
-      pred: integer label maps [..., H, W]; negative where there is no region.
-      target: integer label maps of the same shape; negative ids are ignored.
-      mask: bool of the same shape, true where pixels count; None counts all.
-      num_labels: static L.
+        pred: integer label maps [..., H, W]; negative where there is no region.
+        target: integer label maps of the same shape; negative ids are ignored.
+        mask: bool of the same shape, true where pixels count; None counts all.
+        num_labels: static L.
 
     Returns:
-      float32 [...]. NaN for a map without a pixel to score, and, since a compiled program cannot
-      raise, for a map with an id >= L on a pixel that counts.
+        float32 [...]. NaN for a map without a pixel to score, and, since a compiled program cannot
+        raise, for a map with an id >= L on a pixel that counts.
 
     Raises:
-      InputError: shapes or dtypes do not fit.
+        InputError: shapes or dtypes do not fit.
     """
     table = contingency_table(pred, target, mask, num_labels=num_labels)
     lost = count_out_of_range(pred, target, mask, num_labels=num_labels)

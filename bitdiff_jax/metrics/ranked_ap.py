@@ -34,7 +34,7 @@ def found_by_row(matches: EntityMatches, num_rows: int) -> np.ndarray:
     """At how many thresholds each row of a table was matched, int [P]; -1 for rows that are none.
 
     Raises:
-      InputError: a region is ignored at some threshold: such matches are not of this short form.
+        InputError: a region is ignored at some threshold: such matches are not of this short form.
     """
     if matches.ignored.any():
         raise InputError("regions on ignored pixels have no short form; leave out ignored=")
@@ -53,14 +53,14 @@ def ranked_ap(
     """AP^e, AP^e_50 and AP^e_75 of a set of pictures, once or for resampled sets.
 
     Args:
-      regions: of all pictures.
-      num_target: float [pictures], true regions of each (the mean over its people).
-      times: float [..., pictures], how often each picture is in a set; None takes each once.
-      max_ranks: different scores beyond this number are taken as equal to their neighbours, which
-        makes many resamples of many regions fast; None takes them as they are.
+        regions: of all pictures.
+        num_target: float [pictures], true regions of each (the mean over its people).
+        times: float [..., pictures], how often each picture is in a set; None takes each once.
+        max_ranks: different scores beyond this number are taken as equal to their neighbours, which
+            makes many resamples of many regions fast; None takes them as they are.
 
     Returns:
-      float64 [..., 3]; NaN for a set without a true region.
+        float64 [..., 3]; NaN for a set without a true region.
     """
     targets = np.asarray(num_target, np.float64)
     sets = np.ones(len(targets)) if times is None else np.asarray(times, np.float64)

@@ -12,13 +12,13 @@ def relabel(label_map: ArrayLike) -> np.ndarray:
     No figure of this package changes by it: they depend on the partition, not on the names.
 
     Args:
-      label_map: integer label maps [..., H, W]; each map is renamed on its own.
+        label_map: integer label maps [..., H, W]; each map is renamed on its own.
 
     Returns:
-      int32 of the same shape.
+        int32 of the same shape.
 
     Raises:
-      InputError: the map is not integer, or has fewer than two axes.
+        InputError: the map is not integer, or has fewer than two axes.
 
     Example:
       >>> relabel([[700, 3, -1], [3, 3, 42]])

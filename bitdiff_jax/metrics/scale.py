@@ -33,12 +33,12 @@ def optimal_scales(
     with `.pixels` as weights.
 
     Args:
-      values: float [pictures, parameters]; pictures with a NaN are left out.
-      weights: float [pictures] >= 0; None for the plain mean.
-      lower_is_better: for the variation of information.
+        values: float [pictures, parameters]; pictures with a NaN are left out.
+        weights: float [pictures] >= 0; None for the plain mean.
+        lower_is_better: for the variation of information.
 
     Raises:
-      InputError: values are not [pictures, parameters], or weights are not [pictures].
+        InputError: values are not [pictures, parameters], or weights are not [pictures].
     """
     table = np.asarray(values, np.float64)
     if table.ndim != 2 or not table.shape[1]:
@@ -65,10 +65,10 @@ def optimal_boundary_scales(counts: Sequence[Sequence[BoundaryCounts]]) -> Optim
     and a picture without boundaries is held for right (`BoundaryCounts`) when its best is chosen.
 
     Args:
-      counts: [pictures][parameters].
+        counts: [pictures][parameters].
 
     Raises:
-      InputError: there is no picture, or pictures differ in the number of parameters.
+        InputError: there is no picture, or pictures differ in the number of parameters.
     """
     if len({len(row) for row in counts}) != 1 or not counts[0]:
         raise InputError(

@@ -19,19 +19,19 @@ def trimap_iou(
     or of one on the band alone ("band": never lower).
 
     Args:
-      pred: int [H, W]; every value is a region, a negative one that of unassigned pixels.
-      target: int [H, W]; negative pixels are ignored.
-      width: of the band to either side, as a share of the picture's diagonal. The band is every
-        labelled pixel at most that far from the nearest pixel beside one of another region, that
-        pixel included. The literature gives pixels; Boundary IoU (Cheng et al.
-        2021) a share of .02.
-      matched: "picture" or "band".
+        pred: int [H, W]; every value is a region, a negative one that of unassigned pixels.
+        target: int [H, W]; negative pixels are ignored.
+        width: of the band to either side, as a share of the picture's diagonal. The band is every
+            labelled pixel at most that far from the nearest pixel beside one of another region,
+            that pixel included. The literature gives pixels; Boundary IoU (Cheng et al. 2021) a
+            share of .02.
+        matched: "picture" or "band".
 
     Returns:
-      NaN without a boundary in the target.
+        NaN without a boundary in the target.
 
     Raises:
-      InputError: maps are not integer [H, W] of one shape, a negative width, another `matched`.
+        InputError: maps are not integer [H, W] of one shape, a negative width, another `matched`.
     """
     # Imported here: reading the package must not cost the import of scipy.
     from scipy.ndimage import distance_transform_edt

@@ -150,15 +150,15 @@ def segment(image: np.ndarray, name: str, **settings: Any) -> np.ndarray:
     """The regions that a method sees.
 
     Args:
-      image: uint8 [h, w, 3].
-      name: one of `METHODS`.
-      **settings: as the method takes them.
+        image: uint8 [h, w, 3].
+        name: one of `METHODS`.
+        **settings: as the method takes them.
 
     Returns:
-      int32 [h, w], ids >= 0.
+        int32 [h, w], ids >= 0.
 
     Raises:
-      InputError: an unknown method or setting, another kind of picture, or the extra is missing.
+        InputError: an unknown method or setting, another kind of picture, or the extra is missing.
     """
     if name not in METHODS:
         raise InputError(f"method {name!r} is not known: use one of {', '.join(METHODS)}")

@@ -42,9 +42,9 @@ def score(ids: np.ndarray, labels: Sequence[np.ndarray], size: int) -> Scores:
     """Scores one map, as `image_measures.score` does; these alone take a tenth of its time.
 
     Args:
-      ids: int [h, w].
-      labels: each person's int [H, W], all of one shape; -1 = ignore.
-      size: longest side at which they are compared.
+        ids: int [h, w].
+        labels: each person's int [H, W], all of one shape; -1 = ignore.
+        size: longest side at which they are compared.
     """
     view = View("tuning", size)
     pred = view.prediction(ids, labels[0].shape)
@@ -74,13 +74,13 @@ def tune(
     """The settings of a method's grid with the highest figure on pictures to tune on.
 
     Args:
-      name: one of `METHODS`.
-      images: not those that are scored later.
-      metric: of the rows, higher is better; None for the mean ARI, without pictures that no one
-        labelled.
+        name: one of `METHODS`.
+        images: not those that are scored later.
+        metric: of the rows, higher is better; None for the mean ARI, without pictures that no one
+            labelled.
 
     Returns:
-      The settings; the first ones of equals.
+        The settings; the first ones of equals.
     """
     candidates = list(METHODS[name].settings())
     if len(candidates) == 1:
@@ -95,7 +95,7 @@ def kept(tuned_on: str) -> dict[str, dict[str, Any]]:
     """Method -> its settings, as tuned on a set of pictures of `parameters.json`.
 
     Raises:
-      InputError: there is no such set.
+        InputError: there is no such set.
     """
     known = _read()
     if tuned_on not in known:
@@ -115,11 +115,11 @@ def keep(
     """Writes settings into `parameters.json`; other methods of the set, and other sets, stay.
 
     Args:
-      tuned_on: name of the set.
-      settings: method -> settings.
-      num_images: that they were chosen on.
-      about: the rest of what they were tuned on: spec and size.
-      path: the file.
+        tuned_on: name of the set.
+        settings: method -> settings.
+        num_images: that they were chosen on.
+        about: the rest of what they were tuned on: spec and size.
+        path: the file.
     """
     known = _read(path) if path.exists() else {}
     before = {"pictures": {}, "settings": {}, **known.get(tuned_on, {})}

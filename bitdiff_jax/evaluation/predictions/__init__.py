@@ -68,22 +68,22 @@ def open_predictions(
     """Opens predictions, of whatever kind.
 
     Args:
-      path: a file or a folder.
-      kind: one of `KINDS`; None finds out, which 'rgb_png' is never found to be.
-      like: names of the ground truth: predictions take them where they fit (the COCO id 139 is
-        '000000000139'), and `a_1.png` is an image rather than a sample where it has one `a_1`.
-      rule: how masks that overlap become a partition (kinds coco_results, sam and npz with masks);
-        None is the kind's own: the surer on top, for sam the smaller.
-      images: for coco_results, a COCO file that lists the pictures, also those in which nothing was
-        found.
-      pngs: for coco_panoptic, the folder of PNGs if it is not where panopticapi looks.
-      names: 'whole' if every file is an image, 'sample_suffix' if `ID_0`, `ID_1`, ... are maps of
-        ID, where `like` does not tell; None finds out, or asks. Kinds that do not tell samples by
-        the names of files have no use for it.
-      others: names from elsewhere that tell it, such as those of `written_names`.
+        path: a file or a folder.
+        kind: one of `KINDS`; None finds out, which 'rgb_png' is never found to be.
+        like: names of the ground truth: predictions take them where they fit (the COCO id 139 is
+            '000000000139'), and `a_1.png` is an image rather than a sample where it has one `a_1`.
+        rule: how masks that overlap become a partition (kinds coco_results, sam and npz with
+            masks); None is the kind's own: the surer on top, for sam the smaller.
+        images: for coco_results, a COCO file that lists the pictures, also those in which nothing
+            was found.
+        pngs: for coco_panoptic, the folder of PNGs if it is not where panopticapi looks.
+        names: 'whole' if every file is an image, 'sample_suffix' if `ID_0`, `ID_1`, ... are maps of
+            ID, where `like` does not tell; None finds out, or asks. Kinds that do not tell samples
+            by the names of files have no use for it.
+        others: names from elsewhere that tell it, such as those of `written_names`.
 
     Raises:
-      InputError: an unknown kind, an option that the kind does not take, or as its reader.
+        InputError: an unknown kind, an option that the kind does not take, or as its reader.
     """
     if names not in (None, *READINGS):
         raise InputError(f"names={names!r} is not known: use one of {', '.join(READINGS)}")
@@ -103,12 +103,12 @@ def written_names(path: os.PathLike | str, kind: str | None = None, **options: A
     """The names in predictions as they stand, from which the names of a truth are understood.
 
     Args:
-      path: as for `open_predictions`.
-      kind: as there.
-      **options: as there.
+        path: as for `open_predictions`.
+        kind: as there.
+        **options: as there.
 
     Raises:
-      InputError: as there, but not where files may be images or samples.
+        InputError: as there, but not where files may be images or samples.
     """
     kind, path = _kind(path, kind, ())
     if KINDS[kind][1] == _OF_FILES:

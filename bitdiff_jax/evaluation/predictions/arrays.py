@@ -41,13 +41,13 @@ class Arrays(Predictions):
         """Lists the pictures.
 
         Args:
-          path: the folder, the npz file of many pictures, or `ID.npz` of one, whose arrays are
-            called as above.
-          like: names of the ground truth, see `Names`.
-          rule: for masks; `Rule()` if None: the surer mask on top, all take part.
+            path: the folder, the npz file of many pictures, or `ID.npz` of one, whose arrays are
+                called as above.
+            like: names of the ground truth, see `Names`.
+            rule: for masks; `Rule()` if None: the surer mask on top, all take part.
 
         Raises:
-          InputError: no such folder or file, or nothing in it.
+            InputError: no such folder or file, or nothing in it.
         """
         names = Names(like)
         self._rule = rule or Rule()

@@ -49,15 +49,15 @@ class CocoPanoptic(Predictions):
         """Reads the JSON file once.
 
         Args:
-          path: the JSON file.
-          pngs: the folder of PNGs. None looks for the first one in a folder named as the file
-            without '.json' beside it, as panopticapi does, or beside its folder, as COCO's own
-            annotations/ and panoptic_val2017/ are, and then beside the file.
-          like: names of the ground truth, see `Names`.
+            path: the JSON file.
+            pngs: the folder of PNGs. None looks for the first one in a folder named as the file
+                without '.json' beside it, as panopticapi does, or beside its folder, as COCO's own
+                annotations/ and panoptic_val2017/ are, and then beside the file.
+            like: names of the ground truth, see `Names`.
 
         Raises:
-          InputError: no such file, not JSON, another kind, two annotations of one picture, or no
-            folder with the PNGs.
+            InputError: no such file, not JSON, another kind, two annotations of one picture, or no
+                folder with the PNGs.
         """
         self._records = Records(path, note="file_name")
         file = self._records.path

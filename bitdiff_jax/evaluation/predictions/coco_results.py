@@ -41,18 +41,18 @@ class CocoResults(Predictions):
         """Reads the file once.
 
         Args:
-          path: the JSON file.
-          images: a COCO annotation file that lists the pictures of the ids (`file_name`, `height`,
-            `width`). A picture in which nothing was found is not in the results: it has a
-            prediction (of no region) only if it is listed here. None takes the list in `path`
-            itself, or else the id for the name.
-          like: names of the ground truth, which are taken where they fit, as
-            'val2017/000000000139.jpg' does for the id 139.
-          rule: `Rule()` if None: the surer mask on top, all take part.
+            path: the JSON file.
+            images: a COCO annotation file that lists the pictures of the ids (`file_name`,
+                `height`, `width`). A picture in which nothing was found is not in the results: it
+                has a prediction (of no region) only if it is listed here. None takes the list in
+                `path` itself, or else the id for the name.
+            like: names of the ground truth, which are taken where they fit, as
+                'val2017/000000000139.jpg' does for the id 139.
+            rule: `Rule()` if None: the surer mask on top, all take part.
 
         Raises:
-          InputError: no such file, not JSON, results without masks, an id that `images` does not
-            list, or no prediction.
+            InputError: no such file, not JSON, results without masks, an id that `images` does not
+                list, or no prediction.
         """
         self._records = Records(path)
         self._rule = rule or Rule()
@@ -103,7 +103,7 @@ def drawn_of(
     """The partition of one picture's records with RLE.
 
     Raises:
-      InputError: masks of several sizes, damaged RLE, scores on some records alone.
+        InputError: masks of several sizes, damaged RLE, scores on some records alone.
     """
     masks: list[np.ndarray] = []
     scores: list[Any] = []

@@ -26,11 +26,11 @@ def detect(path: os.PathLike | str, like: Iterable[str] = ()) -> Found:
     """The kind of predictions at a path.
 
     Args:
-      path: a file or a folder.
-      like: names of the ground truth, which tell a folder of an image from one of a level.
+        path: a file or a folder.
+        like: names of the ground truth, which tell a folder of an image from one of a level.
 
     Raises:
-      InputError: nothing is there, or nothing that is known, or several kinds.
+        InputError: nothing is there, or nothing that is known, or several kinds.
     """
     place = epath.Path(path)
     if place.is_file():

@@ -51,7 +51,7 @@ class Names:
         """Name -> what the tool wrote, for each of the pictures in `path`.
 
         Raises:
-          InputError: two become one name.
+            InputError: two become one name.
         """
         table: dict[str, Any] = {}
         for each in written:

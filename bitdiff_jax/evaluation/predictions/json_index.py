@@ -28,23 +28,23 @@ class Records:
     """The records of a JSON list, or of the list 'annotations' of an object, by picture.
 
     Attributes:
-      path: the file.
-      images: image id, as `json_values.identity` reads it -> its record in the list 'images'; None
-        where there is no such list.
-      image_ids: of the pictures that have a record, in the order of the file.
-      first: the first record, None if there is none.
-      notes: image id -> what was to be noted of its records, in the order of the file.
+        path: the file.
+        images: image id, as `json_values.identity` reads it -> its record in the list 'images';
+            None where there is no such list.
+        image_ids: of the pictures that have a record, in the order of the file.
+        first: the first record, None if there is none.
+        notes: image id -> what was to be noted of its records, in the order of the file.
     """
 
     def __init__(self, path: os.PathLike | str, *, note: str | None = None):
         """Reads the file once.
 
         Args:
-          path: the JSON file.
-          note: a field of the records to keep.
+            path: the JSON file.
+            note: a field of the records to keep.
 
         Raises:
-          InputError: no such file, not JSON, or records without a usable image_id.
+            InputError: no such file, not JSON, or records without a usable image_id.
         """
         self.path = os.fspath(path)
         self.images: dict[int | str, dict[str, Any]] | None = None
@@ -85,7 +85,7 @@ class Records:
         """The records of one picture, in the order of the file; [] if it has none.
 
         Raises:
-          InputError: the file has gone or has changed since.
+            InputError: the file has gone or has changed since.
         """
         row = self._rows.get(image_id)
         if row is None:
@@ -110,11 +110,11 @@ def scan(path: os.PathLike | str) -> Iterator[tuple[str | None, Any, int, int]]:
     """Each record of a list, or of an object's 'annotations' and 'images'.
 
     Yields:
-      The list's name (None for that of a file that is a list), the record, and its bytes. Before
-      the first of each list comes one that is None, so that an empty list is seen.
+        The list's name (None for that of a file that is a list), the record, and its bytes. Before
+        the first of each list comes one that is None, so that an empty list is seen.
 
     Raises:
-      InputError: no such file, or not JSON of one of the two forms.
+        InputError: no such file, or not JSON of one of the two forms.
     """
     try:
         with epath.Path(path).open("rb") as file:

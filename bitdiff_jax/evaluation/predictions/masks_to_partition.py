@@ -25,15 +25,15 @@ class Rule:
     Masks are laid from the top down; each takes those of its pixels that none above it has.
 
     Attributes:
-      order: which mask lies on top: that of the higher 'score' (of equal scores, and without
-        scores, the earlier one), the 'smaller' by its whole area (of equal areas as by 'score'),
-        the 'earlier' or the 'later' of the list.
-      min_score: masks of a lower score take no part. Detectors write a fixed number of masks a
-        picture, most of them of no confidence: 0 keeps them all, and they fill gaps.
-      min_visible: a mask of which less than this share of its pixels is left takes no part, and its
-        pixels go to those below it. .5 of each, with order 'score', is how panopticapi's
-        `combine_semantic_and_instance_predictions` lays instances, and detectron2's panoptic FPN:
-        their thresholds of confidence and of overlap.
+        order: which mask lies on top: that of the higher 'score' (of equal scores, and without
+            scores, the earlier one), the 'smaller' by its whole area (of equal areas as by
+            'score'), the 'earlier' or the 'later' of the list.
+        min_score: masks of a lower score take no part. Detectors write a fixed number of masks a
+            picture, most of them of no confidence: 0 keeps them all, and they fill gaps.
+        min_visible: a mask of which less than this share of its pixels is left takes no part, and
+            its pixels go to those below it. .5 of each, with order 'score', is how panopticapi's
+            `combine_semantic_and_instance_predictions` lays instances, and detectron2's panoptic
+            FPN: their thresholds of confidence and of overlap.
     """
 
     order: Order = "score"
@@ -54,11 +54,11 @@ class Partition(NamedTuple):
     """One region at every pixel, or none.
 
     Attributes:
-      labels: int32 [h, w], 0..n-1 in the order of the masks' list; -1 where no mask lies. To the
-        metrics these unassigned pixels are one region more.
-      masks: intp [n], which mask of the list each region is. A mask that is empty, lies below
-        others altogether or is left out by the rule is none.
-      scores: float64 [n] of each region, or None without scores.
+        labels: int32 [h, w], 0..n-1 in the order of the masks' list; -1 where no mask lies. To the
+            metrics these unassigned pixels are one region more.
+        masks: intp [n], which mask of the list each region is. A mask that is empty, lies below
+            others altogether or is left out by the rule is none.
+        scores: float64 [n] of each region, or None without scores.
     """
 
     labels: np.ndarray
@@ -76,14 +76,14 @@ def partition(
     """One partition of binary masks.
 
     Args:
-      masks: [h, w] each, or [n, h, w]; what is not 0 is inside.
-      scores: float [n], higher is surer; None if there are none.
-      shape: (h, w); needed where there is no mask.
-      rule: `Rule()` if None: the surer mask on top, all take part.
+        masks: [h, w] each, or [n, h, w]; what is not 0 is inside.
+        scores: float [n], higher is surer; None if there are none.
+        shape: (h, w); needed where there is no mask.
+        rule: `Rule()` if None: the surer mask on top, all take part.
 
     Raises:
-      InputError: masks of several shapes or of another than `shape`, no mask and no shape, or
-        scores that are not one finite number a mask.
+        InputError: masks of several shapes or of another than `shape`, no mask and no shape, or
+            scores that are not one finite number a mask.
     """
     shapes = {np.shape(mask) for mask in masks} | ({tuple(shape)} if shape else set())
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
@@ -108,10 +108,10 @@ def partition_of_runs(
     """As `partition`, of masks as runs of pixels by columns, `data.readers.runs.runs` of RLE.
 
     Args:
-      masks: int [k, 2] each, begin and length of the runs.
-      scores: float [n], or None.
-      shape: (h, w).
-      rule: as for `partition`.
+        masks: int [k, 2] each, begin and length of the runs.
+        scores: float [n], or None.
+        shape: (h, w).
+        rule: as for `partition`.
     """
     areas = np.array([int(mask[:, 1].sum()) for mask in masks], np.int64)
 

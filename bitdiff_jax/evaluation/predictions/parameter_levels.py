@@ -35,11 +35,11 @@ class Levels(Predictions):
         """Lists the levels and the pictures.
 
         Args:
-          path: the folder, or one `ID.npz`.
-          like: names of the ground truth, see `Names`.
+            path: the folder, or one `ID.npz`.
+            like: names of the ground truth, see `Names`.
 
         Raises:
-          InputError: no such folder, fewer than two levels, samples within a level.
+            InputError: no such folder, fewer than two levels, samples within a level.
         """
         self._folders: dict[str, IdPngs] = {}
         self._files: dict[str, epath.Path] = {}

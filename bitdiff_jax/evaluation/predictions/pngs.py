@@ -42,15 +42,15 @@ class IdPngs(Predictions):
         """Lists the folder.
 
         Args:
-          path: the folder.
-          like: names of the ground truth, see `Names`.
-          names: how names are read about which `like` says nothing: 'whole', each file is an image,
-            or 'sample_suffix', `ID_k` is a map of ID; None finds out.
-          others: names from elsewhere, looked at where `like` and `names` say nothing.
+            path: the folder.
+            like: names of the ground truth, see `Names`.
+            names: how names are read about which `like` says nothing: 'whole', each file is an
+                image, or 'sample_suffix', `ID_k` is a map of ID; None finds out.
+            others: names from elsewhere, looked at where `like` and `names` say nothing.
 
         Raises:
-          InputError: no such folder, no maps in it, two files for one map, or files that may be
-            images or maps of one image.
+            InputError: no such folder, no maps in it, two files for one map, or files that may be
+                images or maps of one image.
         """
         known = Names(like)
         found, altering = _maps(path)
@@ -130,7 +130,7 @@ def listed(path: os.PathLike | str) -> list[epath.Path]:
     """The files of a folder by name, without hidden ones and what systems put beside others.
 
     Raises:
-      InputError: it is not there, or not a folder.
+        InputError: it is not there, or not a folder.
     """
     folder = epath.Path(path)
     if not folder.is_dir():

@@ -16,9 +16,9 @@ class Drawn(NamedTuple):
     """What was predicted for one picture.
 
     Attributes:
-      maps: int32 [h, w], one a sample; ids >= 0, -1 = of no region. () if there is no region at all
-        and the file does not say how large the picture is.
-      scores: float64 [n], of region k of the one map at place k; None if there are none.
+        maps: int32 [h, w], one a sample; ids >= 0, -1 = of no region. () if there is no region at
+            all and the file does not say how large the picture is.
+        scores: float64 [n], of region k of the one map at place k; None if there are none.
     """
 
     maps: tuple[np.ndarray, ...]
@@ -29,14 +29,14 @@ class Predictions(abc.ABC):
     """Random access by name to predictions on disk; only the picture asked for is in memory.
 
     Attributes:
-      kind: one of `predictions.KINDS`.
-      path: what was opened.
-      names: the pictures that have a prediction, sorted. Those that are missing are for the caller
-        to tell: nothing is made up for them.
-      rule: how masks are made a partition, in words; None for kinds that hold none.
-      levels: names of the values of a parameter, where a picture's maps are one for each of them
-        and not samples; None elsewhere.
-      score: what scores of regions are called in the files.
+        kind: one of `predictions.KINDS`.
+        path: what was opened.
+        names: the pictures that have a prediction, sorted. Those that are missing are for the
+            caller to tell: nothing is made up for them.
+        rule: how masks are made a partition, in words; None for kinds that hold none.
+        levels: names of the values of a parameter, where a picture's maps are one for each of them
+            and not samples; None elsewhere.
+        score: what scores of regions are called in the files.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Predictions(abc.ABC):
         """Sorts the names.
 
         Raises:
-          InputError: there is no prediction.
+            InputError: there is no prediction.
         """
         self.path = os.fspath(path)
         self.names = tuple(sorted(names))
@@ -66,16 +66,16 @@ class Predictions(abc.ABC):
         """The maps of one picture, one a sample.
 
         Args:
-          name: one of `names`.
-          shape: (h, w) that they must have; None takes them as they are.
+            name: one of `names`.
+            shape: (h, w) that they must have; None takes them as they are.
 
         Returns:
-          int32 [h, w] each. Ids are >= 0; -1 marks pixels of no region, which the metrics count as
-          one region more. A picture without any mask is all -1.
+            int32 [h, w] each. Ids are >= 0; -1 marks pixels of no region, which the metrics count
+            as one region more. A picture without any mask is all -1.
 
         Raises:
-          InputError: no such picture, a missing or damaged file, maps of several sizes or of
-            another than `shape`, or no region and no size.
+            InputError: no such picture, a missing or damaged file, maps of several sizes or of
+                another than `shape`, or no region and no size.
         """
         drawn = self._drawn(name)
         if not drawn.maps:

@@ -50,12 +50,12 @@ class Sam(Predictions):
         """Lists the pictures.
 
         Args:
-          path: a folder of `ID.json`, a folder of folders with `metadata.csv`, or one `ID.json`.
-          like: names of the ground truth, see `Names`.
-          rule: None for `RULE`: the smaller mask on top.
+            path: a folder of `ID.json`, a folder of folders with `metadata.csv`, or one `ID.json`.
+            like: names of the ground truth, see `Names`.
+            rule: None for `RULE`: the smaller mask on top.
 
         Raises:
-          InputError: no such folder, or nothing in it.
+            InputError: no such folder, or nothing in it.
         """
         self._rule = rule or RULE
         names = Names(like)
@@ -91,9 +91,9 @@ def partition_of(
     """The partition of what `generate` returned with output_mode 'binary_mask', in memory.
 
     Args:
-      masks: records with 'segmentation', bool [h, w], and 'predicted_iou'.
-      shape: (h, w); needed where there is no mask.
-      rule: None for `RULE`.
+        masks: records with 'segmentation', bool [h, w], and 'predicted_iou'.
+        shape: (h, w); needed where there is no mask.
+        rule: None for `RULE`.
     """
     scores = [float(each[SCORE]) for each in masks]
     return partition(

@@ -23,9 +23,9 @@ class Written(NamedTuple):
     """Names of images from elsewhere, which tell how a folder's names are meant.
 
     Attributes:
-      names: the names.
-      raw: whether they are names of files, of which `ID_0` may be a sample of ID; False where each
-        is known to be an image.
+        names: the names.
+        raw: whether they are names of files, of which `ID_0` may be a sample of ID; False where
+            each is known to be an image.
     """
 
     names: tuple[str, ...]
@@ -52,19 +52,19 @@ def group(
     """Groups the files of a folder by image.
 
     Args:
-      stems: names of the files without their ending.
-      names: those of the other side, if they are known to be names of images. They decide.
-      where: the folder, for the message.
-      reading: 'whole' (each file is an image) or 'sample_suffix' (`ID_k` is a map of ID), for files
-        about which `names` says nothing; None finds out.
-      others: looked at where neither says anything; may be costly to iterate.
-      size: (width, height) of a file, None if it cannot be read. Maps of one image have one size.
+        stems: names of the files without their ending.
+        names: those of the other side, if they are known to be names of images. They decide.
+        where: the folder, for the message.
+        reading: 'whole' (each file is an image) or 'sample_suffix' (`ID_k` is a map of ID), for
+            files about which `names` says nothing; None finds out.
+        others: looked at where neither says anything; may be costly to iterate.
+        size: (width, height) of a file, None if it cannot be read. Maps of one image have one size.
 
     Returns:
-      Image -> the stems of its maps, in order.
+        Image -> the stems of its maps, in order.
 
     Raises:
-      InputError: both readings are possible.
+        InputError: both readings are possible.
     """
     stems = tuple(stems)
     groups = _groups(stems)
