@@ -1,15 +1,16 @@
 """How alike two label maps are: partitions compared whatever their regions are called.
 
 `contingency_table` counts on the device inside a jitted program; `..._from_table` finishes a
-figure on the host in float64, for one table or several people's. `adjusted_rand_index`,
-`hungarian_iou` and their like do both for label maps at hand; `adjusted_rand_index_jit` is the
-float32 figure for use inside a step. `boundary_counts` and `trimap_iou` need the maps themselves.
-What is added up over pictures before it is divided comes as counts: `CoveringCounts`,
+metric on the host in float64, for one table or for those of several annotators.
+`adjusted_rand_index`, `hungarian_iou` and their like do both for label maps on the host;
+`adjusted_rand_index_jit` is the float32 metric for use inside a step. `boundary_counts` and
+`trimap_iou` need the maps themselves.
+What is added up over images before it is divided comes as counts: `CoveringCounts`,
 `PanopticCounts`, `EntityMatches`, `BoundaryCounts`.
 
 A `Measure` is a function of a prediction and a truth with the `Metric`s that it gives: their names,
-titles, units, and which end is better. `MEASURES` are those of an evaluation, `TABLE_MEASURES` the
-ones that need no boundaries and are ten times as fast.
+titles, units, and whether high or low values are better. `MEASURES` are computed by every
+evaluation; `TABLE_MEASURES` are those of them that need no boundaries and are ten times as fast.
 """
 
 from bitdiff_jax.metrics.boundary import BoundaryCounts, boundary_counts

@@ -6,11 +6,11 @@ Two ways to say which boundary pixels agree are published, and both are here by 
   Fowlkes & Malik 2004; the BSDS500 benchmark's correspondPixels): as many pairs at most the
   tolerance apart as there can be. The benchmark asks for the least sum of distances instead, with
   100 tolerances for an unmatched pixel: one pair more pays unless it moves a chain of a hundred
-  others, so that against one person its counts are these or less than 1 % below (equal on all 112
-  pairs of maps measured, crops of BSDS500; its thinned-out random graph of unmatched pixels aside).
-  With several people the precision hangs on which pixels are matched, which no rule of greatest
-  number settles: on the same crops it differed by .0015 a picture on average and .008 at most, to
-  either side.
+  others, so that against one annotator its counts are these or less than 1 % below (equal on all
+  112 pairs of maps measured, crops of BSDS500; its thinned-out random graph of unmatched pixels
+  aside). With several annotators the precision depends on which pixels are matched, which the rule
+  of the greatest number leaves open: on the same crops it differed by .0015 per image on average
+  and by .008 at most, in either direction.
 * "dilation": a pixel is right if any boundary pixel of the other map is within the tolerance
   (Csurka et al. 2013; Perazzi et al. 2016, whose tolerance is rounded up to whole pixels). Fast,
   and never lower: a doubled or jagged boundary is not punished.
@@ -31,11 +31,11 @@ MATCHINGS = ("bipartite", "dilation")
 
 
 class BoundaryCounts(NamedTuple):
-    """Counts that the BSDS500 benchmark adds up over pictures; `a.plus(b)` does.
+    """Counts that the BSDS500 benchmark adds up over images; `a.plus(b)` does.
 
-    Without a boundary in the prediction there is nothing wrong with it and precision is 1; recall
-    likewise (Perazzi et al. 2016): two maps of one region agree. The benchmark takes 0 for 0/0,
-    which over a set of pictures, for which it is made, makes no difference.
+    Precision is 1 where the prediction has no boundary, and recall is 1 where the target has none
+    (Perazzi et al. 2016), so two maps of one region agree. The benchmark takes 0 for 0/0, which
+    makes no difference over a whole set of images.
     """
 
     right_pred: int
@@ -44,7 +44,7 @@ class BoundaryCounts(NamedTuple):
     target: int
 
     def plus(self, other: "BoundaryCounts") -> "BoundaryCounts":
-        """The counts of both."""
+        """The sums of both counts."""
         return BoundaryCounts._make(a + b for a, b in zip(self, other, strict=True))
 
     @property
@@ -73,32 +73,34 @@ def boundary_counts(
     matching: str = "bipartite",
     thinned: bool = True,
 ) -> BoundaryCounts:
-    """Holds the boundaries of one map against those of one person or several, on the host.
+    """Compares the boundaries of one map with those of one annotator or several, on the host.
 
-    With several people, as in the BSDS500 benchmark: a predicted pixel is right if it is matched to
-    anyone's boundary, and everyone's boundaries are to be found.
+    With several annotators the rule is that of the BSDS500 benchmark: a predicted pixel is right if
+    it is matched to any annotator's boundary, and the boundaries of all annotators are to be found.
 
     Args:
         pred: int [H, W]; every value is a region, a negative one that of unassigned pixels.
         targets: int [H, W], or several; negative pixels are ignored. Between an ignored pixel and
             another there is no boundary in either map. A predicted pixel counts if it is on a
-            boundary between pixels that anyone labelled, and is held against those who labelled
-            them.
-        tolerance: greatest distance of a pair, as a share of the picture's diagonal.
-        matching: "bipartite" or "dilation"; see above.
-        thinned: thin all boundaries to one pixel first, as the benchmark does with predictions.
+            boundary between pixels that any annotator labelled, and is compared with the annotators
+            who labelled them.
+        tolerance: greatest distance of a matched pair of pixels, as a share of the image's
+            diagonal; >= 0.
+        matching: "bipartite" or "dilation", the two rules that the module's docstring describes.
+        thinned: whether all boundaries are thinned to one pixel first, as the benchmark does with
+            predictions.
 
     Returns:
         The counts; all 0 if nothing is labelled.
 
     Raises:
-        InputError: shapes differ, a map is not integer [H, W], another matching, or a negative
-            tolerance.
+        InputError: shapes differ, a map is not integer [H, W], `matching` is neither of the two, or
+            the tolerance is negative.
 
     Example:
-      >>> counts = boundary_counts([[0, 0, 1, 1]] * 9, [[0, 1, 1, 1]] * 9, tolerance=0.2)
-      >>> counts.f, boundary_counts([[0, 0, 1, 1]] * 9, [[0, 1, 1, 1]] * 9, tolerance=0.0).f
-      (1.0, 0.0)
+        >>> counts = boundary_counts([[0, 0, 1, 1]] * 9, [[0, 1, 1, 1]] * 9, tolerance=0.2)
+        >>> counts.f, boundary_counts([[0, 0, 1, 1]] * 9, [[0, 1, 1, 1]] * 9, tolerance=0.0).f
+        (1.0, 0.0)
     """
     if matching not in MATCHINGS:
         raise InputError(f"matching is {matching!r}; use one of {', '.join(MATCHINGS)}")
@@ -163,7 +165,7 @@ def _match_one_to_one(
     n, m = map(len, places)
     if not n or not m:
         return right
-    # A hair more, so that a distance equal to the tolerance is within it whatever the rounding.
+    # Slightly more, so that a distance equal to the tolerance is within it whatever the rounding.
     near = cKDTree(places[0]).sparse_distance_matrix(
         cKDTree(places[1]), reach * (1 + 1e-9), output_type="coo_matrix"
     )

@@ -8,9 +8,9 @@ import numpy as np
 def boundary_pixels(labels: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """Pixels whose lower right corner lies on a boundary, bool [H, W].
 
-    The image-sized boundary of the BSDS500 benchmark (seg2bdry): of the 2 x 2 block that begins at
-    the pixel, cut at the picture's edge, two pixels side by side differ. Each boundary is marked
-    once, not on both of its sides.
+    The image-sized boundary of the BSDS500 benchmark (seg2bdry): a pixel is marked if two
+    neighbouring pixels differ within the 2 x 2 block that begins at it, cut at the image's edge.
+    Each boundary is marked once, not on both of its sides.
 
     Args:
         labels: int [H, W]; every value is a region.
@@ -27,7 +27,7 @@ def boundary_pixels(labels: np.ndarray, labelled: np.ndarray) -> np.ndarray:
 
 
 def border_pixels(labels: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """Pixels beside one of another region, on both sides of every boundary, bool [H, W]."""
+    """Pixels with a neighbour of another region, on both sides of every boundary, bool [H, W]."""
     across = (labels[:, :-1] != labels[:, 1:]) & labelled[:, :-1] & labelled[:, 1:]
     down = (labels[:-1] != labels[1:]) & labelled[:-1] & labelled[1:]
     marked = np.zeros(labels.shape, bool)
@@ -67,7 +67,7 @@ _RING = ((1, 2), (0, 2), (0, 1), (0, 0), (1, 0), (2, 0), (2, 1), (2, 2))
 
 @functools.cache
 def _deletable() -> tuple[np.ndarray, np.ndarray]:
-    """Whether a pixel with each of the 256 rings goes, in either half-step."""
+    """Whether a pixel is removed, for each of the 256 rings of neighbours, in either half-step."""
     x = (np.arange(256)[:, None] >> np.arange(8)) & 1 > 0
     # In order east, north-east, north, north-west, west, south-west, south, south-east.
     e, ne, n, nw, w, sw, s, se = x.T

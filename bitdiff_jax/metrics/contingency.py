@@ -1,8 +1,8 @@
 """How many pixels each predicted region shares with each target region, counted on the device.
 
 The contingency table is all that the Rand indices and the matched IoU need to know of two label
-maps. It is small (a few KB for a picture of any size) and exact in int32, so it is what leaves the
-device; the figures need pair counts up to pixels squared and are finished on the host (`rand`,
+maps. It is small (a few KB for an image of any size) and exact in int32, so it is what leaves the
+device; the metrics need pair counts up to pixels squared and are finished on the host (`rand`,
 `matching`).
 """
 
@@ -32,10 +32,10 @@ def contingency_table(
 
     * `mask` false or `target` negative (ignore): the pixel is left out.
     * `pred` negative (no region) where the target has a label: the pixel belongs to one more
-      predicted region, the table's last row. A hole is an answer, and it scores as it would if it
-      bore an id of its own; leaving it out would make pixels nobody explained cost nothing.
+      predicted region, the table's last row. Unassigned pixels score as if they had an id of their
+      own; if they were left out, they would cost nothing.
     * An id >= `num_labels`: the pixel cannot be counted and is left out. `count_out_of_range`
-      says how many there were; the figures for the host raise instead.
+      says how many there were; the metrics for the host raise instead.
 
     Works under `jit` and `vmap`, and keeps a sharded leading axis sharded.
 
@@ -43,7 +43,7 @@ def contingency_table(
         pred: integer label maps [..., H, W]; every leading axis is a batch axis.
         target: integer label maps of the same shape.
         mask: bool of the same shape, true where pixels count; None counts all.
-        num_labels: static L in [1, 46340]; ids are in [0, L).
+        num_labels: number L of possible ids, static, in [1, 46340]; ids are in [0, L).
 
     Returns:
         int32 [..., L + 1, L]: rows are predicted ids 0..L-1, then "no region"; columns are target
@@ -54,10 +54,10 @@ def contingency_table(
             range.
 
     Example:
-      >>> contingency_table(np.array([[0, 0, 1, -1]]), np.array([[0, 1, 1, 1]]), num_labels=2)
-      Array([[1, 1],
-             [0, 1],
-             [0, 1]], dtype=int32)
+        >>> contingency_table(np.array([[0, 0, 1, -1]]), np.array([[0, 1, 1, 1]]), num_labels=2)
+        Array([[1, 1],
+               [0, 1],
+               [0, 1]], dtype=int32)
     """
     check_maps(pred, target, mask, num_labels)
     table: jax.Array = _table(*_device_maps(pred, target, mask, num_labels), num_labels=num_labels)
@@ -69,8 +69,9 @@ def count_out_of_range(
 ) -> jax.Array:
     """Counts the pixels that `contingency_table` had to leave out because an id was too large.
 
-    Args and errors as `contingency_table`. Masked pixels and pixels with a negative target are not
-    counted: they are out by intent. Together with the sum of the table this makes up all the rest.
+    It takes the arguments of `contingency_table` and raises the same errors. Masked pixels and
+    pixels with a negative target are left out on purpose and are not counted here. The sum of the
+    table and this count make up all other pixels.
 
     Returns:
         int32 [...]: 0 where the table is complete.
@@ -81,7 +82,7 @@ def count_out_of_range(
 
 
 def check_maps(pred: Any, target: Any, mask: Any, num_labels: int) -> None:
-    """Raises InputError unless shapes, dtypes and `num_labels` fit; looks at no value."""
+    """Raises InputError unless shapes, dtypes and `num_labels` fit; values are not checked."""
     try:
         operator.index(num_labels)
     except TypeError:
@@ -152,7 +153,7 @@ def _table(
     flat = (*pred.shape[:-2], pred.shape[-2] * pred.shape[-1])
 
     def count(rows: jax.Array, columns: jax.Array) -> jax.Array:
-        # TPUs scatter one element at a time and multiply matrices for a living.
+        # TPUs scatter one element at a time, and are fast at products of matrices.
         table: jax.Array = jax.lax.platform_dependent(
             rows,
             columns,

@@ -1,4 +1,4 @@
-"""How many regions too many or too few, of a contingency table.
+"""How many regions too many or too few a prediction has, from a contingency table.
 
 "signed" and "absolute" are DiC and |DiC|, the difference in count of the leaf segmentation
 challenge (Scharr et al., "Leaf segmentation in plant phenotyping: a collation study", 2016), with
@@ -27,15 +27,16 @@ def region_count_error_from_table(table: ArrayLike, *, kind: str = "absolute") -
     pixels of the prediction are one region. A predicted region wholly on ignored pixels is none.
 
     Args:
-        table: integers [..., P, T].
-        kind: "absolute" |P - T|; "signed" P - T, positive for over-segmentation; "log2" log2(P /
-            T), 1 for twice the regions whatever their number.
+        table: contingency tables, integers [..., P, T].
+        kind: "absolute" is |P - T|; "signed" is P - T, positive for over-segmentation; "log2" is
+            log2(P / T), 1 for twice the regions whatever their number.
 
     Returns:
-        NaN for a table without a pixel.
+        float64 of shape [...]; NaN for a table without a pixel.
 
     Raises:
-        InputError: another kind, or the table does not hold integers or has fewer than two axes.
+        InputError: an unknown `kind`, or the table does not hold integers or has fewer than two
+            axes.
     """
     if kind not in _KINDS:
         raise InputError(f"kind is {kind!r}; use one of {', '.join(_KINDS)}")

@@ -2,7 +2,7 @@
 
 C(S' -> S) = 1/N sum over R in S of |R| max over R' in S' of IoU(R, R') (Arbelaez, Maire, Fowlkes &
 Malik, "Contour detection and hierarchical image segmentation", 2011). It is not symmetric;
-the figure that the BSDS500 benchmark prints is the covering *of the truth* by the prediction. A
+the metric that the BSDS500 benchmark prints is the covering *of the truth* by the prediction. A
 region may cover several: there is no one-to-one matching, unlike in `matching`.
 """
 
@@ -18,14 +18,14 @@ from bitdiff_jax.metrics.host import check_table, metric_per_map, metric_per_tab
 
 
 class CoveringCounts(NamedTuple):
-    """What the benchmark adds up over people and then over pictures before it divides."""
+    """What the benchmark adds up over annotators and then over images before it divides."""
 
-    covered: float  # sum of |R| times its best IoU
-    pixels: int  # sum of |R|
+    covered: float  # sum over regions R of |R| times the best IoU of R
+    pixels: int  # sum over regions R of |R|
 
     @property
     def covering(self) -> float:
-        """NaN without a pixel."""
+        """Covered pixels over all pixels, in (0, 1]; NaN without a pixel."""
         return self.covered / self.pixels if self.pixels else np.nan
 
 
@@ -52,11 +52,12 @@ def segmentation_covering(
         map without a pixel to score.
 
     Raises:
-        InputError: shapes or dtypes do not fit, an id is >= L, another `of`, or called under `jit`.
+        InputError: shapes or dtypes do not fit, an id is >= L, `of` is an unknown word, or it was
+            called under `jit`.
 
     Example:
-      >>> float(segmentation_covering([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
-      0.75
+        >>> float(segmentation_covering([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
+        0.75
     """
     metric = functools.partial(segmentation_covering_from_table, of=of)
     return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
@@ -68,13 +69,17 @@ def segmentation_covering_from_table(table: ArrayLike, *, of: str = "target") ->
 
 
 def covering_counts(tables: Iterable[ArrayLike], *, of: str = "target") -> CoveringCounts:
-    """Sums over several people's tables [P, T] of one prediction, as the BSDS500 benchmark has it.
+    """Sums over the tables [P, T] of one prediction and each annotator, as the BSDS500 benchmark.
 
-    People weigh by the pixels they labelled; where all label the whole picture, `.covering` is the
-    mean of theirs.
+    Each annotator weighs by the pixels that they labelled; where all label the whole image,
+    `.covering` is the mean of their coverings.
+
+    Args:
+        tables: contingency tables of one prediction, integers [P, T], one per annotator.
+        of: "target" or "pred", as in `segmentation_covering`.
 
     Raises:
-        InputError: a table does not hold integers [P, T], or another `of`.
+        InputError: a table does not hold integers [P, T], or `of` is an unknown word.
     """
     if of not in ("target", "pred"):
         raise InputError(f"of is {of!r}; use 'target' or 'pred'")
@@ -90,8 +95,8 @@ def covering_counts(tables: Iterable[ArrayLike], *, of: str = "target") -> Cover
 def best_overlaps(table: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Size int64 [T] of each target region of a table [P, T] and its best IoU float64 [T].
 
-    0 for columns without a pixel. The maximum of `best` over several predictions gives the
-    benchmark's third figure, the covering by the best region of any of them.
+    Both are 0 for columns without a pixel. The maximum of the IoUs over several predictions gives
+    the benchmark's third metric, the covering by the best region of any of them.
     """
     counts = check_table(table)
     in_pred, in_target = counts.sum(1, keepdims=True), counts.sum(0)

@@ -1,23 +1,24 @@
 """Entity AP: COCO's average precision of masks with one class and no overlaps.
 
-AP^e (Qi et al., "Open-world entity segmentation", 2022): the regions of all pictures are
+AP^e (Qi et al., "Open-world entity segmentation", 2022): the regions of all images are
 ranked by score and matched to true regions at IoU 0.50, 0.55 ... 0.95; the precision, made
 non-increasing, is read at 101 recalls and averaged (Lin et al. 2014, as pycocotools computes it).
-AP_50 and AP_75 are those of one threshold. It is a figure of a set of pictures: `entity_matches`
-gives what one picture adds, `entity_ap` the figure of many (or of one).
+AP_50 and AP_75 are those of one threshold. It is a metric of a set of images: `entity_matches`
+gives what one image adds, `entity_ap` the metric of many (or of one).
 
-A partition has no scores of its own, so the score is part of the figure and has to be stated:
+A partition has no scores of its own, so the score is part of the metric and has to be stated:
 
 * `region_scores`: the mean over a region's pixels of a map of certainty;
 * whatever score a detector wrote for its region;
-* none: `entity_ap(matches, ranked=False)`, one score for all regions. They enter together, so the
-  precision P is the same at every recall up to R and AP = P x (recalls <= R). pycocotools given
-  equal scores ranks by the order of pictures and ids instead, which is no property of the maps;
-  `ranked=True` with equal scores gives that one. `ranked_ap.ranked_ap` ranks by scores and lets
-  equal ones enter together.
+* no score at all: `entity_ap(matches, ranked=False)` takes one score for all regions. They enter
+  together, so the precision P is the same at every recall up to R and AP = P x (recalls <= R).
+  pycocotools, given equal scores, ranks by the order of images and ids instead, which is no
+  property of the maps; `ranked=True` with equal scores does the same. `ranked_ap.ranked_ap` ranks
+  by scores and lets equal ones enter together.
 
-A partition that a rule makes of overlapping masks changes the masks. AP here is of its regions,
-each with the score of the mask that it is left of; masks that lie below others altogether are none.
+A rule that makes a partition of overlapping masks changes the masks. AP here is that of the
+partition's regions, each with the score of the mask that it remains of; a mask that lies wholly
+below others gives no region.
 """
 
 from collections.abc import Sequence
@@ -36,17 +37,17 @@ _RECALLS = np.linspace(0.0, 1.0, 101)
 
 
 class EntityMatches(NamedTuple):
-    """One picture's regions, by descending score; small enough to keep for every picture."""
+    """One image's regions, by descending score; small enough to keep for every image."""
 
-    scores: np.ndarray  # float64 [D]
-    matched: np.ndarray  # bool [D, 10], at each of THRESHOLDS
-    ignored: np.ndarray  # bool [D, 10], neither right nor wrong
+    scores: np.ndarray  # float64 [D], of the D predicted regions
+    matched: np.ndarray  # bool [D, 10], whether it is matched at each of THRESHOLDS
+    ignored: np.ndarray  # bool [D, 10], whether it is neither right nor wrong there
     num_target: int
-    rows: np.ndarray  # intp [D], of the table
+    rows: np.ndarray  # intp [D], the region's row in the table
 
 
 class EntityAP(NamedTuple):
-    """NaN without a true region in any picture."""
+    """Entity AP of a set of images; NaN without a true region in any of them."""
 
     ap: float  # mean over THRESHOLDS
     ap50: float
@@ -60,7 +61,7 @@ def region_scores(pred: ArrayLike, certainty: ArrayLike, num_regions: int) -> np
         pred: int [H, W] ids in [0, P - 1); negative pixels are row P - 1, as in
             `contingency_table`.
         certainty: float [H, W], higher is surer.
-        num_regions: P, rows of the table that goes with it.
+        num_regions: number P of rows of the contingency table of `pred`.
 
     Returns:
         float64 [P]; 0 for a region without a pixel.
@@ -84,22 +85,23 @@ def entity_matches(
     unassigned: int | None = None,
     max_regions: int | None = 100,
 ) -> EntityMatches:
-    """What one picture adds to entity AP.
+    """What one image adds to entity AP.
 
-    As pycocotools: by descending score, each region takes the free true region with which its IoU
-    is largest and at least the threshold. Equal scores keep the order of ids, and of equal IoUs
-    the last true region is taken.
+    The matching is that of pycocotools: by descending score, each region takes the free true region
+    with which its IoU is largest and at least the threshold. Equal scores keep the order of ids,
+    and of equal IoUs the last true region is taken.
 
     Args:
         table: integers [P, T], pixels of each (predicted, target) pair without ignored pixels.
-        scores: finite float [P]; None gives all regions the same.
-        ignored: int [P], ignored pixels of each predicted region. Given, the ignored pixels are one
-            COCO crowd: they belong to the region's area, and a region that finds no partner is
-            neither right nor wrong if the share of it that is ignored reaches the threshold. None:
-            ignored pixels are in no region.
-        unassigned: row of pixels that no predicted region claims, which is then no region; None:
-            every row is a region, this package's rule.
-        max_regions: highest scores kept, 100 as published; None keeps all.
+        scores: finite float [P], score of each predicted region; None gives all the same score.
+        ignored: int [P], ignored pixels of each predicted region. If it is given, the ignored
+            pixels are one COCO crowd: they belong to the region's area, and a region that finds no
+            partner is neither right nor wrong if the share of it that is ignored reaches the
+            threshold. With None, ignored pixels are in no region.
+        unassigned: row of the pixels that no predicted region claims, which is then no region. With
+            None every row is a region, which is this package's rule.
+        max_regions: number of regions that are kept, those with the highest scores; 100 as
+            published, and None keeps all.
 
     Returns:
         The matches; rows and columns without a pixel are no regions.
@@ -108,9 +110,9 @@ def entity_matches(
         InputError: the table is not of integers [P, T], or scores or `ignored` do not fit it.
 
     Example:
-      >>> one = entity_matches(np.array([[4, 0], [1, 3]]), scores=[0.9, 0.6])
-      >>> round(entity_ap([one]).ap75, 3), round(entity_ap([one], ranked=False).ap75, 3)
-      (1.0, 1.0)
+        >>> one = entity_matches(np.array([[4, 0], [1, 3]]), scores=[0.9, 0.6])
+        >>> round(entity_ap([one]).ap75, 3), round(entity_ap([one], ranked=False).ap75, 3)
+        (1.0, 1.0)
     """
     counts = check_table(table)
     crowd = check_ignored(ignored, counts)
@@ -136,7 +138,7 @@ def entity_matches(
 
 
 def _match(iou: np.ndarray) -> np.ndarray:
-    """Greedy in the order of rows: bool [D, 10] of those that found a free column."""
+    """Matches greedily in the order of rows: bool [D, 10], whether a free column was found."""
     matched = np.zeros((len(iou), len(THRESHOLDS)), bool)
     # Regions are disjoint: only at IoU = 1/2 can a region have two to choose from.
     candidates = [np.flatnonzero(row >= THRESHOLDS[0]) for row in iou]
@@ -151,11 +153,13 @@ def _match(iou: np.ndarray) -> np.ndarray:
 
 
 def entity_ap(matches: Sequence[EntityMatches], *, ranked: bool = True) -> EntityAP:
-    """Entity AP of a set of pictures, float64 in [0, 1].
+    """Entity AP of a set of images, float64 in [0, 1].
 
     Args:
-        matches: of each picture. Equal scores of different pictures keep the order of pictures.
-        ranked: false takes all scores as equal and all regions at once; see above.
+        matches: `entity_matches` of each image. Equal scores of different images keep the order of
+            images.
+        ranked: whether scores rank the regions. False takes all scores as equal and all regions at
+            once, as the module's docstring describes.
 
     Returns:
         AP^e, AP^e_50 and AP^e_75.
@@ -180,7 +184,7 @@ def _average_precision(
     right, all_wrong = np.cumsum(matched), np.cumsum(wrong)
     if not ranked:
         right, all_wrong = right[-1:], all_wrong[-1:]
-    # Ignored ones at the head are neither: no precision yet.
+    # Before the first region that is right or wrong there is no precision yet.
     precision: Any = right / np.maximum(right + all_wrong, 1)
     precision = np.maximum.accumulate(precision[::-1])[::-1]
     at = np.searchsorted(right / num_target, _RECALLS, side="left")

@@ -1,4 +1,4 @@
-"""Label maps and contingency tables on the host, for figures that need float64."""
+"""Label maps and contingency tables on the host, for metrics that need float64."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,21 +21,22 @@ def metric_per_map(
 ) -> Any:
     """Gives `metric` the table of one pair of maps after the other.
 
-    Counted with numpy, so maps of ever new sizes compile nothing; which pixels count is as
-    `contingency_table` says. Jax arrays are brought to the host.
+    Pixels are counted with numpy, so that maps of many sizes compile nothing. Which pixels count is
+    decided as in `contingency_table`. Jax arrays are brought to the host.
 
     Args:
-        metric: from an int64 table [L + 1, L] to a float.
+        metric: function of an int64 table [L + 1, L] that returns a float.
         pred: integer label maps [..., H, W], numpy or jax.
         target: integer label maps of the same shape.
-        mask: bool of the same shape, or None.
-        num_labels: L.
+        mask: bool of the same shape, true where pixels count; None counts all.
+        num_labels: number L of possible ids; ids are in [0, L).
 
     Returns:
         A float64 scalar for maps [H, W], a float64 array [...] for [..., H, W].
 
     Raises:
-        InputError: as `contingency_table`; an id >= L on a pixel that counts; called under `jit`.
+        InputError: the input is refused by `contingency_table`, an id is >= L on a pixel that
+            counts, or it was called under `jit`.
     """
     if any(isinstance(array, jax.core.Tracer) for array in (pred, target, mask)):
         raise InputError(
@@ -84,9 +85,9 @@ def metric_per_table(metric: Callable[[np.ndarray], float], table: ArrayLike) ->
     """Gives `metric` one table after the other, without the rows and columns that hold no pixel.
 
     Args:
-        metric: from an int64 table [P, T], each row and column with a pixel, to a float; P and T
-            may be 0.
-        table: integers [..., P, T].
+        metric: function of an int64 table [P, T] that returns a float. Each row and column of the
+            table has a pixel; P and T may be 0.
+        table: contingency tables, integers [..., P, T].
 
     Returns:
         A float64 scalar for a table [P, T], a float64 array [...] for [..., P, T].

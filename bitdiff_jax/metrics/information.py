@@ -1,9 +1,9 @@
 """Variation of information: what one partition leaves unsaid about another, in bits or nats.
 
 VI(S, S') = H(S | S') + H(S' | S) (Meila, "Comparing clusterings", 2007), a metric on partitions: 0
-for equal ones, at most log(pixels). Published figures differ by the logarithm: the BSDS500
+for equal ones, at most log(pixels). Published values differ by the logarithm: the BSDS500
 benchmark (Arbelaez et al. 2011) and scikit-image take bits, scikit-learn's entropies are in nats.
-Both are there by name.
+`unit` chooses between them.
 """
 
 import functools
@@ -20,7 +20,7 @@ _PER_NAT = {"bits": 1 / math.log(2.0), "nats": 1.0}
 
 
 class Entropies(NamedTuple):
-    """The two halves of the variation of information; they sum to it."""
+    """The two terms whose sum is the variation of information."""
 
     over: Any  # H(pred | target): the prediction splits regions of the target
     under: Any  # H(target | pred): the prediction joins regions of the target
@@ -49,11 +49,12 @@ def variation_of_information(
         without a pixel to score.
 
     Raises:
-        InputError: shapes or dtypes do not fit, an id is >= L, another unit, or called under `jit`.
+        InputError: shapes or dtypes do not fit, an id is >= L, the unit is neither of the two, or
+            it was called under `jit`.
 
     Example:
-      >>> float(variation_of_information([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
-      0.5
+        >>> float(variation_of_information([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
+        0.5
     """
     metric = functools.partial(variation_of_information_from_table, unit=unit)
     return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
@@ -68,11 +69,12 @@ def variation_of_information_from_table(table: ArrayLike, *, unit: str = "bits")
 def conditional_entropies_from_table(table: ArrayLike, *, unit: str = "bits") -> Entropies:
     """H(pred | target) and H(target | pred) of contingency tables, float64 [...] each.
 
-    Sums of terms that are all >= 0, so equal partitions give exactly 0; the difference of
-    entropies by which the two are often computed cancels.
+    Both are sums of terms that are all >= 0, so that equal partitions give exactly 0. The
+    difference of entropies by which they are often computed would lose digits there.
 
     Raises:
-        InputError: the table does not hold integers or has fewer than two axes, or another unit.
+        InputError: the table does not hold integers or has fewer than two axes, or the unit is
+            neither of the two.
     """
     if unit not in _PER_NAT:
         raise InputError(f"unit is {unit!r}; use 'bits' or 'nats'")
@@ -83,7 +85,7 @@ def conditional_entropies_from_table(table: ArrayLike, *, unit: str = "bits") ->
         given = np.broadcast_to(counts.sum(axis, keepdims=True), counts.shape)
         some = counts > 0
         shares = counts[some] / counts.sum()
-        # Of a quotient >= 1, so that no term is -0.0.
+        # The logarithm of a quotient >= 1, so that no term is -0.0.
         return float(shares @ np.log(given[some] / counts[some])) * _PER_NAT[unit]
 
     over = metric_per_table(functools.partial(entropy, axis=0), table)

@@ -2,8 +2,8 @@
 
 The matching is Kuhn's (1955), through `scipy.optimize.linear_sum_assignment`. Published averages
 differ: over the target regions (arXiv 2601.02881), or over the larger number of regions, so that
-those without a partner count 0 on either side. Both are here by name; leaving out small regions is
-this package's own.
+those without a partner count 0 on either side. `penalise_extra` chooses between them. `min_pixels`,
+which leaves out small regions, is an addition of this package.
 """
 
 import functools
@@ -37,8 +37,8 @@ def hungarian_iou(
         target: integer label maps of the same shape; negative ids are ignored.
         mask: bool of the same shape, true where pixels count; None counts all.
         num_labels: L, more than the largest id of either map.
-        penalise_extra: average over max(target regions, predicted regions) instead of over the
-            target regions.
+        penalise_extra: whether to average over max(target regions, predicted regions) instead of
+            over the target regions.
 
     Returns:
         A float64 scalar in [0, 1] for maps [H, W], a float64 array [...] for [..., H, W]. NaN for a
@@ -48,10 +48,10 @@ def hungarian_iou(
         InputError: shapes or dtypes do not fit, an id is >= L, or it was called under `jit`.
 
     Example:
-      >>> float(hungarian_iou([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
-      0.75
-      >>> float(hungarian_iou([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7, penalise_extra=True))
-      0.5
+        >>> float(hungarian_iou([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
+        0.75
+        >>> float(hungarian_iou([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7, penalise_extra=True))
+        0.5
     """
     metric = functools.partial(hungarian_iou_from_table, penalise_extra=penalise_extra)
     return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
@@ -65,11 +65,13 @@ def hungarian_iou_from_table(
     Rows and columns without a pixel are no regions.
 
     Args:
-        table: pixels of each (predicted, target) pair of regions.
-        penalise_extra: average over max(target regions, predicted regions).
-        min_pixels: target regions of fewer counted pixels leave the table with their pixels, as if
-            the target had ignored them. Predicted regions of which fewer pixels remain are no
-            candidates, but their pixels stay: nobody explained them. 1 leaves out nothing.
+        table: integers [..., P, T], pixels of each (predicted, target) pair of regions.
+        penalise_extra: whether to average over max(target regions, predicted regions) instead of
+            over the target regions.
+        min_pixels: smallest number of counted pixels of a region, >= 1. Smaller target regions
+            leave the table with their pixels, as if the target had ignored them. Predicted regions
+            of which fewer pixels remain cannot be matched, but their pixels still count in the
+            areas of the target regions. 1 leaves out nothing.
 
     Returns:
         NaN for a table without a pixel, or without a target region of `min_pixels`.
@@ -89,8 +91,8 @@ def hungarian_iou_from_table(
 def symmetric_iou_from_table(table: ArrayLike, *, min_pixels: int = 1) -> Any:
     """Matched IoU averaged over the larger number of regions: the same whichever map is the truth.
 
-    `hungarian_iou_from_table(penalise_extra=True)` by the name it goes by as a distance,
-    d = 1 - symmetric IoU. Symmetric for `min_pixels` of 1 alone.
+    This is `hungarian_iou_from_table(penalise_extra=True)`; 1 - symmetric IoU is used as a
+    distance. It is symmetric only where `min_pixels` is 1.
     """
     return hungarian_iou_from_table(table, penalise_extra=True, min_pixels=min_pixels)
 

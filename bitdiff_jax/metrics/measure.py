@@ -18,15 +18,15 @@ class Metric:
     """One number, and all that tables, pages and files say of it.
 
     Attributes:
-        name: of its columns and JSON keys: lower-case letters, digits and `_`.
+        name: name of its columns and JSON keys, of lower-case letters, digits and `_`.
         title: a few words for the head of a row.
-        better: which end is better; None if neither is.
-        unit: of its values; '' for a number without a unit.
-        text: what the title leaves open; '' if nothing.
+        better: whether 'high' or 'low' values are better; None if neither is.
+        unit: unit of its values; '' for a number without a unit.
+        text: an explanation of what the title leaves open; '' if there is none.
         main: whether the short table shows it.
 
     Raises:
-        InputError: a name or an end of another form.
+        InputError: `name` has other characters, or `better` is none of the three.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Metric:
 
     @property
     def label(self) -> str:
-        """The title with the unit."""
+        """Title and unit, as the head of a row shows them."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
     @property
     def direction(self) -> str:
-        """Which end is better, in words; '' if neither is."""
+        """Whether high or low values are better, in words; '' if neither is."""
         return "" if self.better is None else f"{self.better}er is better"
 
 
@@ -62,16 +62,17 @@ class Measure:
     """A function of one prediction and one truth, and the metrics that it gives.
 
     Attributes:
-        metrics: what each of the function's numbers is, in their order.
-        function: gives a float, or one for each of the metrics; NaN where a metric is not defined.
-            It must be picklable (defined at the top of a module) where several processes score.
-        of: what the function takes. 'table': a contingency table, int64 [P, T], pixels that each
+        metrics: the metrics that the function gives, in the order of its numbers.
+        function: function that returns a float, or one float for each of the metrics; NaN where a
+            metric is not defined. It must be picklable (defined at the top of a module) where
+            several processes score.
+        of: what the function takes. 'table' is a contingency table, int64 [P, T]: pixels that each
             predicted region shares with each true one; pixels that the annotator did not label are
-            in no cell. 'maps': the prediction, int32 [h, w] with ids from 0, and the truth, int32
+            in no cell. 'maps' is the prediction, int32 [h, w] with ids from 0, and the truth, int32
             [h, w] with ids from 0 and -1 where the annotator did not label.
 
     Raises:
-        InputError: no metric, or another word for `of`.
+        InputError: there is no metric, or `of` is neither of the two words.
     """
 
     metrics: tuple[Metric, ...]
@@ -93,8 +94,8 @@ class Measure:
         """The value of each metric by name, of one prediction and one truth.
 
         Args:
-            pred: int32 [h, w], ids from 0.
-            truth: int32 [h, w], ids from 0; -1 = not labelled.
+            pred: predicted map, int32 [h, w], ids from 0.
+            truth: true map, int32 [h, w], ids from 0; -1 = not labelled.
             table: their contingency table, int64 [P, T].
 
         Raises:
@@ -118,7 +119,8 @@ def metrics_of(measures: Sequence[Measure]) -> dict[str, Metric]:
     """The metrics of several measures by name, in order.
 
     Raises:
-        InputError: there is no measure, one of them is none, or two metrics have one name.
+        InputError: there is no measure, one of them is not a `Measure`, or two metrics have the
+            same name.
     """
     result: dict[str, Metric] = {}
     for measure in measures:

@@ -3,9 +3,9 @@
 PQ = sum of IoU over pairs with IoU > 1/2, over TP + FP/2 + FN/2 (Kirillov et al., "Panoptic
 segmentation", 2019, eq. 1) = SQ x RQ. Regions of a partition are disjoint, so at most one region
 has IoU > 1/2 with another: no matching is needed. Two averages are published by the same name:
-counts added over all pictures before the quotient (panopticapi), and the mean over pictures of each
-one's quotient. `PanopticCounts` adds up to the first, `panoptic_quality_from_table` is a term of
-the second.
+the quotient of counts that are added over all images (panopticapi), and the mean over images of
+each image's quotient. The sum of `PanopticCounts` gives the first, the mean of
+`panoptic_quality_from_table` the second.
 """
 
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from bitdiff_jax.metrics.host import check_table, metric_per_map, metric_per_tab
 
 
 class PanopticCounts(NamedTuple):
-    """What panopticapi adds up over pictures; `a.plus(b)` does."""
+    """What panopticapi adds up over images; `a.plus(b)` does."""
 
     iou: float  # sum over matched pairs
     tp: int
@@ -26,7 +26,7 @@ class PanopticCounts(NamedTuple):
     fn: int
 
     def plus(self, other: "PanopticCounts") -> "PanopticCounts":
-        """The counts of both."""
+        """The sums of both counts."""
         return PanopticCounts._make(a + b for a, b in zip(self, other, strict=True))
 
     @property
@@ -55,7 +55,7 @@ def panoptic_quality(
     """Class-agnostic PQ of label maps, on the host in float64.
 
     Ignored and masked pixels are in no region, predicted or true: a predicted region is judged by
-    what remains of it. `panoptic_counts` has panopticapi's rule beside it.
+    what remains of it. `panoptic_counts` can follow panopticapi's rule instead.
 
     Args:
         pred: integer label maps [..., H, W]; negative where there is no region, which counts as one
@@ -72,8 +72,8 @@ def panoptic_quality(
         InputError: shapes or dtypes do not fit, an id is >= L, or called under `jit`.
 
     Example:
-      >>> float(panoptic_quality([[0, 0, 1, 1, 2]], [[5, 5, 6, 6, 6]], num_labels=7))
-      0.6666666666666666
+        >>> float(panoptic_quality([[0, 0, 1, 1, 2]], [[5, 5, 6, 6, 6]], num_labels=7))
+        0.6666666666666666
     """
     metric = panoptic_quality_from_table
     return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
@@ -91,12 +91,12 @@ def panoptic_counts(
 
     Args:
         table: pixels of each (predicted, target) pair of regions, without ignored pixels.
-        ignored: int [P], ignored pixels of each predicted region. Given, panopticapi's rule holds:
-            a region without a partner is not counted as superfluous if more than half of it is
-            ignored. None: it counts, however little remains of it.
-        unassigned: row of pixels that no predicted region claims, which is then no region and
-            cannot be superfluous (panopticapi's void in a prediction); None: every row is a region,
-            this package's rule.
+        ignored: int [P], ignored pixels of each predicted region. If it is given, panopticapi's
+            rule holds: a region without a partner is not counted as superfluous if more than half
+            of it is ignored. With None it counts, however little remains of it.
+        unassigned: row of the pixels that no predicted region claims, which is then no region and
+            cannot be superfluous (panopticapi's void in a prediction). With None every row is a
+            region, which is this package's rule.
 
     Returns:
         The counts; rows and columns without a pixel are no regions.
@@ -111,7 +111,7 @@ def panoptic_counts(
     if unassigned is not None:
         regions[unassigned] = False
     iou = counts / np.maximum(in_pred[:, None] + in_target - counts, 1)
-    # Integers: IoU > 1/2 must not hang on a rounding.
+    # In integers, so that IoU > 1/2 does not depend on a rounding.
     pairs = (3 * counts > in_pred[:, None] + in_target) & regions[:, None]
     tp = int(pairs.sum())
     alone = regions & ~pairs.any(1)

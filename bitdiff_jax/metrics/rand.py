@@ -6,8 +6,8 @@ unrelated ones with the same region sizes, and can be slightly negative.
 
 With one region against one region, or every pixel its own region in both, or a single pixel, the
 quotient is 0/0 and the partitions are equal: 1.0, as in scikit-learn. Without a single pixel to
-score the figure is NaN: scikit-learn gives 1.0 there, which would lift the mean of a set by
-pictures that say nothing. Leave those out with `numpy.nanmean`.
+score the metric is NaN: scikit-learn gives 1.0 there, which would lift the mean of a set by
+images that say nothing. Leave those out with `numpy.nanmean`.
 """
 
 from collections.abc import Iterable
@@ -42,8 +42,8 @@ def adjusted_rand_index(
         InputError: shapes or dtypes do not fit, an id is >= L, or it was called under `jit`.
 
     Example:
-      >>> float(adjusted_rand_index([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
-      0.5714285714285714
+        >>> float(adjusted_rand_index([[0, 0, 1, 2]], [[5, 5, 6, 6]], num_labels=7))
+        0.5714285714285714
     """
     metric = adjusted_rand_index_from_table
     return metric_per_map(metric, pred, target, mask, num_labels=num_labels)
@@ -52,7 +52,11 @@ def adjusted_rand_index(
 def rand_index(
     pred: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None, *, num_labels: int
 ) -> Any:
-    """Share of pixel pairs on which the maps agree; arguments as `adjusted_rand_index`."""
+    """Share of pixel pairs on which the maps agree, in [0, 1].
+
+    It takes the arguments of `adjusted_rand_index`, returns the same shape and raises the same
+    errors.
+    """
     return metric_per_map(rand_index_from_table, pred, target, mask, num_labels=num_labels)
 
 
@@ -85,19 +89,19 @@ def rand_index_from_table(table: ArrayLike) -> Any:
 
 
 def probabilistic_rand_index_from_tables(tables: Iterable[ArrayLike]) -> float:
-    """Probabilistic Rand index of one map against several people's, float64 in [0, 1].
+    """Probabilistic Rand index of one map against those of several annotators, float64 in [0, 1].
 
-    The mean over people of the Rand index, as the BSDS500 benchmark computes it (Arbelaez et al.
-    2011); pairs of distinct pixels, no self-pairs. It equals the definition of
-    Unnikrishnan, Pantofaru & Hebert 2007, sum over pairs of c p + (1 - c)(1 - p) over their number
-    (c: together in the map, p: share of people who have the pair together), where all people
-    label the same pixels. Where they do not, each person counts with the pairs that they labelled.
+    The mean over annotators of the Rand index, as the BSDS500 benchmark computes it (Arbelaez et
+    al. 2011), over pairs of distinct pixels. Where all annotators label the same pixels, it equals
+    the definition of Unnikrishnan, Pantofaru & Hebert 2007: the sum over pairs of
+    c p + (1 - c)(1 - p) over their number (c: together in the map, p: share of annotators who have
+    the pair together). Where they do not, each annotator counts with the pairs that they labelled.
 
     Args:
-        tables: one person's table [P, T] after the other, of the same map.
+        tables: contingency tables of the map, integers [P, T], one per annotator.
 
     Returns:
-        NaN without a person who labelled a pixel; others are left out of the mean.
+        The mean over the annotators who labelled a pixel; NaN if none did.
 
     Raises:
         InputError: a table does not hold integers or has fewer than two axes.
@@ -108,7 +112,7 @@ def probabilistic_rand_index_from_tables(tables: Iterable[ArrayLike]) -> float:
 
 
 def _pair_counts(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Ordered pairs of distinct pixels: together in both, in pred only, in target only, in none."""
+    """Numbers of ordered pixel pairs: together in both, in pred only, in target only, in neither."""
     pixels = counts.sum((-2, -1))
     both = (counts**2).sum((-2, -1))
     in_pred = (counts.sum(-1) ** 2).sum(-1)
@@ -135,7 +139,7 @@ def adjusted_rand_index_jit(
         pred: integer label maps [..., H, W]; negative where there is no region.
         target: integer label maps of the same shape; negative ids are ignored.
         mask: bool of the same shape, true where pixels count; None counts all.
-        num_labels: static L.
+        num_labels: number L of possible ids, static; ids are in [0, L).
 
     Returns:
         float32 [...]. NaN for a map without a pixel to score, and, since a compiled program cannot
@@ -149,7 +153,7 @@ def adjusted_rand_index_jit(
     pixels = table.sum((-2, -1), keepdims=True)
     in_pred = table.sum(-1, keepdims=True)
     in_target = table.sum(-2, keepdims=True)
-    # A table of no pixels or one has no pairs: any divisor will do.
+    # A table of no pixel or of one has no pairs, so any divisor will do.
     share = table.astype(jnp.float32) / jnp.maximum(pixels, 1).astype(jnp.float32)
     others = jnp.maximum(pixels - 1, 1).astype(jnp.float32)
 

@@ -1,12 +1,13 @@
-"""Entity AP of many pictures from a few bytes a region: `entity_ap` where scores rank the regions.
+"""Entity AP of many images from a few bytes per region, where scores rank the regions.
 
-Of a region all that the figure needs is its score and how many of the ten thresholds it was matched
-at: what is matched at one threshold is matched at every lower one, since regions are disjoint.
+All that the metric needs of a region is its score and at how many of the ten thresholds it was
+matched: a region that is matched at one threshold is matched at every lower one, since regions are
+disjoint.
 
-Equal scores enter together, so that the order of pictures plays no part, and equal scores
-throughout give `entity_ap(ranked=False)`. pycocotools ranks equal scores by picture and id: without
-equal scores the two are the same, and with them this is the least that any order could give there,
-that of the wrong ones first.
+Equal scores enter together, so that the order of images does not matter; if all scores are equal,
+the result is that of `entity_ap(ranked=False)`. pycocotools ranks equal scores by image and id:
+without equal scores the two agree, and with them the value here is the least that any order could
+give there, that of the order with wrong regions first.
 """
 
 from typing import NamedTuple
@@ -22,19 +23,19 @@ _SLACK = 1e-12
 
 
 class RankedRegions(NamedTuple):
-    """Predicted regions of a set of pictures, 13 bytes each, in any order."""
+    """Predicted regions of a set of images, 13 bytes each, in any order."""
 
-    image: np.ndarray  # int32 [N], in 0..pictures-1
-    score: np.ndarray  # float32 [N]
+    image: np.ndarray  # int32 [N], in 0..images-1
+    score: np.ndarray  # float32 [N], higher comes first
     found: np.ndarray  # int8 [N], at how many of the thresholds it was matched, 0 to 10
-    weight: np.ndarray  # float32 [N]; 1, or 1 / people where a picture has several
+    weight: np.ndarray  # float32 [N]; 1, or 1 / annotators where an image has several
 
 
 def found_by_row(matches: EntityMatches, num_rows: int) -> np.ndarray:
-    """At how many thresholds each row of a table was matched, int [P]; -1 for rows that are none.
+    """At how many thresholds each row of a table was matched, int [P]; -1 for rows without a region.
 
     Raises:
-        InputError: a region is ignored at some threshold: such matches are not of this short form.
+        InputError: a region is ignored at some threshold, which this short form cannot express.
     """
     if matches.ignored.any():
         raise InputError("regions on ignored pixels have no short form; leave out ignored=")
@@ -50,14 +51,14 @@ def ranked_ap(
     *,
     max_ranks: int | None = None,
 ) -> np.ndarray:
-    """AP^e, AP^e_50 and AP^e_75 of a set of pictures, once or for resampled sets.
+    """AP^e, AP^e_50 and AP^e_75 of a set of images, once or for resampled sets.
 
     Args:
-        regions: of all pictures.
-        num_target: float [pictures], true regions of each (the mean over its people).
-        times: float [..., pictures], how often each picture is in a set; None takes each once.
-        max_ranks: different scores beyond this number are taken as equal to their neighbours, which
-            makes many resamples of many regions fast; None takes them as they are.
+        regions: predicted regions of all images.
+        num_target: float [images], number of true regions of each (the mean over its annotators).
+        times: float [..., images], how often each image is in a set; None takes each once.
+        max_ranks: greatest number of different scores. Scores beyond it are taken as equal to their
+            neighbours, which makes many resamples of many regions fast; None keeps all.
 
     Returns:
         float64 [..., 3]; NaN for a set without a true region.
@@ -83,7 +84,7 @@ def ranked_ap(
 
 
 def _of_counts(counts: np.ndarray, num_target: float, slack: float) -> EntityAP:
-    """Of the weight of regions by (thresholds at which they were matched, rank)."""
+    """AP from the weights of regions, by the thresholds at which they were matched and by rank."""
     if not num_target:
         return EntityAP(np.nan, np.nan, np.nan)
     entered = np.maximum(np.cumsum(counts.sum(axis=0)), _SLACK)

@@ -9,7 +9,7 @@ from bitdiff_jax.errors import InputError
 def relabel(label_map: ArrayLike) -> np.ndarray:
     """Renames the ids of each map to 0..n-1 in ascending order; negative ids become -1.
 
-    No figure of this package changes by it: they depend on the partition, not on the names.
+    No metric of this package is changed by it: metrics depend on the partition, not on the ids.
 
     Args:
         label_map: integer label maps [..., H, W]; each map is renamed on its own.
@@ -21,9 +21,9 @@ def relabel(label_map: ArrayLike) -> np.ndarray:
         InputError: the map is not integer, or has fewer than two axes.
 
     Example:
-      >>> relabel([[700, 3, -1], [3, 3, 42]])
-      array([[ 2,  0, -1],
-             [ 0,  0,  1]], dtype=int32)
+        >>> relabel([[700, 3, -1], [3, 3, 42]])
+        array([[ 2,  0, -1],
+               [ 0,  0,  1]], dtype=int32)
     """
     labels = np.asarray(label_map)
     if labels.ndim < 2 or not np.issubdtype(labels.dtype, np.integer):

@@ -1,8 +1,8 @@
-"""ODS and OIS: a method's figure at one parameter for all pictures, or at the best for each.
+"""ODS and OIS: a method's metric at one parameter for all images, or at the best for each.
 
 The BSDS500 benchmark (Arbelaez et al. 2011): *optimal dataset scale* takes the one value
 of the parameter that is best for the whole set, *optimal image scale* the best value for each
-picture. Both look at the truth: they bound what a choice of the parameter can reach.
+image. Both look at the truth: they bound what a choice of the parameter can reach.
 """
 
 from collections.abc import Sequence
@@ -16,29 +16,29 @@ from bitdiff_jax.metrics.boundary import BoundaryCounts
 
 
 class Optimum(NamedTuple):
-    """The figure both ways; NaN (and index -1) without a picture that has the figure."""
+    """ODS and OIS of a metric; NaN (and index -1) if no image has the metric."""
 
     ods: float
-    ods_index: int  # of the parameter, the first of equals
+    ods_index: int  # index of the parameter value that is best, the first of equals
     ois: float
 
 
 def optimal_scales(
     values: ArrayLike, *, weights: ArrayLike | None = None, lower_is_better: bool = False
 ) -> Optimum:
-    """ODS and OIS of a figure that is averaged over pictures.
+    """ODS and OIS of a metric that is averaged over images.
 
     For the Rand index and the variation of information the benchmark takes the plain mean over
-    pictures; for covering it adds up numerator and denominator, so pass `CoveringCounts.covering`
+    images; for covering it adds up numerator and denominator, so pass `CoveringCounts.covering`
     with `.pixels` as weights.
 
     Args:
-        values: float [pictures, parameters]; pictures with a NaN are left out.
-        weights: float [pictures] >= 0; None for the plain mean.
-        lower_is_better: for the variation of information.
+        values: float [images, parameters]; images with a NaN are left out.
+        weights: float [images] >= 0; None for the plain mean.
+        lower_is_better: whether low values are better, as for the variation of information.
 
     Raises:
-        InputError: values are not [pictures, parameters], or weights are not [pictures].
+        InputError: values are not [images, parameters], or weights are not [images].
     """
     table = np.asarray(values, np.float64)
     if table.ndim != 2 or not table.shape[1]:
@@ -60,15 +60,16 @@ def optimal_scales(
 def optimal_boundary_scales(counts: Sequence[Sequence[BoundaryCounts]]) -> Optimum:
     """ODS and OIS of the boundary F, whose counts are added up before they are divided.
 
-    As the benchmark, but for two things: F is taken at the given parameters and not between them
-    (its interpolation answers for thresholds of a contour map, not for a list of segmentations),
-    and a picture without boundaries is held for right (`BoundaryCounts`) when its best is chosen.
+    It differs from the benchmark in two things: F is taken at the given parameters and not between
+    them (interpolation has a meaning for thresholds of a contour map, not for a list of
+    segmentations), and an image without boundaries counts as right (`BoundaryCounts`) when its best
+    parameter is chosen.
 
     Args:
-        counts: [pictures][parameters].
+        counts: counts of each image at each parameter, `counts[image][parameter]`.
 
     Raises:
-        InputError: there is no picture, or pictures differ in the number of parameters.
+        InputError: there is no image, or images differ in the number of parameters.
     """
     if len({len(row) for row in counts}) != 1 or not counts[0]:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The measures that an evaluation computes unasked."""
+"""The measures that an evaluation computes by default."""
 
 import functools
 
@@ -92,7 +92,7 @@ TABLE_MEASURES = (
         region_count_error_from_table,
     ),
 )  # fmt: skip
-# Figures added up over images need its counts, too, see `evaluation.statistics.pooling`.
+# A metric whose counts are added up over images is pooled in `evaluation.statistics.pooling`, too.
 BOUNDARY_MEASURE = Measure(
     (
         Metric(

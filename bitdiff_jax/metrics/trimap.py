@@ -14,24 +14,25 @@ def trimap_iou(
     """Mean IoU over target regions in a band along the target's boundaries, float64 in [0, 1].
 
     Trimap IoU (Kohli, Ladicky & Torr 2009; Krahenbuhl & Koltun 2011) scores classes; regions
-    without a class need partners first. They are those of the Hungarian matching on the whole
-    picture ("picture": a region is what it is outside the band, too; the analogue of fixed classes)
-    or of one on the band alone ("band": never lower).
+    without a class need partners first. `matched` says where the Hungarian matching looks for them:
+    on the whole image ("picture", the analogue of fixed classes, since a region is the same outside
+    the band) or on the band alone ("band", which is never lower).
 
     Args:
         pred: int [H, W]; every value is a region, a negative one that of unassigned pixels.
         target: int [H, W]; negative pixels are ignored.
-        width: of the band to either side, as a share of the picture's diagonal. The band is every
-            labelled pixel at most that far from the nearest pixel beside one of another region,
-            that pixel included. The literature gives pixels; Boundary IoU (Cheng et al. 2021) a
-            share of .02.
-        matched: "picture" or "band".
+        width: width of the band on either side of a boundary, as a share >= 0 of the image's
+            diagonal. The band holds every labelled pixel that is at most that far from the nearest
+            pixel with a neighbour of another region, including that pixel. The literature gives
+            pixels; Boundary IoU (Cheng et al. 2021) uses a share of .02.
+        matched: "picture" to match regions on the whole image, "band" on the band alone.
 
     Returns:
-        NaN without a boundary in the target.
+        The mean IoU; NaN without a boundary in the target.
 
     Raises:
-        InputError: maps are not integer [H, W] of one shape, a negative width, another `matched`.
+        InputError: maps are not integer [H, W] of one shape, the width is negative, or `matched` is
+            neither of the two words.
     """
     # Imported here: reading the package must not cost the import of scipy.
     from scipy.ndimage import distance_transform_edt
