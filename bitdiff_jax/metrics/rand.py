@@ -112,7 +112,7 @@ def probabilistic_rand_index_from_tables(tables: Iterable[ArrayLike]) -> float:
 
 
 def _pair_counts(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of ordered pixel pairs: together in both, in pred only, in target only, in neither."""
+    """Numbers of ordered pixel pairs: together in both, in pred alone, in target alone, in none."""
     pixels = counts.sum((-2, -1))
     both = (counts**2).sum((-2, -1))
     in_pred = (counts.sum(-1) ** 2).sum(-1)

@@ -32,7 +32,7 @@ class RankedRegions(NamedTuple):
 
 
 def found_by_row(matches: EntityMatches, num_rows: int) -> np.ndarray:
-    """At how many thresholds each row of a table was matched, int [P]; -1 for rows without a region.
+    """At how many thresholds each row of a table was matched, int [P]; -1 for a row without pixels.
 
     Raises:
         InputError: a region is ignored at some threshold, which this short form cannot express.
