@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 
 def interleave(cond: Any, null: Any) -> Any:
-    """Two trees of [B, ...] -> one of [2B, ...], rows c0, u0, c1, u1, ..."""
+    """Joins two trees of [B, ...] arrays into one of [2B, ...], with rows c0, u0, c1, u1, ..."""
 
     def pair(c: jax.Array, u: jax.Array) -> jax.Array:
         return jnp.stack([c, u], axis=1).reshape(2 * c.shape[0], *c.shape[1:])
@@ -21,7 +21,7 @@ def interleave(cond: Any, null: Any) -> Any:
 
 
 def split(both: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Inverse of `interleave` for one array: [2B, ...] -> two of [B, ...]."""
+    """The inverse of `interleave` for one array: [2B, ...] -> two of [B, ...]."""
     pairs = both.reshape(both.shape[0] // 2, 2, *both.shape[1:])
     return pairs[:, 0], pairs[:, 1]
 

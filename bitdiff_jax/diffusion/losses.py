@@ -9,7 +9,7 @@ prediction of -1 for a target of 1 has p = 0 and an infinite loss; a saturated t
 float32. Where p falls below the smallest normal number (1e-38 in float32) it is held there, so
 that the loss is at most 87 per logarithm and every gradient is finite: zero where it is held.
 
-An own loss is such a function, or a `Loss` if it reads the network's raw output.
+A loss of your own is such a function, or a `Loss` if it reads the network's raw output.
 """
 
 import dataclasses
@@ -25,10 +25,10 @@ Error = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """An error as a value, together with what it is taken of.
+    """An error function, together with what it reads.
 
     Attributes:
-        error: `(pred, target, mask) -> [B]`, as the functions of this module.
+        error: function `(pred, target, mask) -> [B]`, like those of this module.
         name: the name under which its mean is logged.
         of_output: whether `pred` is the network's raw output rather than the x0 that follows from
             it.
@@ -57,8 +57,8 @@ def masked_mse(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array
 def cross_entropy_product(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:
     """-log of the whole code's probability, `-log prod_k p_k` (the released `ce1`).
 
-    Equal to `cross_entropy_channels` until the product of a pixel with many wrong channels is too
-    small a number, when it stops to give a gradient.
+    It equals `cross_entropy_channels`, except that it gives no gradient where so many channels of a
+    pixel are wrong that the product is too small a number.
 
     Args:
         pred: [B, H, W, C] predicted x0, in [-1, 1].
@@ -68,7 +68,8 @@ def cross_entropy_product(pred: jax.Array, target: jax.Array, mask: jax.Array) -
     Returns:
         [B]; 0 for an example without a counted pixel.
     """
-    # No channel below 0, or two wrong ones beyond [-1, 1] would make a right one.
+    # Clipped at 0: the product of two negative probabilities, of wrong channels beyond [-1, 1],
+    # would be that of right ones.
     product = jnp.prod(jnp.maximum(_probability(pred, target), 0), axis=-1)
     return _masked_mean(-_log(product), mask)
 
@@ -90,10 +91,11 @@ def cross_entropy_channels(pred: jax.Array, target: jax.Array, mask: jax.Array) 
 def cross_entropy_logits(logits: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:
     """`cross_entropy_channels` of `2 sigmoid(logits) - 1`, with a gradient however wrong it is.
 
-    For prediction 'p_logits'. The released code does so too, but divides by H W C once more.
+    It is for prediction 'p_logits'. The released code computes it too, but divides by H W C once
+    more.
 
     Args:
-        logits: [B, H, W, C] network output.
+        logits: [B, H, W, C] network output, the logits of the probability that a channel is 1.
         target: [B, H, W, C] x0, -1 or 1 in every counted pixel.
         mask: [B, H, W], true or 1 where a pixel counts.
 
@@ -112,7 +114,7 @@ LOSSES: dict[str, Error] = {
 
 
 def make(loss: str | Error | Loss, prediction: str = "x") -> Loss:
-    """The loss of that name, or an own one, as a value.
+    """The `Loss` of a name, or of a function of your own.
 
     Args:
         loss: a key of `LOSSES`, a function `(pred, target, mask) -> [B]` of predicted x0, or a
@@ -139,7 +141,7 @@ def make(loss: str | Error | Loss, prediction: str = "x") -> Loss:
 def _masked_mean(per_pixel: jax.Array, mask: jax.Array) -> jax.Array:
     """[B, H, W] -> [B], the mean over the masked pixels."""
     mask = mask.astype(per_pixel.dtype)
-    # 1e-14 as in the reference: no mask, no loss, rather than 0 / 0.
+    # 1e-14 as in the reference: an empty mask gives a loss of 0 rather than 0 / 0.
     return jnp.sum(per_pixel * mask, axis=(1, 2)) / (jnp.sum(mask, axis=(1, 2)) + 1e-14)
 
 

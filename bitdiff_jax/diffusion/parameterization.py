@@ -1,4 +1,4 @@
-"""What the network's output stands for, and the way between x0, eps and v.
+"""What the network's output stands for, and the conversions between x0, eps and v.
 
 With `x_t = alpha x0 + sigma eps` and `v = alpha eps - sigma x0`. `alpha` and `sigma` must
 broadcast against `x_t`; see `expand` for times of shape [B]. At t = 1 alpha is about 5e-5, so
@@ -73,15 +73,15 @@ def to_x0(
     sigma: jax.Array,
     prediction: Prediction,
 ) -> jax.Array:
-    """x0 that a network output stands for.
+    """The x0 that a network output stands for.
 
     Args:
         output: network output, [B, H, W, C], its final activation already applied; [B, H, W, 2C]
             for 'both'.
         x_t: noised data, [B, H, W, C].
-        alpha: broadcastable against x_t.
-        sigma: broadcastable against x_t.
-        prediction: what the output is.
+        alpha: factor of the data in x_t, broadcastable against x_t.
+        sigma: factor of the noise in x_t, broadcastable against x_t.
+        prediction: what the output stands for.
 
     Returns:
         x0, unclipped, of x_t's shape.
@@ -111,9 +111,10 @@ def to_eps(
     sigma: jax.Array,
     prediction: Prediction,
 ) -> jax.Array:
-    """Eps that a network output stands for; arguments as in `to_x0`.
+    """The eps that a network output stands for; it takes the arguments of `to_x0`.
 
-    The eps that belongs to `to_x0`, save for 'both', whose two halves need not agree: its own.
+    It is the eps that belongs to `to_x0`, except for 'both', whose two halves need not agree: there
+    it is the network's own half.
 
     Returns:
         eps of x_t's shape.
@@ -131,7 +132,8 @@ def to_eps(
 def expand(per_example: jax.Array, like: jax.Array) -> jax.Array:
     """[B] -> [B, 1, ..., 1], so that it broadcasts against `like`, [B, ...].
 
-    In the dtype of `like`, but at least float32: alpha and sigma have no digits to lose.
+    The result has the dtype of `like`, but at least float32, since alpha and sigma have no digits
+    to lose.
     """
     shaped = jnp.reshape(per_example, (-1,) + (1,) * (like.ndim - 1))
     return shaped.astype(widened_dtype(like.dtype))

@@ -6,7 +6,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 
 def widened_dtype(dtype: DTypeLike) -> jnp.dtype:
-    """float32 for half precision and integers; wider types as they are."""
+    """The dtype float32 for half precision and integers, and any wider dtype unchanged."""
     floating = jnp.issubdtype(dtype, jnp.floating)
     return jnp.dtype(jnp.promote_types(dtype, jnp.float32) if floating else jnp.float32)
 

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 
 
 def typed(keys: jax.Array) -> jax.Array:
-    """Keys as typed ones, with one element a key, whatever their style.
+    """Converts keys of either style to typed ones, one element per key.
 
     Args:
-        keys: of `jax.random.key`, any shape; or of the older `jax.random.PRNGKey`, uint32 with one
-            axis more, the last: both stand for the same randomness.
+        keys: keys of `jax.random.key`, of any shape, or of the older `jax.random.PRNGKey`, uint32
+            with one more axis at the end. Both stand for the same randomness.
 
     Raises:
-        ValueError: an array that is no key.
+        ValueError: the array holds no keys.
     """
     if not hasattr(keys, "dtype") or not (
         jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) or (keys.dtype == jnp.uint32 and keys.ndim)

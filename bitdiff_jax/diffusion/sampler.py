@@ -1,6 +1,6 @@
-"""`Sampler`: everything that sampling is told, as one value.
+"""`Sampler`: all settings of sampling, as one value.
 
-The same value goes through Python arguments, configs, the command line, use and evaluation.
+Python arguments, configs, the command line, inference and evaluation all use this value.
 """
 
 import dataclasses
@@ -32,22 +32,23 @@ class Sampler:
     for all weights, and once more for None.
 
     Attributes:
-        num_steps: N >= 1, evaluations of the network.
-        guidance_weight: w of `(1 + w) cond - w null` in x0: 0 is the plain conditional model, 1 the
-            paper's setting, -1 unconditional. None computes no second half, and equals 0. An array
-            [B] gives each image its own; such a sampler is not hashable.
+        num_steps: number N >= 1 of evaluations of the network.
+        guidance_weight: weight w of `(1 + w) cond - w null` in x0: 0 is the plain conditional
+            model, 1 the paper's setting, -1 unconditional. None gives the same as 0 without
+            computing the unconditional half. An array [B] gives each image its own weight; such a
+            sampler is not hashable.
         method: how a step is taken: `Ddpm`, `Ddim`, or another `StepMethod`.
-        clip: the range to which x0 is clipped at every step; True is that of the encoding, (-1, 1)
-            where there is none, and False no clipping.
-        final: what the last step returns, x0 as predicted ('x0') or the ordinary step down to t = 0
-            ('step'). The latter is for DDIM or variance 'small': DDPM's 'large' ends with noise of
-            sigma(1 / N).
-        decoder: from the drawn x0 to codes: 'code' takes each pixel's nearest code; 'dichotomy'
-            splits the drawn colours into regions on the host (`encoding.dichotomy`), as released
-            for encoding 'rgb'.
+        clip: range (low, high) to which x0 is clipped at every step. True takes the range of the
+            encoding, or (-1, 1) without one, and False does not clip.
+        final: what the last step returns: x0 as predicted ('x0') or the result of an ordinary step
+            down to t = 0 ('step'). The latter is for DDIM or variance 'small': DDPM's 'large' ends
+            with noise of sigma(1 / N).
+        decoder: how codes follow from the drawn x0: 'code' takes each pixel's nearest code;
+            'dichotomy' splits the drawn colours into regions on the host (`encoding.dichotomy`), as
+            released for encoding 'rgb'.
 
     Raises:
-        InputError: a value outside its domain.
+        InputError: a value is outside its domain.
     """
 
     num_steps: int = 8
@@ -71,23 +72,23 @@ class Sampler:
 
     @property
     def guided(self) -> bool:
-        """Whether the second half is needed: false where the weight is None or the number 0."""
+        """Whether the unconditional half is computed: false where the weight is None or 0."""
         weight = self.guidance_weight
         return weight is not None and not (isinstance(weight, int | float) and weight == 0)
 
     @property
     def draws(self) -> int:
-        """How many times noise is drawn, beside that of the start."""
+        """How many times noise is drawn after the initial noise."""
         if not self.method.draws_noise:
             return 0
         return self.num_steps if self.final == "step" else self.num_steps - 1
 
     def without_idle_half(self) -> "Sampler":
-        """The same with a `guidance_weight` of None if it is 0: half of the time."""
+        """The same sampler with None for a `guidance_weight` of 0, which takes half of the time."""
         return self if self.guided else dataclasses.replace(self, guidance_weight=None)
 
     def override(self, **fields: Any) -> "Sampler":
-        """The same with other values in the fields that are named and not None."""
+        """A copy with new values in the fields that are given and not None."""
         return dataclasses.replace(self, **{k: v for k, v in fields.items() if v is not None})
 
 
@@ -108,19 +109,19 @@ def from_settings(settings: Mapping[str, Any], key: str = "config.sampling") -> 
     """The sampler that `config.sampling` describes.
 
     Args:
-        settings: values of `SETTINGS`; those that are missing have the defaults of `Sampler` and of
-            the step methods. Other keys are left alone. `method` is 'ddpm' (with `variance`),
+        settings: values of the keys `SETTINGS`. Missing ones have the defaults of `Sampler` and of
+            the step methods, and other keys are ignored. `method` is 'ddpm' (with `variance`),
             'ddim' (with `eta` and `eps_after_clip`), or `package.module:name` of a step method: a
             class, which is called without arguments, or a value.
-        key: where the settings stand, for messages.
+        key: name of the part of the config that holds the settings, for messages.
 
     Raises:
-        InputError: a value outside its domain.
+        InputError: a value is outside its domain.
     """
     given = {name: settings[name] for name in SETTINGS if name in settings}
     name = given.pop("method", "ddpm")
     try:
-        # Both, so that a wrong value is told whichever is chosen.
+        # Both are made, so that a wrong value is reported whichever of them is chosen.
         ddpm = Ddpm(**_taken(given, "variance"))
         ddim = Ddim(**_taken(given, "eta", "eps_after_clip"))
         if isinstance(name, str) and extensions.is_reference(name):

@@ -29,10 +29,10 @@ DenoiseFn = Callable[..., jax.Array]
 
 
 class Trajectory(NamedTuple):
-    """What the sampler saw, step by step; the first axis is the step, from t = 1 down."""
+    """Inputs and predictions of all steps; the first axis is the step, from t = 1 down."""
 
     x_t: jax.Array  # [N, B, H, W, C] input of each step
-    x0: jax.Array  # [N, B, H, W, C] its guided, clipped, padded prediction
+    x0: jax.Array  # [N, B, H, W, C] prediction of each step, guided, clipped and padded
 
 
 def sample(
@@ -53,40 +53,41 @@ def sample(
 ) -> jax.Array | tuple[jax.Array, Trajectory]:
     """Draws x0 given `cond`.
 
-    Compiled once for each (denoise_fn, sampler but for its weight, schedule, prediction, flags) and
-    set of shapes; the arrays and the guidance weight are arguments of the program. A function is
-    known by being the same object: for one that is made anew at each call, such as a lambda that
-    closes over parameters, the program is compiled anew and holds the parameters as constants.
-    `functools.partial(f, params)` is known by `f`, and its `params` are arguments too. May be
-    called inside another jit, where `denoise_fn` may close over traced parameters.
+    The program is compiled once for each denoise_fn, sampler, schedule, prediction, set of flags
+    and set of shapes; the arrays and the guidance weight are its arguments. Functions are compared
+    as objects: for one that is made anew at each call, such as a lambda that closes over
+    parameters, the program is compiled anew and holds the parameters as constants.
+    `functools.partial(f, params)` is compared by `f`, and its `params` are arguments too. `sample`
+    may be called inside another jit, where `denoise_fn` may close over traced parameters.
 
-    Times, schedule and steps are computed in at least float32; in half precision `x_init` says only
-    what the denoiser is given and what is returned.
+    Times, schedule and steps are computed in at least float32. An `x_init` in half precision sets
+    the dtype only of what the denoiser is given and of what is returned.
 
     Args:
         denoise_fn: `(x_t [B, H, W, C], t [B], cond) -> raw network output`, [B, H, W, C], or
             [B, H, W, 2C] for prediction 'both'; see also `self_condition`. `t` is at least float32.
-        x_init: [B, H, W, C] standard normal.
+        x_init: initial noise [B, H, W, C], standard normal.
         cond: the condition, a tree of [B, ...] arrays.
         sampler: steps, guidance, method and clipping.
         schedule: the noise schedule.
-        prediction: what the output stands for, see `parameterization`.
-        null_cond: the empty condition, of the same structure; None means zeros, the paper's empty
-            image. Only used with a guidance weight.
-        keys: [B] PRNG keys, one per image: what an image gets does not depend on its batch. Of
-            either style, see `prng_keys.typed`.
+        prediction: what the network's output stands for, see `parameterization`.
+        null_cond: the empty condition, a tree of the same structure as `cond`; None means zeros,
+            the paper's empty image. It is only used with a guidance weight.
+        keys: PRNG keys [B] of either style (see `prng_keys.typed`), one per image, so that an
+            image's noise does not depend on its batch.
         noise: [>= sampler.draws, B, H, W, C] standard normal, used in order instead of `keys`.
         valid_mask: [B, H, W] bool; outside of it x0 is set to `pad_value` at every step.
-        pad_value: x0 of the padding.
-        self_condition: the denoiser also takes an earlier guess (arXiv 2208.04202):
-            `(x_t, t, cond, x0_previous [B, H, W, C])`, zeros at the first step and then the guided,
-            clipped, padded x0 of the step before. The empty half of guidance always sees zeros, as
-            in the reference implementation: that x0 knows the condition.
-        return_trajectory: also return every step's input and prediction.
+        pad_value: value of x0 on padding.
+        self_condition: whether the denoiser also takes an earlier guess (arXiv 2208.04202):
+            `(x_t, t, cond, x0_previous [B, H, W, C])`, which is zeros at the first step and then
+            the guided, clipped, padded x0 of the step before. The empty half of guidance always
+            gets zeros, as in the reference implementation, because that x0 depends on the
+            condition.
+        return_trajectory: whether to return every step's input and prediction as well.
 
     Returns:
         x0 [B, H, W, C] of x_init's dtype, continuous; within the sampler's `clip` unless its
-        `final` is 'step'. With the trajectory if asked for.
+        `final` is 'step'. If `return_trajectory`, x0 and the `Trajectory`.
 
     Raises:
         ValueError: an unknown prediction, or noise is needed and neither `keys` nor `noise` is
@@ -102,7 +103,7 @@ def sample(
 
 
 def _as_pytree(denoise_fn: DenoiseFn) -> jax.tree_util.Partial:
-    """The function as an argument of a jit: known by itself, its arrays by their shapes."""
+    """The function as an argument of a jit: compared as an object, its arrays by their shapes."""
     if isinstance(denoise_fn, functools.partial):
         arguments = jax.tree.leaves((denoise_fn.args, denoise_fn.keywords))
         if all(hasattr(leaf, "dtype") for leaf in arguments):
@@ -113,7 +114,7 @@ def _as_pytree(denoise_fn: DenoiseFn) -> jax.tree_util.Partial:
 def _check_noise(
     shape: tuple[int, ...], draws: int, keys: jax.Array | None, noise: jax.Array | None
 ) -> tuple[jax.Array | None, jax.Array | None]:
-    """Keys or noise for `draws` draws, neither of them if there are none."""
+    """Keys or noise for `draws` draws; neither of them if nothing is drawn."""
     if keys is not None and noise is not None:
         raise ValueError("give keys or noise, not both")
     if draws == 0:

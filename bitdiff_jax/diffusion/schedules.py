@@ -1,6 +1,6 @@
 """The named noise schedules, each with the input scale b and the logsnr limits.
 
-What a `Schedule` is, and why it is written in h and 1 - h, stands in `variance_preserving`.
+`variance_preserving` says what a `Schedule` is, and why it is written in h and 1 - h.
 """
 
 import math
@@ -16,7 +16,7 @@ __all__ = [
     "make", "parabola",
 ]  # fmt: skip
 
-# -log gamma of the linear schedule: at t = 0, and what it grows by.
+# -log gamma of the linear schedule: its value at t = 0, and by how much it grows until t = 1.
 _LINEAR_START, _LINEAR_GROWTH = 1e-4, 10.0
 
 
@@ -28,7 +28,7 @@ def cosine(
     Its slope dlogsnr/dt is 0 at both ends.
 
     Args:
-        input_scale: b > 0; the paper's best is 0.1. 1 is the plain cosine schedule.
+        input_scale: input scale b > 0; the paper's best is 0.1, and 1 is the plain cosine schedule.
         logsnr_min: logsnr at t = 1.
         logsnr_max: logsnr at t = 0.
 
@@ -48,7 +48,7 @@ def linear(
     t = 0 and -4.4e3 at t = 1 with the default arguments.
 
     Args:
-        input_scale: b > 0.
+        input_scale: input scale b > 0.
         logsnr_min: logsnr at t = 1.
         logsnr_max: logsnr at t = 0.
 
@@ -71,7 +71,7 @@ def linear_simple(
     t = 0 and -4.9e6 at t = 1 with the default arguments, where decoupled weights follow it.
 
     Args:
-        input_scale: b > 0.
+        input_scale: input scale b > 0.
         logsnr_min: logsnr at t = 1.
         logsnr_max: logsnr at t = 0.
 
@@ -89,7 +89,7 @@ def parabola(
     Its slope dlogsnr/dt is 0 at both ends.
 
     Args:
-        input_scale: b > 0.
+        input_scale: input scale b > 0.
         logsnr_min: logsnr at t = 1.
         logsnr_max: logsnr at t = 0.
 
@@ -110,16 +110,16 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 def make(
     name: str, input_scale: float = 0.1, logsnr_min: float = -20.0, logsnr_max: float = 20.0
 ) -> Schedule:
-    """The schedule of that name.
+    """The schedule of a name.
 
     Args:
         name: a key of `SCHEDULES`.
-        input_scale: b > 0.
+        input_scale: input scale b > 0.
         logsnr_min: logsnr at t = 1.
         logsnr_max: logsnr at t = 0.
 
     Raises:
-        ValueError: an unknown name, or b or the limits outside their domain.
+        ValueError: the name is unknown, or b or a limit is outside its domain.
     """
     if name not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")

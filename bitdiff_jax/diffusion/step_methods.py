@@ -1,10 +1,10 @@
 """Step methods: from x_t and the predicted x0 to x_s, with s < t.
 
 A method is a value: a frozen dataclass, equal by its fields, so that a program that was compiled
-for one serves an equal one. Anything with the two members of `StepMethod` will do.
+for one serves an equal one. Any object with the two members of `StepMethod` is a step method.
 
-s may be 0; with r = SNR(t) / SNR(s) nearly 0 there, DDPM's variance 'large' is then sigma_t^2
-instead of nothing.
+s may be 0. There r = SNR(t) / SNR(s) is nearly 0, so that DDPM's variance 'large' is sigma_t^2
+rather than 0.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ Variance = Literal["large", "small"]
 
 @runtime_checkable
 class StepMethod(Protocol):
-    """What the sampler asks of a step method; hashable, and equal by value."""
+    """The members that the sampler needs of a step method, which is hashable and equal by value."""
 
     @property
     def draws_noise(self) -> bool:
@@ -42,12 +42,13 @@ class StepMethod(Protocol):
         """One step from t down to s.
 
         Args:
-            x_t: [B, H, W, C] where the step starts.
-            x0: what the network makes of it: guided, clipped, and set to its value on padding.
-            eps: the noise that the network's answer stands for, before clipping. The one that
-                belongs to the clipped x0 is `parameterization.eps_from_x0(x0, x_t, alpha, sigma)`.
-            t: scalar, at least float32.
-            s: scalar below t, 0 at the last step.
+            x_t: noised data [B, H, W, C] at time t.
+            x0: prediction of x0 [B, H, W, C], guided, clipped, and set to its value on padding.
+            eps: noise [B, H, W, C] that the network's output stands for, before clipping. The noise
+                that belongs to the clipped x0 is
+                `parameterization.eps_from_x0(x0, x_t, alpha, sigma)`.
+            t: time at which the step starts, a scalar of at least float32.
+            s: time at which the step ends, a scalar below t; 0 at the last step.
             schedule: the noise schedule.
             noise: standard normal of x_t's shape, drawn for this step.
 
@@ -63,7 +64,7 @@ class Ddpm:
     mean = r (alpha_s / alpha_t) x_t + (1 - r) alpha_s x0, with r = SNR(t) / SNR(s).
 
     Attributes:
-        variance: 'large' is (1 - r) sigma_t^2, 'small' (1 - r) sigma_s^2.
+        variance: variance of the draw: 'large' is (1 - r) sigma_t^2, 'small' (1 - r) sigma_s^2.
     """
 
     variance: Variance = "large"
@@ -74,7 +75,7 @@ class Ddpm:
 
     @property
     def draws_noise(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     def step(
@@ -87,7 +88,7 @@ class Ddpm:
         schedule: Schedule,
         noise: jax.Array,
     ) -> jax.Array:
-        """See `StepMethod.step`; `eps` is not used."""
+        """Takes a step as `StepMethod.step` describes; `eps` is not used."""
         change = schedule.logsnr(t) - schedule.logsnr(s)
         r, one_minus_r = jnp.exp(change), -jnp.expm1(change)
         alpha_s = schedule.alpha(s)
@@ -104,9 +105,10 @@ class Ddim:
     r = SNR(t) / SNR(s).
 
     Attributes:
-        eta: in [0, 1]; 0 is deterministic, 1 has the noise of DDPM with variance 'small'.
-        eps_after_clip: take eps from the clipped x0 rather than as the network has it (the released
-            code does the latter; for prediction 'both' its own half, guided).
+        eta: amount of noise, in [0, 1]: 0 is deterministic, 1 has the noise of DDPM with variance
+            'small'.
+        eps_after_clip: whether eps is computed from the clipped x0. Otherwise it is the network's,
+            as in the released code (for prediction 'both' the guided half of its own).
     """
 
     eta: float = 0.0
@@ -125,7 +127,7 @@ class Ddim:
 
     @property
     def draws_noise(self) -> bool:
-        """Unless eta is 0."""
+        """True unless eta is 0."""
         return self.eta != 0
 
     def step(
@@ -138,7 +140,7 @@ class Ddim:
         schedule: Schedule,
         noise: jax.Array,
     ) -> jax.Array:
-        """See `StepMethod.step`."""
+        """Takes a step as `StepMethod.step` describes."""
         if self.eps_after_clip:
             eps = eps_from_x0(x0, x_t, schedule.alpha(t), schedule.sigma(t))
         one_minus_r = -jnp.expm1(schedule.logsnr(t) - schedule.logsnr(s))

@@ -1,7 +1,7 @@
 """Training times: `(key, batch_size) -> t`, float32 [batch_size] in [0, 1).
 
-Draw them for the *global* batch. In all three each t is uniform on its own; they differ in how
-evenly one batch covers the interval, and so in the variance of the batch's loss.
+They are drawn for the *global* batch. In all three functions each t is uniform on its own; they
+differ in how evenly one batch covers the interval, and so in the variance of the batch's loss.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def stratified(key: jax.Array, batch_size: int) -> jax.Array:
 def low_discrepancy(key: jax.Array, batch_size: int) -> jax.Array:
     """A grid of step 1 / batch_size with one random offset, shuffled (arXiv 2107.00630, App. I.1).
 
-    What the reference implementation means by `low_discrepency`, which crashes there.
+    This is what the reference implementation intends with `low_discrepency`, which crashes there.
 
     Args:
         key: PRNG key.
@@ -70,5 +70,5 @@ def _in_strata(key: jax.Array, offset: jax.Array, batch_size: int) -> jax.Array:
     places = jnp.arange(batch_size, dtype=jnp.int32)
     stratum = jax.random.permutation(key, places).astype(jnp.float32)
     t = (stratum + offset) / batch_size
-    # (B - 1 + u) may round up to B in float32: keep the interval half open.
+    # (B - 1 + u) may round up to B in float32; the interval has to stay half open.
     return jnp.minimum(t, jnp.float32(1 - 2**-24))

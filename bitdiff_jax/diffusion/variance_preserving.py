@@ -6,7 +6,7 @@ alpha / sigma the SNR, so its log is half of ours.
 
 The input scale b multiplies alpha / sigma by b at every t, which is what training on b * x0
 would do (paper, Eq. 7). Neighbouring pixels share their bits, so at b = 1 a network can
-average the noise away; b = 0.1 makes denoising hard enough to need the picture.
+average the noise away; b = 0.1 makes denoising hard enough to need the image.
 
 `1 - gamma` is computed, never subtracted: in float32 Eq. 7 as typed gives gamma(0) = 1.000001 at
 b = 0.1, and sigma(0) = NaN. The same care goes to the ends. The reference implementation takes
@@ -29,7 +29,7 @@ from bitdiff_jax.diffusion.precision import widened
 
 TimeFunction = Callable[[jax.Array], jax.Array]
 
-# Beyond them float64 (of the reference) rounds gamma to 1, and float32 rounds it to 0.
+# Beyond these limits float64 (of the reference) rounds gamma to 1, and float32 rounds it to 0.
 LOGSNR_LIMITS = (-80.0, 36.0)
 
 
@@ -37,19 +37,20 @@ LOGSNR_LIMITS = (-80.0, 36.0)
 class Schedule:
     """A variance-preserving schedule: a base gamma, scaled by b, with chosen end points.
 
-    Equal by value, so two calls of `cosine(0.1)` share one compilation when a schedule is a
-    static argument. All methods take t of any shape in [0, 1] (not checked) and return that
-    shape, in float32 unless t is float64: half-precision times are taken as they are, but nothing
-    is computed in half precision.
+    Schedules are equal by value, so two calls of `cosine(0.1)` share one compilation when a
+    schedule is a static argument. All methods take t of any shape in [0, 1] (not checked) and
+    return that shape, in float32 unless t is float64: half-precision times are accepted, but
+    nothing is computed in half precision.
 
     The limits are reached exactly, `logsnr(0) = logsnr_max` and `logsnr(1) = logsnr_min`, by an
     affine map of gamma as in the reference implementation, not by clipping: the slope is never
     cut to zero inside of (0, 1).
 
     Attributes:
-        fall: h(t), gamma of the unscaled schedule brought to fall from exactly 1 to exactly 0.
-        rise: 1 - h(t), computed without cancellation.
-        input_scale: b > 0. Rounded to float32 as in the reference implementation.
+        fall: function h(t): gamma of the unscaled schedule, stretched so that it falls from exactly
+            1 to exactly 0.
+        rise: function 1 - h(t), computed without cancellation.
+        input_scale: input scale b > 0; it is rounded to float32 as in the reference implementation.
         logsnr_min: logsnr at t = 1; at least -80, where float32 can still tell gamma from 0.
         logsnr_max: logsnr at t = 0; at most 36, where float64 can still tell gamma from 1.
         start_noise: 1 - gamma(0) of the unscaled schedule.
@@ -108,7 +109,7 @@ class Schedule:
         t = widened(t)
         fall, fall_slope = jax.jvp(self.fall, (t,), (jnp.ones_like(t),))
         rise, rise_slope = jax.jvp(self.rise, (t,), (jnp.ones_like(t),))
-        # Of the two slopes, equal but for the sign, that of the smaller one has the digits.
+        # h and 1 - h have the same slope but for the sign; that of the smaller one is more exact.
         slope = jnp.where(fall < rise, fall_slope, -rise_slope)
         # d(q h / (q h + 1 - h)) = q dh / total^2: no difference of terms. One total at a time, as
         # the square of a small one would not fit into float32.
@@ -132,7 +133,7 @@ class Schedule:
         return _sigmoid(top) * _sigmoid(-bottom) * -math.expm1(bottom - top)
 
     def _base(self, t: jax.Array) -> tuple[jax.Array, jax.Array]:
-        # Not below 0, which a `fall` that was brought to its ends by subtraction may be.
+        # A `fall` that was stretched by subtraction may be slightly below 0.
         return jnp.maximum(self.fall(t), 0), jnp.maximum(self.rise(t), 0)
 
 
@@ -143,21 +144,21 @@ def input_scaled(
     logsnr_min: float = -20.0,
     logsnr_max: float = 20.0,
 ) -> Schedule:
-    """Input scaling for a gamma of one's own.
+    """A schedule from a gamma of your own, with input scaling.
 
-    Where gamma(1) or 1 - gamma(0) is not 0 it is subtracted, which near that end costs digits;
-    fill a `Schedule` yourself to save them.
+    Where gamma(1) or 1 - gamma(0) is not 0 it is subtracted, which loses digits near that end; to
+    avoid this, construct a `Schedule` yourself.
 
     Args:
-        gamma: jax function of t in [0, 1], falling from ~1 to ~0.
-        one_minus_gamma: the same for 1 - gamma, computed without subtracting from 1.
-        input_scale: b > 0.
+        gamma: jax function of t in [0, 1], falling from about 1 to about 0.
+        one_minus_gamma: jax function of t for 1 - gamma, computed without subtracting from 1.
+        input_scale: input scale b > 0.
         logsnr_min: logsnr at t = 1.
         logsnr_max: logsnr at t = 0.
 
     Returns:
-        A schedule; equal to another one if both functions are the same objects, so define them
-        at module level rather than as lambdas inside a loop.
+        The schedule. Two of them are equal only if both functions are the same objects, so define
+        these at module level rather than as lambdas inside a loop.
 
     Raises:
         ValueError: gamma does not fall.
@@ -174,14 +175,14 @@ def input_scaled(
 
 @dataclasses.dataclass(frozen=True)
 class _Stretched:
-    """A function of t, brought to 0 at t = `zero_at` and to 1 at the other end of [0, 1]."""
+    """A function of t, stretched to 0 at t = `zero_at` and to 1 at the other end of [0, 1]."""
 
     function: TimeFunction
     zero_at: float
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The function where it is brought to 0 and where to 1, as constants in float64."""
+        """The unstretched values at the end that becomes 0 and at the other, in float64."""
         with jax.ensure_compile_time_eval(), jax.enable_x64(True):
             at = (self.zero_at, 1 - self.zero_at)
             low, high = (float(self.function(jnp.asarray(t, jnp.float64))) for t in at)

@@ -4,11 +4,11 @@ The loss is always taken in x0, whatever the network predicts; the classic losse
 weights of it: |eps error|^2 = SNR |x0 error|^2 and |v error|^2 = (1 + SNR) |x0 error|^2, with
 SNR = alpha^2 / sigma^2.
 
-Decoupled, a weight is multiplied by -dlogsnr/dt: the expected loss becomes an integral of w over
+A decoupled weight is multiplied by -dlogsnr/dt: the expected loss becomes an integral of w over
 logsnr that no longer depends on the schedule. The paper decouples its sigmoid weights and no
 others, hence the defaults.
 
-An own weight is a function `(schedule, t) -> weights` of t's shape.
+A weight of your own is a function `(schedule, t) -> weights` of t's shape.
 """
 
 import functools
@@ -29,7 +29,7 @@ def uniform(schedule: Schedule, t: ArrayLike, decoupled: bool = False) -> jax.Ar
     Args:
         schedule: the noise schedule.
         t: times in [0, 1], any shape.
-        decoupled: multiply by -dlogsnr/dt (uniform in logsnr rather than in t).
+        decoupled: whether to multiply by -dlogsnr/dt, which is uniform in logsnr rather than in t.
 
     Returns:
         Weights of t's shape.
@@ -43,7 +43,7 @@ def snr(schedule: Schedule, t: ArrayLike, decoupled: bool = False) -> jax.Array:
     Args:
         schedule: the noise schedule.
         t: times in [0, 1], any shape.
-        decoupled: multiply by -dlogsnr/dt.
+        decoupled: whether to multiply by -dlogsnr/dt.
 
     Returns:
         Weights of t's shape, from e^logsnr_max at t = 0 (4.9e8 by default) to e^logsnr_min.
@@ -58,7 +58,7 @@ def snr_plus1(schedule: Schedule, t: ArrayLike, decoupled: bool = False) -> jax.
     Args:
         schedule: the noise schedule.
         t: times in [0, 1], any shape.
-        decoupled: multiply by -dlogsnr/dt.
+        decoupled: whether to multiply by -dlogsnr/dt.
 
     Returns:
         Weights of t's shape, from e^logsnr_max + 1 at t = 0 to 1.
@@ -72,7 +72,7 @@ def snr_trunc(schedule: Schedule, t: ArrayLike, decoupled: bool = False) -> jax.
     Args:
         schedule: the noise schedule.
         t: times in [0, 1], any shape.
-        decoupled: multiply by -dlogsnr/dt.
+        decoupled: whether to multiply by -dlogsnr/dt.
 
     Returns:
         Weights of t's shape, from e^logsnr_max at t = 0 to 1.
@@ -85,15 +85,15 @@ def sigmoid(
 ) -> jax.Array:
     """The paper's weight: a sigmoid of logsnr - bias (Sec. 3; VDM++, arXiv 2303.00848).
 
-    Decoupled, its integral over logsnr is softplus(24) - softplus(-16) = 24.0 for the default.
-    The weight then grows like 2 / t towards t = 0, where it is 0 again: at b = 0.1 half of its
-    mean comes from t < 0.001. (Both of the cosine schedule.)
+    For the cosine schedule and the default bias, the integral of the decoupled weight over logsnr
+    is softplus(24) - softplus(-16) = 24.0. It grows like 2 / t towards t = 0, where it is 0 again:
+    at b = 0.1 half of its mean comes from t < 0.001.
 
     Args:
         schedule: the noise schedule.
         t: times in [0, 1], any shape.
-        bias: logsnr at which the weight has fallen to a half.
-        decoupled: multiply by -dlogsnr/dt.
+        bias: bias of the sigmoid: the logsnr at which the weight has fallen to a half.
+        decoupled: whether to multiply by -dlogsnr/dt.
 
     Returns:
         Weights of t's shape, finite and >= 0 at both ends.
@@ -111,15 +111,16 @@ WEIGHTS: dict[str, Callable[..., jax.Array]] = {
 
 
 def make(weight: str | Weight, bias: float = -4.0, decoupled: bool = True) -> Weight:
-    """The weight of that name, or an own one, as a function of schedule and time alone.
+    """The weight of a name, or one of your own, as a function of schedule and time alone.
 
     Args:
         weight: a key of `WEIGHTS`, or a function `(schedule, t) -> weights`.
-        bias: logsnr at which the sigmoid has fallen to a half; the others have none and ignore it.
-        decoupled: multiply by -dlogsnr/dt.
+        bias: bias of the sigmoid weight: the logsnr at which it has fallen to a half. The other
+            weights have none and ignore it.
+        decoupled: whether to multiply by -dlogsnr/dt.
 
     Returns:
-        `(schedule, t) -> weights` of t's shape.
+        A function `(schedule, t) -> weights` of t's shape.
 
     Raises:
         ValueError: an unknown name, or an object that cannot be called.
