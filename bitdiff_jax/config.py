@@ -1,4 +1,4 @@
-"""The settings: every key there is.
+"""Every key of a config, with its default value.
 
 A config file (`configs/NAME.py`) has `get_config(variant="")`, which starts from `default()` and
 changes what it wants; `load` finds it by name. Configs are locked: an unknown key is an error.
@@ -19,8 +19,8 @@ __all__ = [
     "shrink",
 ]
 
-# What the evaluation of a training writes down, as 'eval/NAME'; and of which more is better, so
-# that `train.best_by` may name them.
+# The metrics that the evaluation of a training writes, as 'eval/NAME', and those of them of which
+# high values are better, which `train.best_by` may name.
 EVALUATION_METRICS = (
     "ari", "iou", "iou_symmetric", "covering", "vi", "pq", "regions", "regions_true",
 )  # fmt: skip
@@ -28,7 +28,7 @@ HIGHER_IS_BETTER = ("ari", "iou", "iou_symmetric", "covering", "pq")
 
 
 def default() -> ml_collections.ConfigDict:
-    """All keys, with the values of our own recipe at 128 x 128."""
+    """A config with all keys, and the values of our own recipe at 128 x 128."""
     c = ml_collections.ConfigDict()
     c.seed = 0
 
@@ -38,9 +38,10 @@ def default() -> ml_collections.ConfigDict:
     c.model.num_bits = 6  # k: 2^k codes (rgb has 121, a cell of an 11 x 11 grid each)
     c.model.prediction = "x"  # x | eps | v | both | p | p_logits
     c.model.time_input = "logsnr"  # logsnr | t: the scalar that the network is told
-    # The network, see bitdiff_jax.nets.unet.UNet, and of another one bitdiff_jax.nets.network.
+    # The network: the attributes of bitdiff_jax.nets.unet.UNet; for another network see
+    # bitdiff_jax.nets.network.
     c.model.net = ml_collections.ConfigDict()
-    c.model.net.implementation = "auto"  # auto | plain | fused | package.module:Class, your own
+    c.model.net.implementation = "auto"  # auto | plain | fused | package.module:Class
     c.model.net.base_channels = 64
     c.model.net.channel_multipliers = (1, 2, 2, 4, 4)
     c.model.net.blocks_per_level = 3
@@ -52,9 +53,9 @@ def default() -> ml_collections.ConfigDict:
     c.model.net.time_conditioning = "additive"
     c.model.net.dtype = "float32"
     c.model.net.remat = False
-    c.model.net.fold = False  # fused, on TPUs: the widest level on pairs of pixels
-    c.model.net.attention_chunk = 0  # fused: queries at a time; 0: all
-    c.model.net.options = ml_collections.ConfigDict()  # of a network of your own: any keys
+    c.model.net.fold = False  # fused only, for TPUs: compute the widest level on pairs of pixels
+    c.model.net.attention_chunk = 0  # fused only: attention queries at a time; 0: all at once
+    c.model.net.options = ml_collections.ConfigDict()  # arguments of a network of your own
     # The noise schedule, see bitdiff_jax.diffusion.schedules.
     c.model.schedule = ml_collections.ConfigDict()
     c.model.schedule.name = "cosine"  # cosine | linear | linear_simple | parabola
@@ -68,8 +69,8 @@ def default() -> ml_collections.ConfigDict:
     c.model.palette.frame = "valid"  # valid | square
     c.model.palette.excess = "ignore"  # ignore | merge
     c.model.palette.choice = "greedy"  # greedy | optimal
-    c.model.palette.seed = 0  # of layout random
-    c.model.palette.keep_smallest = True  # layout none: the smallest id keeps code 0
+    c.model.palette.seed = 0  # for layout random: the seed of its order
+    c.model.palette.keep_smallest = True  # for layout none: the smallest id keeps code 0
     c.model.palette.max_regions = 256
     # The loss, see bitdiff_jax.model.Objective.
     c.model.objective = ml_collections.ConfigDict()
@@ -86,7 +87,7 @@ def default() -> ml_collections.ConfigDict:
     c.optimizer = ml_collections.ConfigDict()
     c.optimizer.learning_rate = 1e-4
     c.optimizer.warmup_steps = 1_000
-    c.optimizer.decay_steps = 50_000  # cosine tail, at the end
+    c.optimizer.decay_steps = 50_000  # length of the cosine decay at the end
     c.optimizer.b1 = 0.9
     c.optimizer.b2 = 0.999
     c.optimizer.eps = 1e-8
@@ -100,9 +101,9 @@ def default() -> ml_collections.ConfigDict:
     c.data = ml_collections.ConfigDict()
     c.data.train = "scenes,level=1"
     c.data.augment = "default"  # default | none | as_released
-    c.data.keep_scale = 2  # folder pictures stay in memory at so many times S; 0: as they are
+    c.data.keep_scale = 2  # images of folders stay in memory at this many times S; 0: at full size
     c.data.label_resize = "majority"  # majority | nearest
-    c.data.label_padding = -1  # -1 | 0, as released
+    c.data.label_padding = -1  # label of the padding: -1, ignored, or 0, as released
     c.data.num_workers = 0
     c.data.num_threads = 4
     # The kind of images, in words, for the users of a checkpoint; '' derives it from `data.train`.
@@ -110,32 +111,34 @@ def default() -> ml_collections.ConfigDict:
 
     c.train = ml_collections.ConfigDict()
     c.train.num_steps = 300_000
-    c.train.batch_size = 8  # global
-    c.train.accumulate = 1  # parts that a device's share of a batch is run in, one by one
-    # Of the three, 0 is never.
-    c.train.log_every = 100  # steps between two rows of metrics
+    c.train.batch_size = 8  # images per step, over all devices and processes
+    c.train.accumulate = 1  # number of parts in which a device runs its share, one after the other
+    # The next three are intervals in steps; 0 is never.
+    c.train.log_every = 100  # between two rows of metrics
     c.train.eval_every = 5_000
     c.train.checkpoint_every = 5_000
-    c.train.log_seconds = 30.0  # a line on the terminal at least so often; 0: by log_every alone
-    c.train.keep_checkpoints = 2  # the latest so many
-    c.train.keep_every = 0  # and, for good, those of steps divisible by this; 0: none
-    c.train.keep_best = 1  # and so many with the highest:
+    c.train.log_seconds = 30.0  # longest time between two lines on the terminal; 0: no such limit
+    c.train.keep_checkpoints = 2  # number of latest checkpoints that are kept
+    c.train.keep_every = 0  # checkpoints of steps divisible by this are kept for good; 0: none
+    c.train.keep_best = 1  # number of best checkpoints that are kept, by the metric best_by
     c.train.best_by = "eval/ari"  # 'eval/' and one of HIGHER_IS_BETTER
-    c.train.on_nonfinite = "stop"  # stop | skip: go back and leave out the batches where it began
-    c.train.max_skipped = 1_000  # batches; then it stops
+    # What to do when a loss is no longer finite: stop, or skip, which goes back to the last
+    # checkpoint and leaves out the batches where it began.
+    c.train.on_nonfinite = "stop"  # stop | skip
+    c.train.max_skipped = 1_000  # skipped batches, beyond which the training stops
 
     # How maps are drawn, see bitdiff_jax.diffusion.sampler.
     c.sampling = ml_collections.ConfigDict()
     c.sampling.weights = "ema"  # ema | raw
     c.sampling.method = "ddpm"  # ddpm | ddim | package.module:name of a step method
     c.sampling.num_steps = 8
-    c.sampling.guidance_weight = 1.0  # 0 is plain conditional; negative runs are allowed
-    c.sampling.eta = 0.0  # of ddim
+    c.sampling.guidance_weight = 1.0  # 0 is plain conditional; negative values are allowed
+    c.sampling.eta = 0.0  # for ddim: 0 is deterministic, 1 has the noise of ddpm
     c.sampling.clip = True
-    c.sampling.variance = "large"  # of ddpm: large | small
-    c.sampling.eps_after_clip = True  # of ddim
-    c.sampling.final = "x0"  # x0 | step
-    c.sampling.decoder = "code"  # code | dichotomy, on the host: as released for rgb
+    c.sampling.variance = "large"  # for ddpm: large | small
+    c.sampling.eps_after_clip = True  # for ddim: eps follows the clipped x0
+    c.sampling.final = "x0"  # x0 | step: what the last step returns
+    c.sampling.decoder = "code"  # code | dichotomy (on the host, as released for rgb)
 
     # Evaluation while training; `data = ""` leaves it out.
     c.eval = ml_collections.ConfigDict()
@@ -144,35 +147,36 @@ def default() -> ml_collections.ConfigDict:
     c.eval.batch_size = 16
     c.eval.score_size = 128  # maps are compared at this longest side; 0 is each map's own size
 
-    # What a training tells of itself, see docs/training.md and bitdiff_jax.training.telemetry.
+    # What a training measures of itself, see docs/training.md and bitdiff_jax.training.telemetry.
     c.telemetry = ml_collections.ConfigDict()
-    c.telemetry.tensorboard = False  # event files beside the JSON lines; extra `tensorboard`
-    c.telemetry.peak_flops = 0.0  # FLOP/s of one device, for the utilisation; 0: known by its kind
+    c.telemetry.tensorboard = False  # write event files as well; needs the extra `tensorboard`
+    c.telemetry.peak_flops = 0.0  # FLOP/s of one device, for the utilisation; 0: from its kind
     c.telemetry.profile_start = 0  # first step that the profiler records; 0: none
     c.telemetry.profile_steps = 5
     c.telemetry.transfer_guard = "allow"  # allow | log | disallow: implicit copies within a step
-    c.telemetry.debug_nans = False  # stop at the operation that makes one; slow
+    c.telemetry.debug_nans = False  # stop at the operation that makes a NaN; slow
 
     c.mesh = ml_collections.ConfigDict()
     c.mesh.data = -1  # devices over which the batch alone is split; -1: what is left
     c.mesh.fsdp = 1  # devices over which the training state is split too, see docs/training.md
-    # Which tensors of the state are split, 'REGULAR_EXPRESSION WHERE' in order of precedence; see
-    # bitdiff_jax.parallel.partition_rules. On a command line the whole tuple, in quotes:
+    # Which tensors of the state are split: 'REGULAR_EXPRESSION WHERE' in order of precedence, see
+    # bitdiff_jax.parallel.partition_rules. On a command line the whole tuple is given in quotes:
     # "--config.mesh.rules=('.*/qkv/.* replicate', '.* fsdp')"
     c.mesh.rules = (".* fsdp",)
     c.mesh.fsdp_min_bytes = 65_536  # smaller tensors stay whole
-    # Devices to split a CPU into, when there is no accelerator; read by the command line alone. Two
-    # on two cores train a small network a fifth faster than one, whose operations rarely fill both.
+    # Number of devices that a CPU is split into, where there is no accelerator; only the command
+    # line reads it. On two cores, two devices train a small network a fifth faster than one, whose
+    # operations rarely fill both cores.
     c.mesh.cpu_devices = 1
 
-    # Several processes, see bitdiff_jax.parallel.hosts. What differs between them is better said in
+    # Several processes, see bitdiff_jax.parallel.hosts. What differs between them is better set in
     # the environment: JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID.
     c.hosts = ml_collections.ConfigDict()
     c.hosts.cluster = "auto"  # auto | none | explicit | slurm | tpu
     c.hosts.coordinator = ""  # host:port of process 0
     c.hosts.num_processes = 0
     c.hosts.process_id = -1
-    c.hosts.start_timeout = 300  # seconds for all to arrive
+    c.hosts.start_timeout = 300  # seconds in which all processes have to arrive
     c.hosts.heartbeat_timeout = 100  # seconds without a sign of life until the others give up
     c.hosts.shutdown_timeout = 60  # seconds that a process waits at its end for the others
     c.lock()
@@ -184,7 +188,7 @@ def shrink(config: ml_collections.ConfigDict, variant: str) -> ml_collections.Co
     """Applies the one variant that every config has: 'smoke', a few steps of a tiny network.
 
     Raises:
-        InputError: another variant.
+        InputError: the variant is neither '' nor 'smoke'.
     """
     if variant not in ("", "smoke"):
         raise InputError(f"--config: unknown variant {variant!r}; there is 'smoke'")

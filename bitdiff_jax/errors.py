@@ -1,4 +1,4 @@
-"""The error types of the package: for what a user handed in, and for a run that was stopped."""
+"""The error types of the package: for input that cannot be used, and for a run that was stopped."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """A file, argument or setting that the package cannot use.
 
-    The message is one line: what it is, the value that was got, and the remedy. The command line
-    prints it as it stands; library callers may catch it as a `ValueError`.
+    The message is one line that names the argument, the value that it got, and the remedy. The
+    command line prints it as it stands; library callers may catch it as a `ValueError`.
     """
 
 
@@ -16,7 +16,7 @@ class Interrupted(Exception):
     """A signal asked a training to stop; its state is saved, and it can be resumed.
 
     Attributes:
-        step: the last step taken, which is saved.
+        step: number of the last step taken, whose state is saved.
     """
 
     def __init__(self, step: int, reason: str):

@@ -1,4 +1,4 @@
-"""Other people's parts by name: `package.module:name`, wherever a config names one of ours.
+"""Parts of other packages by name: `package.module:name`, wherever a config names a part of ours.
 
 A network, data source, encoding, loss, weight, step method, measure or output format that is not of
 this package is named by the module that defines it and the name in it. The module has to be
@@ -26,16 +26,16 @@ def resolve(text: str, key: str) -> Any:
 
     Args:
         text: the reference; `name` may be dotted, for an attribute of a class.
-        key: the setting that holds it, for messages.
+        key: name of the setting that holds the reference, for messages.
 
     Raises:
-        InputError: it is no reference, the module cannot be imported, or it has no such name.
+        InputError: the text is no reference, the module cannot be imported, or it has no such name.
     """
     if not is_reference(text):
         raise InputError(f"{key}={text!r} is not of the form package.module:name")
     module_name, _, name = text.partition(":")
     if os.getcwd() not in sys.path:
-        # As `python -m` does: what lies in the working folder can be named.
+        # As `python -m` does, so that a module in the working folder can be named.
         sys.path.append(os.getcwd())
     try:
         found: Any = importlib.import_module(module_name)

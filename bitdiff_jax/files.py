@@ -10,7 +10,7 @@ from etils import epath
 
 from bitdiff_jax.errors import InputError
 
-# The marks with which a file of another encoding than UTF-8 begins; the longer ones first.
+# Byte order marks at the beginning of a text file, and their encodings; the longer ones first.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -20,7 +20,7 @@ _MARKS = {
 
 
 def at_home(path: epath.PathLike) -> str:
-    """A path as it stands, with `~` or `~user` at its beginning made the home folder."""
+    """The path, with `~` or `~user` at its beginning replaced by the home folder."""
     return os.path.expanduser(os.fspath(path))
 
 
@@ -29,7 +29,7 @@ def make_folder(path: epath.PathLike, argument: str) -> epath.Path:
 
     Args:
         path: the folder.
-        argument: what named it, for the message: '--out', '--workdir'.
+        argument: the option that named it, for the message: '--out', '--workdir'.
 
     Raises:
         InputError: it cannot be made.
@@ -47,9 +47,9 @@ def make_folder(path: epath.PathLike, argument: str) -> epath.Path:
 
 
 def write(path: epath.PathLike, data: bytes) -> None:
-    """Writes a whole file or, if stopped or out of space, leaves what was there.
+    """Writes a whole file or, if it is stopped or out of space, leaves the file that was there.
 
-    The bytes go to another name beside it, which is renamed when it is whole.
+    The bytes go to a file of another name beside it, which is renamed when it is whole.
 
     Raises:
         InputError: the place cannot be written.
@@ -68,14 +68,14 @@ def write(path: epath.PathLike, data: bytes) -> None:
 
 
 def read_text(path: epath.PathLike, *, errors: str = "strict") -> str:
-    """A text file: UTF-8 with a byte order mark or without, or UTF-16 or 32 with one.
+    """Reads a text file: UTF-8 with or without a byte order mark, UTF-16 or UTF-32 with one.
 
     Args:
         path: the file.
         errors: what to do with bytes that are not text, as for `bytes.decode`.
 
     Raises:
-        InputError: it is not there, cannot be read or is not text.
+        InputError: the file is not there, cannot be read or is not text.
     """
     try:
         data = epath.Path(path).read_bytes()
@@ -99,7 +99,7 @@ def read_json(path: epath.PathLike) -> Any:
     """The value in a small JSON file, read as `read_text` reads texts.
 
     Raises:
-        InputError: as `read_text`, or not JSON.
+        InputError: the file cannot be read by `read_text`, or is not JSON.
     """
     try:
         return json.loads(read_text(path))
@@ -111,5 +111,5 @@ def read_json(path: epath.PathLike) -> Any:
 
 
 def reason(error: OSError) -> str:
-    """Why, in the system's words."""
+    """Why a file could not be used, in the operating system's words."""
     return error.strerror or type(error).__name__

@@ -1,8 +1,9 @@
-"""Model FLOPs: what the network's convolutions and products cost, whatever a compiler makes of it.
+"""Model FLOPs: operations of the network's convolutions and matrix products, by its definition.
 
-A multiply-add is 2. Multiplications with the zeros of a convolution's padding are not counted, as
-in XLA's own count (they would add 3 % to the paper's network). Everything else, sums
-and norms and activations, is left out: it is a hundredth, and does not run on matrix units.
+They do not depend on what a compiler makes of the network. A multiply-add counts as 2.
+Multiplications with the zeros of a convolution's padding are not counted, as in XLA's own count
+(they would add 3 % to the paper's network). Everything else (sums, norms and activations) is left
+out: it is a hundredth of the whole, and does not run on matrix units.
 """
 
 import dataclasses
@@ -21,12 +22,12 @@ from bitdiff_jax.nets import FusedUNet
 
 @functools.lru_cache
 def forward_jaxpr(model: Model) -> core.Jaxpr:
-    """The forward pass of one image, traced and not compiled; without folding."""
+    """The jaxpr of the forward pass of one image, traced without folding and not compiled."""
     side, channels = model.image_size, model.encoding.num_channels
     x = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     cond = jax.ShapeDtypeStruct((1, side, side, IMAGE_CHANNELS), jnp.float32)
     if isinstance(model.net, FusedUNet):
-        # Folding multiplies with zeros.
+        # Folding would count multiplications with zeros.
         model = dataclasses.replace(model, net=model.net.clone(fold=False))
     params = jax.eval_shape(model.init, jax.random.key(0))
     previous = (x,) if model.self_conditioned else ()
@@ -35,12 +36,12 @@ def forward_jaxpr(model: Model) -> core.Jaxpr:
 
 
 def forward_flops(model: Model) -> int:
-    """Multiply-adds x 2 of one forward pass of one image."""
+    """FLOPs of the forward pass of one image."""
     return count(forward_jaxpr(model))
 
 
 def map_bytes(jaxpr: core.Jaxpr) -> int:
-    """Bytes of what the convolutions and products of a jaxpr, and those inside it, give."""
+    """Bytes of the results of all convolutions and products in a jaxpr and in those inside it."""
     total = 0
     for equation in jaxpr.eqns:
         if equation.primitive.name in ("dot_general", "conv_general_dilated"):
@@ -51,24 +52,24 @@ def map_bytes(jaxpr: core.Jaxpr) -> int:
 
 
 def train_step_flops(model: Model, batch_size: int) -> int:
-    """Those of a training step: forward, and twice as much backward.
+    """FLOPs of a training step: the forward pass, and twice as much for the backward pass.
 
-    What `remat` computes again is not counted. A self-conditioned model's first guess is: one more
-    forward pass.
+    What `remat` computes again is not counted. The first guess of a self-conditioned model is
+    counted: it is one more forward pass.
     """
     return (3 + model.self_conditioned) * forward_flops(model) * batch_size
 
 
 def sample_flops(model: Model, batch_size: int, num_steps: int, guided: bool) -> int:
-    """Those of drawing one map of each image."""
+    """FLOPs of drawing one map of each image; guidance doubles them."""
     return forward_flops(model) * batch_size * num_steps * (1 + guided)
 
 
 def count(jaxpr: core.Jaxpr) -> int:
     """FLOPs of `dot_general` and `conv_general_dilated` in a jaxpr and those inside it.
 
-    The body of a scan counts as often as it runs, that of a while loop once (how often is not
-    known), of a conditional's branches the dearest.
+    The body of a scan counts as often as it runs, and that of a while loop once, since its number
+    of runs is not known. Of a conditional's branches the most expensive one counts.
     """
     total = 0
     for equation in jaxpr.eqns:
@@ -101,13 +102,13 @@ def valid_positions(
     """Pairs of output and kernel positions, along one axis, that meet an input element.
 
     Args:
-        size: of the input along the axis.
-        kernel: of the kernel.
-        output: of the output.
-        stride: between outputs.
-        padding_low: positions before the first input element; may be negative.
+        size: length of the input along the axis.
+        kernel: length of the kernel.
+        output: length of the output.
+        stride: distance of neighbouring outputs.
+        padding_low: number of padded positions before the first input element; may be negative.
         base_dilation: distance of the input's elements, with zeros between them.
-        kernel_dilation: distance of the kernel's.
+        kernel_dilation: distance of the kernel's elements.
     """
     if kernel == 1 and padding_low == 0 and base_dilation == 1 and stride * (output - 1) < size:
         return output

@@ -46,23 +46,24 @@ class Objective:
     """What training minimises.
 
     Attributes:
-        weight: the weight of the error at time t, by its name in `weighting` or an own function
+        weight: weight of the error at time t: a key of `weighting.WEIGHTS` or your own function
             `(schedule, t) -> weights`; 'sigmoid' is the paper's.
-        bias: logsnr at which the sigmoid weight has fallen to a half.
-        decoupled: multiply the weight by -dlogsnr/dt.
-        loss: the error, by its name in `losses`, or an own one, see `losses.make`; 'mse' is the
-            paper's.
-        times: how training times are drawn, by name in `times`.
-        image_keep: probability with which an example keeps its image; the others see the empty
-            one, which is what guidance needs.
-        self_condition: probability with which an example sees the network's own first guess of x0
-            (arXiv 2208.04202); above 0 the network has input channels for it.
-        padding: 'exclude' keeps padding out of loss and palette, with x0 = 0 there in training
-            and in sampling; 'as_released' trains on it like on the picture and sets x0 = -1 there
-            in sampling.
-        ignored: 'nearest' fills pixels without a label with the nearest region's code, so that
-            x_t does not tell where they are; 'as_released' leaves x0 = 0 there. Either way they
-            are out of the loss.
+        bias: bias of the sigmoid weight: the logsnr at which it has fallen to a half. The other
+            weights have none.
+        decoupled: whether the weight is multiplied by -dlogsnr/dt.
+        loss: error of the prediction: a key of `losses.LOSSES`, or your own, see `losses.make`;
+            'mse' is the paper's.
+        times: how training times are drawn: a key of `times.TIMES`.
+        image_keep: probability, in [0, 1], with which an example keeps its image; the others see
+            the empty one, which is what guidance needs.
+        self_condition: probability, in [0, 1], with which an example sees the network's own first
+            guess of x0 (arXiv 2208.04202); above 0 the network has input channels for it.
+        padding: what happens on padding. 'exclude' keeps it out of loss and palette, with x0 = 0
+            there in training and in sampling; 'as_released' trains on it like on the image and sets
+            x0 = -1 there in sampling.
+        ignored: what x0 is where pixels have no label. 'nearest' fills them with the nearest
+            region's code, so that x_t does not tell where they are; 'as_released' leaves x0 = 0
+            there. Either way they are out of the loss.
     """
 
     weight: str | weighting.Weight = "sigmoid"
@@ -82,17 +83,17 @@ class Draws(NamedTuple):
     t: jax.Array  # float32 [B], times
     eps: jax.Array  # float32 [B, S, S, C], noise
     keep: jax.Array  # bool [B], whether the row sees its image
-    guess: jax.Array | None  # bool [B], whether it sees a first guess of x0; None: no model input
-    codes: jax.Array  # [B] PRNG keys, for palette layout 'none'
+    guess: jax.Array | None  # bool [B], whether it sees a first guess of x0; None: not an input
+    codes: jax.Array  # [B] PRNG keys of the codes that palette layout 'none' draws
 
 
 class RowLosses(NamedTuple):
-    """Of each row of a batch, float32 [B]; or their sums over rows, []."""
+    """Losses of each row of a batch, float32 [B]; or their sums over the rows, float32 []."""
 
     loss: jax.Array  # what is minimised
-    error: jax.Array  # the same without its weight
-    excess_pixels: jax.Array  # of regions beyond the number of codes
-    dropped_pixels: jax.Array  # of regions beyond max_regions
+    error: jax.Array  # the loss without its weight
+    excess_pixels: jax.Array  # number of pixels of regions beyond the number of codes
+    dropped_pixels: jax.Array  # number of pixels of regions beyond max_regions
     valid_pixels: jax.Array
 
 
@@ -109,15 +110,15 @@ class Model:
 
     Attributes:
         net: the denoising network: any object that satisfies `nets.network.Network`.
-        image_size: S, side of the square that the network sees.
-        schedule: noise schedule.
-        encoding: between codes and what diffuses.
+        image_size: side S, in pixels, of the square that the network sees.
+        schedule: the noise schedule.
+        encoding: the way between codes and what diffuses, such as bits.
         palette: how regions get their codes.
-        objective: the loss.
-        prediction: what the network's output stands for.
-        time_input: 't' or 'logsnr': the scalar that the network is told.
-        image_mean: per channel, in [0, 1]; subtracted from the image.
-        image_std: per channel; divides it.
+        objective: what training minimises.
+        prediction: what the network's output stands for, see `diffusion.parameterization`.
+        time_input: the scalar that the network is told: 't' or 'logsnr'.
+        image_mean: mean of each channel, in [0, 1]; it is subtracted from the image.
+        image_std: standard deviation of each channel, in [0, 1]; it divides the image.
     """
 
     net: Network
@@ -156,9 +157,9 @@ class Model:
         """The condition; computed once per image and shared by all steps and samples.
 
         Args:
-            params: parameters (unused by this network, which takes the picture itself).
-            image: uint8 [B, S, S, 3].
-            valid_mask: bool [B, S, S].
+            params: the network's parameters; not used, since the condition is the image itself.
+            image: images, uint8 [B, S, S, 3].
+            valid_mask: bool [B, S, S], false on padding.
 
         Returns:
             float32 [B, S, S, 3], normalised, 0 on padding. All zeros is the empty image.
@@ -178,14 +179,14 @@ class Model:
     ) -> jax.Array:
         """Raw network output for x_t [B, S, S, C] at times t [B] given `cond`.
 
-        `previous` is an earlier guess of x0, zeros where there is none; for a self-conditioned
-        model only.
+        `previous` is an earlier guess of x0, [B, S, S, C], with zeros where there is none; only a
+        self-conditioned model takes it.
 
         Raises:
             InputError: the network returned another shape than `nets.network.Network` says.
         """
         inputs = [x_t, cond] if previous is None else [x_t, cond, previous]
-        # Bounded to about [-5, 5]: the sinusoid's periods are made for times of that order.
+        # Bounded to about [-5, 5], since the sinusoid's periods are made for times of that order.
         time = t if self.time_input == "t" else self.schedule.logsnr(t) / 4
         output = self.net.apply({"params": params}, jnp.concatenate(inputs, axis=-1), time)
         channels = parameterization.output_channels(self.prediction, self.encoding.num_channels)
@@ -198,12 +199,13 @@ class Model:
         return jnp.asarray(output, jnp.promote_types(output.dtype, jnp.float32))
 
     def target(self, labels: jax.Array, size: jax.Array, key: jax.Array | None = None) -> Target:
-        """Label maps -> x0 and where it counts.
+        """Turns label maps into x0 and the mask of pixels that count.
 
         Args:
-            labels: int32 [B, S, S], ids in [0, max_regions), negative = ignore.
+            labels: label maps, int32 [B, S, S], ids in [0, max_regions), negative = ignore.
             size: int32 [B, 2], (h, w) of the valid rectangle.
-            key: PRNG key of the codes, or [B] one a row; only for layout 'none', which draws them.
+            key: PRNG key of the codes, or keys [B], one per row. Only palette layout 'none', which
+                draws codes, needs it.
         """
         key = None if key is None else prng_keys.typed(key)
         valid = valid_mask(size, labels.shape[1:])
@@ -222,7 +224,7 @@ class Model:
 
         Args:
             key: PRNG key of the step.
-            shape: (B, S, S), that of the global batch's labels.
+            shape: shape (B, S, S) of the global batch's labels.
         """
         key = prng_keys.typed(key)
         key_time, key_noise, key_drop = jax.random.split(key, 3)
@@ -240,12 +242,12 @@ class Model:
         )
 
     def row_losses(self, params: Params, batch: dict[str, jax.Array], draws: Draws) -> RowLosses:
-        """The loss of each row and what is logged beside it; no row sees another.
+        """The loss of each row and what is logged beside it; no row depends on another.
 
         Args:
-            params: parameters.
-            batch: as in `loss`, or any of its rows.
-            draws: `draw`'s rows for them.
+            params: the network's parameters.
+            batch: a batch as in `loss`, or any of its rows.
+            draws: the rows of `draw` that belong to the batch's rows.
         """
         objective, eps, t = self.objective, draws.eps, draws.t
         target = self.target(batch["labels"], batch["size"], draws.codes)
@@ -294,8 +296,8 @@ class Model:
         """The training loss of one (global) batch.
 
         Args:
-            params: parameters.
-            batch: image uint8 [B, S, S, 3], labels int32 [B, S, S], size int32 [B, 2].
+            params: the network's parameters.
+            batch: 'image' uint8 [B, S, S, 3], 'labels' int32 [B, S, S] and 'size' int32 [B, 2].
             key: PRNG key of this step, see `draw`.
 
         Returns:
@@ -315,15 +317,15 @@ class Model:
     ) -> Sample:
         """Draws one label map for each image.
 
-        Compiled once for each model, sampler but for its weight, and set of shapes, inside a jit or
-        not.
+        It is compiled once for each model, set of shapes and sampler, whatever the sampler's
+        guidance weight; it may be called inside a jit or outside.
 
         Args:
-            params: parameters.
-            image: uint8 [B, S, S, 3].
-            size: int32 [B, 2].
-            keys: [B] PRNG keys; all of an image's randomness comes from its own.
-            sampler: steps, guidance, method and the rest of how it is drawn.
+            params: the network's parameters.
+            image: images, uint8 [B, S, S, 3].
+            size: int32 [B, 2], (h, w) of the valid rectangle.
+            keys: PRNG keys [B], one per image; all randomness of an image comes from its own key.
+            sampler: how maps are drawn: steps, guidance, method and so on.
         """
         keys = prng_keys.typed(keys)
         return _sample(params, image, size, keys, sampler.without_idle_half(), model=self)
@@ -370,10 +372,10 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
     """Builds the model that `config.model` describes.
 
     Args:
-        config: a training config; only its `model` part is read.
+        config: a training config, of which only the `model` part is read.
 
     Raises:
-        InputError: a setting outside its domain.
+        InputError: a setting is outside its domain.
     """
     c = config.model
     own = {

@@ -1,4 +1,7 @@
-"""Where a run's numbers, pictures and texts go: JSON lines, PNG files, TensorBoard; and back."""
+"""Writes a run's numbers, images and texts as JSON lines, PNG files and TensorBoard events.
+
+`read_metrics` reads the numbers back.
+"""
 
 import io
 import json
@@ -23,8 +26,8 @@ _BUCKET_SECONDS = 60.0
 class RunWriter:
     """Writes `metrics/PART.jsonl`, `samples/STEP.png`, texts and, if asked, `tensorboard/`.
 
-    Every start of a run opens a part of its own, whose first line says from which step it goes on:
-    what earlier parts say of later steps is superseded, and `read_metrics` leaves it out. Only
+    Every start of a run opens a part of its own, whose first line says from which step it goes on.
+    Rows of later steps in earlier parts are superseded, and `read_metrics` leaves them out. Only
     process 0 should have a writer.
 
     On a disk every line is written at once. A bucket cannot append, so there the part is written
@@ -33,9 +36,9 @@ class RunWriter:
     Args:
         workdir: the run's folder; may be gs://...
         start_step: the step from which this start goes on, 0 for scratch. None writes no such
-            line; the part then supersedes from its first row on.
-        tensorboard: write event files for TensorBoard too, by tensorboardX. Superseded points are
-            hidden there as well.
+            line; the part then supersedes earlier ones from its first row on.
+        tensorboard: whether to write event files for TensorBoard too, by tensorboardX. Superseded
+            points are hidden there as well.
 
     Raises:
         InputError: the folder cannot be made, or tensorboardX is not installed.
@@ -51,7 +54,7 @@ class RunWriter:
         self._directory = epath.Path(workdir)
         metrics = files.make_folder(self._directory / "metrics", "--workdir")
         self.path = metrics / f"{_next_part(metrics):04d}.jsonl"
-        # Before the first line: a start that cannot be must not supersede anything.
+        # Before the first line, so that a start that fails here supersedes nothing.
         self._tensorboard = _import_tensorboardx() if tensorboard else None
         self._events: Any = None
         self._num_event_files = 0
@@ -62,7 +65,7 @@ class RunWriter:
             self.rewind(start_step)
 
     def rewind(self, step: int) -> None:
-        """Says that the run goes on from `step`: later rows so far are superseded."""
+        """Notes that the run goes on from `step`: rows of later steps so far are superseded."""
         self._line(step, {"event": "start"})
         self._open_events(step + 1)
 
@@ -76,7 +79,7 @@ class RunWriter:
                     self._events.add_scalar(key, value, step)
 
     def write_image(self, step: int, image: np.ndarray) -> epath.Path:
-        """Saves uint8 [H, W, 3] and returns its path."""
+        """Saves an image, uint8 [H, W, 3], as `samples/STEP.png` and returns its path."""
         folder = files.make_folder(self._directory / "samples", "--workdir")
         path = folder / f"{step:08d}.png"
         buffer = io.BytesIO()
@@ -87,11 +90,11 @@ class RunWriter:
         return path
 
     def write_text(self, name: str, text: str) -> epath.Path:
-        """Writes `NAME` (`config.json`, `parameters.txt`) over that of an earlier start."""
+        """Writes the file `name`, such as `config.json`, over that of an earlier start."""
         path = self._directory / name
         files.write(path, f"{text.rstrip()}\n".encode())
         if self._events:
-            # TensorBoard shows Markdown: indented by four is set as it is.
+            # TensorBoard shows Markdown, in which lines indented by four stay as they are.
             self._events.add_text(path.stem, "".join(f"    {x}\n" for x in text.splitlines()))
         return path
 
@@ -102,7 +105,7 @@ class RunWriter:
             self._events.close()
 
     def _open_events(self, purge_step: int | None) -> None:
-        """A new event file; TensorBoard hides what older ones say from `purge_step` on."""
+        """Opens a new event file; TensorBoard hides older points from `purge_step` on."""
         if self._tensorboard is None:
             return
         if self._events:
@@ -122,12 +125,12 @@ class RunWriter:
 
 
 def read_metrics(workdir: epath.PathLike) -> list[dict[str, Any]]:
-    """What a run's parts say together: one row a step, ascending, of the last start that passed it.
+    """Reads the rows of a run, one per step, in ascending order, from all parts together.
 
     A row has 'step', 'time' and whatever was written at that step: a step that was logged and
-    evaluated has both in one row. What was written after a checkpoint that a later start (or a roll
-    back) went on from is left out. A last line that is torn, because its run was killed while
-    writing it, is left out; so is one that a run still writes.
+    evaluated has both in one row. Rows that were written after the checkpoint from which a later
+    start (or a roll back) went on are left out. A last line that is incomplete, because the run was
+    killed while writing it or is still writing it, is left out.
 
     Args:
         workdir: the run's folder.
@@ -162,7 +165,7 @@ def _rows(part: epath.Path) -> list[dict[str, Any]]:
             row = {k: _NOT_FINITE.get(v, v) if isinstance(v, str) else v for k, v in row.items()}
             int(row["step"])
         except (ValueError, AttributeError, KeyError, TypeError):
-            if number == len(lines) - 1:  # a whole line ends with \n, so this one is torn
+            if number == len(lines) - 1:  # a whole line ends with \n, so this one is incomplete
                 break
             raise InputError(
                 f"{part}: line {number + 1} is not a row of metrics; mend or remove it"

@@ -4,12 +4,12 @@
         --config.data.train=folder:ENTITYSEG,split=train,zero=region \
         --config.eval.data=folder:ENTITYSEG,split=val,zero=region
 
-300,000 steps of 8 pictures at 128 x 128, 38,496,262 parameters, about 202 GFLOP a picture and step;
+300,000 steps of 8 images at 128 x 128, 38,496,262 parameters, about 202 GFLOP an image and step;
 the paper reports ARI .670 and IoU .432 on its test set. We have not trained it to the end.
 
 Not as released, and why: bfloat16 or float32 instead of float16 with loss scaling; JAX's random
 numbers instead of torch's; regions of equal area in the order of their first pixels, where the
-released order is undefined; the rounding of OpenCV's colour augmentation; pictures drawn without
+released order is undefined; the rounding of OpenCV's colour augmentation; images drawn without
 replacement by epoch instead of with it.
 """
 

@@ -3,7 +3,7 @@
 bitdiff train --config posterior --workdir runs/posterior
 python benchmarks/quality/posterior.py --checkpoint runs/posterior
 
-4,000 steps of 32 pictures: about 25 minutes on two cores; docs/scenes.md has its figures. Another
+4,000 steps of 32 images: about 25 minutes on two cores; docs/scenes.md has its results. Another
 kind: --config.data.train=posterior,kind=border --config.eval.data=posterior,kind=border,seed=1
 """
 
@@ -39,7 +39,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.optimizer.ema_decay = 0.998
 
     config.data.train = ";".join(f"posterior,kind={kind}" for kind in KINDS)
-    config.data.augment = "none"  # the probabilities hold for the picture as it is
+    config.data.augment = "none"  # the probabilities hold for the image as it is
     config.data.num_threads = 1
     config.train.num_steps = 4_000
     config.train.batch_size = 32

@@ -6,7 +6,7 @@
 
 12,000 steps of 16 images take an hour and a half on two idle CPU cores. `bsds` is this config with
 the photos of the Berkeley Segmentation Data Set, where it gives ARI .393 and IoU .212 on unseen
-ones; other images give other figures. A few hundred images may need fewer steps:
+ones; other images give other values. A few hundred images may need fewer steps:
 --config.train.num_steps=4000 --config.optimizer.decay_steps=2000 takes half an hour.
 
 Without --config.eval.data nothing is scored on the way. `zero=` says what id 0 means in the label
