@@ -1,4 +1,4 @@
-"""Whether the attributes and inputs of a UNet are within their domain."""
+"""Checks that the attributes and inputs of a UNet are within their domain."""
 
 import numbers
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check(net: "UNet") -> None:
-    """Checks what can be told without an input.
+    """Checks the attributes that can be checked without an input.
 
     Raises:
         InputError: an attribute is outside its domain.

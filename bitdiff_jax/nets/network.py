@@ -1,4 +1,4 @@
-"""What a network has to be, and how the one that a config names is made."""
+"""What a network has to provide, and how the one that a config names is made."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -14,10 +14,10 @@ from bitdiff_jax.nets.unet import UNet
 
 
 class Network(Protocol):
-    """What `bitdiff_jax.model.Model` asks of a network; a `flax.linen.Module` is one.
+    """The two functions that `bitdiff_jax.model.Model` needs; a `flax.linen.Module` has them.
 
-    A network maps a noisy code beside an image, and one scalar time for each image, to an estimate
-    of the same height and width. It knows nothing of schedules, bits or sampling.
+    A network maps a noisy code concatenated with an image, and one scalar time for each image, to
+    an estimate of the same height and width. It knows nothing of schedules, bits or sampling.
 
     It must be hashable, and equal to another only if it computes the same function: a model is a
     static argument of compiled functions. A `flax.linen.Module` and a frozen dataclass are.
@@ -39,12 +39,14 @@ class Network(Protocol):
 
         Args:
             key: PRNG key.
-            x: float32 [1, S, S, Cin], zeros; Cin are the channels that `apply` will be given.
-            time: float32 [1], zeros.
+            x: input of zeros, float32 [1, S, S, Cin], with the number Cin of channels that `apply`
+                will be given.
+            time: times of zeros, float32 [1].
 
         Returns:
-            `{"params": tree}`, a tree of nested dicts of float32 arrays by names, and no other
-            collection: there is no state beside the parameters (no batch statistics).
+            `{"params": tree}`, where `tree` is of nested dicts of float32 arrays by name. There is
+            no other collection: a network has no state beside its parameters, such as batch
+            statistics.
         """
         ...
 
@@ -54,29 +56,30 @@ class Network(Protocol):
         An image's output must not depend on the other images of its batch.
 
         Args:
-            variables: what `init` returned, or a tree of the same structure.
-            x: float32 [B, S, S, Cin]: the noisy code, the image, and for a self-conditioned model
-                an earlier guess, side by side.
-            time: float32 [B].
+            variables: the tree that `init` returned, or one of the same structure.
+            x: input, float32 [B, S, S, Cin]: the noisy code, the image, and for a self-conditioned
+                model an earlier guess, concatenated along the channels.
+            time: one scalar per image, float32 [B].
 
         Returns:
-            Floating-point [B, S, S, out_channels].
+            The raw output, floating-point [B, S, S, out_channels].
         """
         ...
 
 
-# By the name in `model.net.implementation`.
+# The implementations of the attn-UNet, by the name in `model.net.implementation`.
 IMPLEMENTATIONS: dict[str, Callable[..., Network]] = {"plain": UNet, "fused": FusedUNet}
-# What `model.net.implementation` stands for if it says 'auto' or, in older configs, nothing.
+# The implementation that 'auto' stands for, and that older configs without the key have.
 AUTO = "fused"
-# Keys of the fused implementation alone, with the value that changes nothing.
+# Keys that only the fused implementation has, with the value that changes nothing.
 _FUSED_ALONE = {"fold": False, "attention_chunk": 0}
 
 
 def is_unet(implementation: str) -> bool:
-    """Whether the network of that name is the attn-UNet: the same function of the same parameters.
+    """Whether the implementation of that name computes the attn-UNet.
 
-    A checkpoint of one such implementation can be loaded, and trained on, by another.
+    All of these compute the same function of the same parameters: a checkpoint of one can be
+    loaded, and trained further, by another.
     """
     return implementation == "auto" or implementation in IMPLEMENTATIONS
 
@@ -87,13 +90,13 @@ def from_settings(
     """The network that `config.model.net` describes.
 
     Args:
-        settings: the keys of `config.model.net`.
-        out_channels: channels that it returns.
-        final_activation: a key of `activations.ACTIVATIONS`.
+        settings: the `model.net` part of a config.
+        out_channels: number of channels that the network returns.
+        final_activation: name of the final activation, a key of `activations.ACTIVATIONS`.
 
     Raises:
-        InputError: a setting outside its domain, one that the implementation does not have, or a
-            class that cannot be imported or constructed.
+        InputError: a setting is outside its domain or is not one of the implementation's, or the
+            class cannot be imported or constructed.
     """
     keys = dict(settings)
     name = keys.pop("implementation", "auto")
@@ -127,7 +130,7 @@ def from_settings(
             return IMPLEMENTATIONS[chosen](
                 **given, **{key: _frozen(value) for key, value in keys.items()}
             )
-        except InputError as error:  # it begins with the attribute
+        except InputError as error:  # its message begins with the attribute
             raise InputError(f"config.model.net.{error}") from None
     if not extensions.is_reference(name):
         raise InputError(
@@ -154,7 +157,7 @@ def from_settings(
 def _check_constructor(
     made: Any, name: str, given: Mapping[str, Any], options: Mapping[str, Any]
 ) -> None:
-    """Raises InputError if it cannot be called with these keywords."""
+    """Raises InputError if the class cannot be called with these keywords."""
     if not callable(made):
         raise InputError(
             f"config.model.net.implementation={name!r} is not a class or function; see "
@@ -168,7 +171,7 @@ def _check_constructor(
         )
     try:
         signature = inspect.signature(made)
-    except ValueError:  # of a builtin: it tells when it is called
+    except ValueError:  # a builtin has no signature; it raises when it is called
         return
     try:
         signature.bind(**given, **options)

@@ -67,7 +67,7 @@ class ResBlock(nn.Module):
 
     Attributes:
         features: Number of output channels. A 1x1 convolution adapts the skip where the input has
-            another number.
+            another number of channels.
         time_conditioning: 'additive' adds a projection of the time embedding after the first
             convolution; 'scale_shift' modulates the second norm, `norm(h) (1 + scale) + shift`.
         dtype: Compute dtype.
@@ -103,7 +103,7 @@ class AttentionBlock(nn.Module):
     There is no positional code: the convolutions around it carry position.
 
     Attributes:
-        num_heads: Divides the channels.
+        num_heads: Number of attention heads; it divides the channels.
         dtype: Compute dtype; logits and softmax are in at least float32.
     """
 
@@ -163,27 +163,30 @@ class UNet(nn.Module):
     time).
 
     Attributes:
-        out_channels: Channels of the output.
-        base_channels: Channels at full resolution; also the size of the sinusoid (even).
+        out_channels: Number of channels of the output.
+        base_channels: Number of channels at full resolution, even; also the size of the sinusoid.
         channel_multipliers: One factor per level, from full resolution down.
         blocks_per_level: Residual blocks per level on the way down.
         attention_levels: Levels whose blocks are followed by self-attention; negative ones count
             from the deepest. The middle has attention in any case.
-        num_heads: Attention heads; divides the channels of those levels and of the middle.
+        num_heads: Number of attention heads; it divides the channels of those levels and of the
+            middle.
         patch_size: Side of the square of pixels that is folded into channels on the way in and
             unfolded on the way out; 1 is the paper's net.
-        time_max_period: See `sinusoid`.
-        time_scale: Multiplies the time before the sinusoid.
+        time_max_period: Ratio of the sinusoid's highest frequency to the limit that its lowest ones
+            approach, see `sinusoid`.
+        time_scale: Factor of the time before the sinusoid.
         time_conditioning: 'additive' (the paper's net) or 'scale_shift'. The norm that follows
             takes away what is added to a whole group: the additive time has no effect at all in
             blocks of 32 channels, or of a number that 32 does not divide. Give such a narrow net
             'scale_shift'.
-        final_activation: 'tanh', 'sigmoid', 'none', or over the channels of each pixel 'softmax' or
-            'standardised_softmax', which takes the probabilities on to the range of
-            `encoding.onehot.OneHotEncoding`, with mean 0.
+        final_activation: Name of the last activation: 'tanh', 'sigmoid', 'none', or over the
+            channels of each pixel 'softmax' or 'standardised_softmax', which maps the probabilities
+            to the range of `encoding.onehot.OneHotEncoding`, with mean 0.
         dtype: Compute dtype. Parameters, time embedding, norm statistics, softmax, last convolution
             and final activation stay in at least float32.
-        remat: Recompute the blocks in the backward pass instead of storing what is inside them.
+        remat: Whether blocks are computed again in the backward pass instead of storing their
+            intermediate results.
 
     Raises:
         InputError: an attribute is outside its domain.

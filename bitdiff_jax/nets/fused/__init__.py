@@ -7,18 +7,18 @@ level is larger than a chip's fast memory and each pass over it costs as much as
 
 Four ideas, and the words for them:
 
-`Biased` (`layers`): a map and, beside it, a vector [C] that stands added to every pixel but is not
-    added yet. The bias of a convolution is kept that way: the next group norm takes it on as C
-    numbers, a residual sum adds two such vectors, and the gradient by a bias comes out of the
-    norm's sums. `value()` is the map with its bias added, for what cannot take it on: a convolution
-    of stride 2 or of an upsampled map, whose padding must stay 0, and the output.
+`Biased` (`layers`): a map and, beside it, a vector [C] that is yet to be added to every pixel. The
+    bias of a convolution is kept that way: the next group norm takes it in as C numbers, a residual
+    sum adds two such vectors, and the gradient of a bias comes out of the norm's sums. `value()` is
+    the map with its bias added, for operations that cannot take the vector: a convolution of
+    stride 2 or of an upsampled map, whose padding must stay 0, and the output.
 
 Parts (`convolution`, `norm`): a sequence of maps stands for their concatenation along the channels,
     which is never made. A convolution of the parts is the sum of one convolution of each; a norm of
     the parts has groups that may lie across two of them.
 
-`norm.normalise`: group norm, what is added before it, and SiLU as one function with a gradient
-    written by hand, which keeps nothing of a map but the map. Mean and variance take one pass.
+`norm.normalise`: group norm, the sums before it, and SiLU as one function with a gradient written
+    by hand, which keeps only the input map for the backward pass. Mean and variance take one pass.
 
 `PixelLayout` (`folding`): how the pixels of a map lie in its array. PLAIN is [B, H, W, C]. FOLDED
     is [B, H, W/2, 2C], pairs of neighbouring columns as one position: the same numbers in the same

@@ -13,13 +13,13 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array, *, chunk: int = 0) -> jax.A
     """`softmax(q k^T / sqrt(D)) v` for each head; logits and softmax in at least float32.
 
     Args:
-        q: [B, N, heads, D].
-        k: likewise.
-        v: likewise.
-        chunk: So many queries at a time, whose logits are computed again in the backward pass:
-            what is stored is then [B, heads, chunk, N] at any moment instead of [B, heads, N, N]
-            in every block, for a third more arithmetic. 0 or N and more takes all at once; a
-            number that does not divide N is lowered to the next one that does.
+        q: Queries, [B, N, heads, D].
+        k: Keys, [B, N, heads, D].
+        v: Values, [B, N, heads, D].
+        chunk: Number of queries at a time, whose logits are computed again in the backward pass.
+            [B, heads, chunk, N] logits are then stored at any moment instead of [B, heads, N, N] in
+            every block, for a third more arithmetic. 0, or N and more, takes all at once; a number
+            that does not divide N is lowered to the next one that does.
 
     Returns:
         [B, N, heads, D] of the dtype of v.

@@ -22,7 +22,7 @@ class ResBlock(nn.Module):
         time_conditioning: 'additive' adds a projection of the time embedding after the first
             convolution; 'scale_shift' modulates the second norm, `norm(h) (1 + scale) + shift`.
         dtype: Compute dtype.
-        layout: Of the maps, plain or folded.
+        layout: Pixel layout of the maps, plain or folded.
     """
 
     features: int
@@ -36,7 +36,7 @@ class ResBlock(nn.Module):
 
         Args:
             parts: one map, or several that stand for their concatenation.
-            embedding: [B, E], of the time.
+            embedding: Time embedding, [B, E].
         """
         channels = sum(part.bias.shape[0] for part in parts)
         outside = self.layout
@@ -83,10 +83,10 @@ class AttentionBlock(nn.Module):
     There is no positional code: the convolutions around it carry position.
 
     Attributes:
-        num_heads: Divides the channels.
+        num_heads: Number of attention heads; it divides the channels.
         dtype: Compute dtype; logits and softmax are in at least float32.
-        layout: Of the map.
-        chunk: See `attention.attend`.
+        layout: Pixel layout of the map.
+        chunk: Number of queries at a time, see `attention.attend`; 0 takes all at once.
     """
 
     num_heads: int = 4
@@ -101,14 +101,14 @@ class AttentionBlock(nn.Module):
         channels = x.bias.shape[0]
         h = h.reshape(h.shape[0], -1, channels)
         kernel, bias = Linear(3 * channels, dtype=self.dtype, name="qkv")(channels)
-        # Channels are ordered [head][q, k, v][head_dim], as in the reference's weights. What has
-        # to be brought together is done to the weights, which are fewer than the pixels.
+        # Channels are ordered [head][q, k, v][head_dim], as in the reference's weights. The weights
+        # are reordered rather than the pixels, because they are fewer.
         head_dim = channels // self.num_heads
         kernel = jnp.moveaxis(kernel.reshape(channels, self.num_heads, 3, head_dim), 2, 1)
         q_bias, _, v_bias = jnp.moveaxis(bias.reshape(self.num_heads, 3, head_dim), 1, 0)
         q, k, v = jnp.split(h @ kernel.reshape(channels, -1).astype(self.dtype), 3, axis=-1)
-        # The bias of k moves all logits of a query alike: no weight sees it. That of v comes out
-        # of the average as it went in.
+        # The bias of k moves all logits of a query alike, which does not change the softmax. The
+        # bias of v passes through the average unchanged.
         q += q_bias.reshape(-1).astype(self.dtype)
         q, k, v = (a.reshape(*a.shape[:2], self.num_heads, head_dim) for a in (q, k, v))
         h = attend(q, k, v, chunk=self.chunk).reshape(h.shape)
@@ -123,7 +123,7 @@ class Downsample(nn.Module):
 
     Attributes:
         dtype: Compute dtype.
-        layout: Of x, plain or folded; the result is plain.
+        layout: Pixel layout of x, plain or folded; the result is plain.
     """
 
     dtype: DTypeLike = jnp.float32
@@ -133,7 +133,7 @@ class Downsample(nn.Module):
     def __call__(self, x: Biased) -> Biased:
         """Maps x [B, H, W, C] to [B, H/2, W/2, C]."""
         channels = x.bias.shape[0]
-        # Beyond the border there is no bias: it has to be added before.
+        # The padding has no bias, so the bias has to be added before.
         conv = Conv(channels, dtype=self.dtype, stride=2, source=self.layout, name="conv")
         return conv(x.value())
 
@@ -143,7 +143,7 @@ class Upsample(nn.Module):
 
     Attributes:
         dtype: Compute dtype.
-        layout: Of the result, plain or folded; x is plain.
+        layout: Pixel layout of the result, plain or folded; x is plain.
     """
 
     dtype: DTypeLike = jnp.float32

@@ -1,4 +1,4 @@
-"""Convolutions as pure functions: of several maps side by side, folded, and of upsampled maps."""
+"""Convolutions as pure functions: of several maps side by side, folded maps, and upsampled maps."""
 
 from collections.abc import Sequence
 
@@ -23,8 +23,8 @@ def convolve(
 ) -> jax.Array:
     """A square convolution over the channels of all parts, padded by k // 2 on each side.
 
-    The parts stand for their concatenation, which is never made: what is summed is their
-    convolutions, and XLA adds the second as it writes it. Arguments are those of `summands`.
+    The parts stand for their concatenation, which is never made: their convolutions are summed, and
+    XLA adds the second one as it writes it. `summands` describes the arguments.
 
     Returns:
         [B, H / stride, W / stride, Cout] of dtype `dtype`, laid out as `result`.
@@ -44,16 +44,17 @@ def summands(
     source: PixelLayout = PixelLayout.PLAIN,
     result: PixelLayout = PixelLayout.PLAIN,
 ) -> list[jax.Array]:
-    """What `convolve` sums up: the convolution of each part by its channels of the kernel.
+    """The convolution of each part by its channels of the kernel; `convolve` adds them up.
 
     Args:
-        parts: [B, H, W, Ci] each, laid out as `source`; the kernel's input channels in this order.
-            Staggered parts are zero where they are not the map's.
-        kernel: [k, k, sum Ci, Cout] in parameter precision, k odd.
+        parts: maps [B, H, W, Ci] laid out as `source`, in the order of the kernel's input channels.
+            Staggered parts are zero at positions outside of the map.
+        kernel: kernel [k, k, sum Ci, Cout] in parameter precision, k odd.
         dtype: compute dtype.
-        stride: 1 keeps H and W, 2 halves them.
-        source: layout of the parts.
-        result: layout of what is returned. Staggered, it is not the map's at its outermost columns.
+        stride: stride of the convolution: 1 keeps H and W, 2 halves them.
+        source: pixel layout of the parts.
+        result: pixel layout of the result. A staggered result is not masked at its outermost
+            columns, which lie outside of the map.
 
     Returns:
         [B, H / stride, W / stride, Cout] each, of dtype `dtype`, laid out as `result`.
@@ -63,7 +64,7 @@ def summands(
     start = 0
     for part in parts:
         channels = part.shape[-1] // source.copies
-        # Rounded slice by slice: the whole in both precisions would be one array more.
+        # Rounded slice by slice: the whole kernel in both precisions would be one more array.
         weights = kernel[:, :, start : start + channels].astype(dtype)
         start += channels
         strides, padding = (stride, stride), ((edge, edge), (edge, edge))
@@ -85,8 +86,8 @@ def summands(
 def _to_staggered(x: jax.Array, weights: jax.Array) -> jax.Array:
     """[B, H, P, C] by [3, 2, C, F], padded by 1 on all sides, to [B, H, P + 1, F].
 
-    The gradient by the weights slides the smaller map over the larger one. Left to itself, XLA
-    takes the larger one for the kernel, and turns whole maps round to mend that.
+    The gradient by the weights slides the smaller map over the larger one. Without this function
+    XLA takes the larger one for the kernel, and transposes whole maps to do so.
     """
     return jax.lax.conv_general_dilated(
         x, weights, (1, 1), ((1, 1), (1, 1)), dimension_numbers=_DIMENSIONS
@@ -115,25 +116,25 @@ _to_staggered.defvjp(_to_staggered_forward, _to_staggered_backward)
 def upsample_convolve(
     x: jax.Array, kernel: jax.Array, *, dtype: DTypeLike, result: PixelLayout = PixelLayout.PLAIN
 ) -> jax.Array:
-    """Nearest neighbour times two, then a 3x3 convolution: without the larger map.
+    """Nearest-neighbour upsampling by two and a 3x3 convolution, without making the larger map.
 
-    A pixel of the result sees at most 2 x 2 pixels of x, some of them under several of the kernel's
-    nine weights, which are summed before they are multiplied. The two columns that come of one are
-    features of one convolution, as pairs of pixels are (see `folding`). How the two rows come about
-    depends on the platform.
+    A pixel of the result depends on at most 2 x 2 pixels of x, some of them under several of the
+    kernel's nine weights, which are summed before they are multiplied. The two columns of the
+    result that one column of x gives are features of one convolution, as pairs of pixels are (see
+    `folding`). How the two rows are computed depends on the platform.
 
     Args:
-        x: [B, H, W, C].
-        kernel: [3, 3, C, Cout] in parameter precision.
+        x: map [B, H, W, C].
+        kernel: kernel [3, 3, C, Cout] in parameter precision.
         dtype: compute dtype.
-        result: layout of what is returned, plain or folded.
+        result: pixel layout of the result, plain or folded.
 
     Returns:
         [B, 2H, 2W, Cout] of dtype `dtype`, laid out as `result`.
     """
     above, here, below = map(_columns, kernel)
     by_row = jnp.stack([above, here, below]).astype(dtype)
-    # By how far a row of the result is from twice the row of x that it sees: 2, 1, 0, -1.
+    # Indexed by the offset of a row of the result from twice the row of x it reads: 2, 1, 0, -1.
     by_offset = jnp.stack([above, above + here, here + below, below]).astype(dtype)
     y = _upsampled(x.astype(dtype), by_row, by_offset)
     return y if result is PixelLayout.FOLDED else folding.unfold(y)
@@ -154,8 +155,8 @@ def _upsampled(x: jax.Array, by_row: jax.Array, by_offset: jax.Array) -> jax.Arr
 
     Args:
         x: the smaller map.
-        by_row: [3, 3, C, 2F], of the map with its rows doubled. It gets no gradient.
-        by_offset: [4, 3, C, 2F].
+        by_row: kernel [3, 3, C, 2F] for the map with its rows doubled. It gets no gradient.
+        by_offset: kernel [4, 3, C, 2F], indexed by the offset of rows.
     """
     return jax.lax.platform_dependent(
         x, by_row, by_offset, tpu=_of_doubled_rows, default=_row_by_row
@@ -178,7 +179,7 @@ _upsampled.defvjp(_upsampled_forward, _upsampled_backward)
 
 
 def _row_by_row(x: jax.Array, by_row: jax.Array | None, by_offset: jax.Array) -> jax.Array:
-    """The even and the odd rows, by 2 x 3 kernels: two thirds of the products."""
+    """Even and odd rows apart, by 2 x 3 kernels, which take two thirds of the products."""
     del by_row
     batch, height, width, _ = x.shape
     rows = []
@@ -197,10 +198,10 @@ def _upsampled_backward_row_by_row(x, by_offset, dy):  # type: ignore[no-untyped
 
 
 def _of_doubled_rows(x: jax.Array, by_row: jax.Array, by_offset: jax.Array) -> jax.Array:
-    """At once: a TPU would copy two sets of rows twice to bring them together."""
+    """All rows at once, since a TPU would copy two sets of rows twice to interleave them."""
     del by_offset
     height = x.shape[1]
-    # By a product with zeros and ones: copying rows takes a TPU longer.
+    # Rows are doubled by a product with zeros and ones; copying them takes a TPU longer.
     of_row = jnp.repeat(jnp.eye(height, dtype=x.dtype), 2, axis=0)
     doubled = jnp.einsum("oh,bhwc->bowc", of_row, x, precision=jax.lax.Precision.HIGHEST)
     return jax.lax.conv_general_dilated(

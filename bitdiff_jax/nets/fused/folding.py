@@ -28,7 +28,7 @@ class PixelLayout(enum.Enum):
 
     @property
     def copies(self) -> int:
-        """Pixels a position."""
+        """Number of pixels in one position: 1 if plain, otherwise 2."""
         return 1 if self is PixelLayout.PLAIN else 2
 
 
@@ -47,7 +47,7 @@ def unfold(x: jax.Array) -> jax.Array:
 def inside(layout: PixelLayout, shape: tuple[int, ...]) -> jax.Array | None:
     """Where an array of the given shape holds pixels of the map, bool [1, 1, W', C'].
 
-    None if it does everywhere: only staggered, the outermost columns are not the map's.
+    None if it does everywhere: only a staggered array has columns outside of the map.
     """
     if layout is not PixelLayout.STAGGERED:
         return None
@@ -64,16 +64,16 @@ def num_pixels(layout: PixelLayout, shape: tuple[int, ...]) -> int:
 def fold_kernel(
     kernel: jax.Array, stride: int, source: PixelLayout, result: PixelLayout
 ) -> tuple[jax.Array, tuple[int, int], tuple[tuple[int, int], tuple[int, int]]]:
-    """A kernel of pixels as one of pairs.
+    """Turns a kernel over pixels into one over pairs of pixels.
 
     Args:
-        kernel: [k, k, Cin, Cout], k 1 or 3.
-        stride: 1, or 2 from folded to plain.
-        source: of the map that is convolved: folded or staggered.
-        result: of the convolution's result.
+        kernel: kernel [k, k, Cin, Cout], with k 1 or 3.
+        stride: stride of the convolution: 1, or 2 from folded to plain.
+        source: pixel layout of the map that is convolved: folded or staggered.
+        result: pixel layout of the convolution's result.
 
     Returns:
-        The kernel [k, pairs, 2 Cin, copies * Cout]; strides and padding that go with it.
+        The kernel [k, pairs, 2 Cin, copies * Cout], and the strides and padding that belong to it.
     """
     edge = kernel.shape[0] // 2
     rows = (edge, edge)

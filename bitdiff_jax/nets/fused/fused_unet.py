@@ -21,13 +21,13 @@ from bitdiff_jax.nets.unet import UNet
 class FusedUNet(UNet):
     """`bitdiff_jax.nets.unet.UNet`, computed in fewer passes over memory.
 
-    Its attributes are those of `UNet` and two more; parameters, outputs and gradients are the same
+    It has the attributes of `UNet` and two more. Parameters, outputs and gradients are the same
     within rounding.
 
     Attributes:
-        fold: Compute the widest level on pairs of pixels, see `folding`: the same function of the
-            same parameters, for TPUs, where 64 channels cost what 128 do.
-        attention_chunk: Queries at a time, see `attention.attend`; 0 takes all at once.
+        fold: Whether the widest level is computed on pairs of pixels, see `folding`: the same
+            function of the same parameters, for TPUs, where 64 channels cost as much as 128.
+        attention_chunk: Number of queries at a time, see `attention.attend`; 0 takes all at once.
     """
 
     fold: bool = False
@@ -42,7 +42,7 @@ class FusedUNet(UNet):
 
     @nn.compact
     def __call__(self, x: jax.Array, time: jax.Array) -> jax.Array:
-        """See `UNet`."""
+        """Runs the network, with the arguments and result of `UNet`."""
         attributes.check_inputs(self, x.shape, time.shape)
         if self.fold and (x.shape[2] // self.patch_size) % 2:
             raise InputError(

@@ -1,4 +1,4 @@
-"""The layers under the blocks: the parameters of `bitdiff_jax.nets.unet`, in their fused use."""
+"""The layers of the blocks: they declare the parameters of `bitdiff_jax.nets.unet`."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,11 +17,11 @@ from bitdiff_jax.nets.fused.norm import normalise
 class Kernel(nn.Module):
     """Declares the kernel and bias of a square convolution and returns them, without applying them.
 
-    They start as those of `nets.unet.conv`. A block applies them itself, to several maps at once or
-    to a folded one.
+    Their initial values are those of `nets.unet.conv`. A block applies them itself, to several maps
+    at once or to a folded one.
 
     Attributes:
-        features: Cout.
+        features: Number of output channels.
         kernel_size: Side of the kernel.
         zero_init: Whether both start as zeros.
         dtype: Compute dtype; parameters are kept in at least float32.
@@ -34,11 +34,11 @@ class Kernel(nn.Module):
 
     @nn.compact
     def __call__(self, channels: int) -> tuple[jax.Array, jax.Array]:
-        """[k, k, channels, features] and [features]."""
+        """Returns the kernel [k, k, channels, features] and the bias [features]."""
         return self.declare(channels)
 
     def declare(self, channels: int) -> tuple[jax.Array, jax.Array]:
-        """The parameters, for `channels` input channels."""
+        """Declares the parameters for `channels` input channels, and returns them."""
         shape = (self.kernel_size, self.kernel_size, channels, self.features)
         zeros = nn.initializers.zeros
         dtype = at_least_float32(self.dtype)
@@ -56,7 +56,7 @@ class Linear(nn.Module):
 
     @nn.compact
     def __call__(self, channels: int) -> tuple[jax.Array, jax.Array]:
-        """[channels, features] and [features]."""
+        """Returns the kernel [channels, features] and the bias [features]."""
         zeros = nn.initializers.zeros
         dtype = at_least_float32(self.dtype)
         init = zeros if self.zero_init else kernel_init
@@ -66,31 +66,32 @@ class Linear(nn.Module):
 
 
 class Biased(NamedTuple):
-    """A map with a vector that stands added to each of its pixels, and is not added yet.
+    """A map and a vector that is yet to be added to each of its pixels.
 
-    What the convolutions of a residual block add to all pixels alike, the next norm takes on as
-    [C] numbers; so do the gradients. A bias costs no pass over a map this way.
+    The vector collects what the convolutions of a residual block add to all pixels alike. The next
+    norm takes it in as C numbers, and returns its gradient so. A bias costs no pass over a map this
+    way.
     """
 
     map: jax.Array  # [B, H, W, C], in some layout
     bias: jax.Array  # [C], in at least float32
 
     def value(self) -> jax.Array:
-        """The sum."""
+        """The map with its bias added."""
         copies = self.map.shape[-1] // self.bias.shape[0]
         return self.map + jnp.tile(self.bias.astype(self.map.dtype), copies)
 
 
 class Conv(Kernel):
-    """A square convolution with bias, as `Kernel` has them.
+    """A square convolution with the kernel and bias of `Kernel`.
 
     The padding is `kernel_size // 2` on both sides, whatever the stride ("SAME" would pad a
     stride of 2 by (0, 1)).
 
     Attributes:
-        stride: 1 keeps H and W, 2 halves them.
-        source: PixelLayout of the input.
-        result: PixelLayout of the result.
+        stride: Stride of the convolution: 1 keeps H and W, 2 halves them.
+        source: Pixel layout of the input.
+        result: Pixel layout of the result.
     """
 
     stride: int = 1
@@ -119,7 +120,7 @@ class Affine(nn.Module):
 
     @nn.compact
     def __call__(self, channels: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
-        """[channels] each."""
+        """Returns scale and bias, [channels] each."""
         scale = self.param("scale", nn.initializers.ones, (channels,), dtype)
         return scale, self.param("bias", nn.initializers.zeros, (channels,), dtype)
 
@@ -135,22 +136,22 @@ def group_norm(
     layout: PixelLayout = PixelLayout.PLAIN,
     dtype: DTypeLike | None = None,
 ) -> tuple[jax.Array, ...]:
-    """Adds a group norm to the module being built, and applies it, with a SiLU behind it.
+    """Adds a group norm to the module being built, and applies it and a SiLU.
 
     Statistics and normalisation are in at least float32.
 
     Args:
         parts: Maps that stand for their concatenation, [B, H, W, C].
         name: Name of the submodule.
-        added: Maps that stand added to the last part, without biases; see `normalise`.
-        before: [B, C], added to the maps.
-        modulation: (scale, shift), [B, C] each: `norm(x) * (1 + scale) + shift`.
-        activate: False leaves the SiLU out.
-        layout: Of the maps.
-        dtype: Of the results; that of the maps if None.
+        added: Maps that are to be added to the last part, without biases; see `normalise`.
+        before: Vector [B, C] that is added to all pixels of an image before the norm.
+        modulation: Pair (scale, shift), [B, C] each: `norm(x) * (1 + scale) + shift`.
+        activate: Whether the SiLU is applied.
+        layout: Pixel layout of the maps.
+        dtype: Dtype of the results; None keeps that of the maps.
 
     Returns:
-        The maps, normalised.
+        The normalised maps.
     """
     bias = jnp.concatenate([part.bias for part in parts])[None]
     before = bias if before is None else before + bias

@@ -1,7 +1,7 @@
-"""Group normalisation, activation and what is added before, in one pass each way.
+"""Group normalisation with the sums before it and the activation after it, in one pass each way.
 
-Written with a gradient of its own: of the maps, only the input is kept for the backward pass, and
-each pass reads and writes them in their own dtype. Everything else is [B, C].
+The gradient is written by hand: of the maps, only the input is kept for the backward pass, and each
+pass reads and writes the maps in their own dtype. Everything else is [B, C].
 """
 
 import functools
@@ -34,20 +34,22 @@ def normalise(
     take one pass over x.
 
     Args:
-        parts: [B, H, W, Ci] each, of one dtype and laid out as `layout`.
-        before: [B, C] or [1, C], C the sum of Ci; added to all pixels of an image.
-        gain: likewise, in at least float32.
-        offset: likewise.
-        added: maps that stand added to the last part. Each gets its gradient from a computation of
-            its own, which a TPU does inside the convolutions that read it; one gradient for all
-            has so many readers that it is written and read as a map.
-        activate: False leaves the SiLU out.
-        layout: of the parts. Staggered, what is not the map's counts for nothing and becomes 0.
-        epsilon: added to the variance. A constant group gives `offset`.
-        dtype: of the results; that of the parts if None.
+        parts: maps [B, H, W, Ci] of one dtype, laid out as `layout`.
+        before: vector [B, C] or [1, C], with C the sum of all Ci, that is added to all pixels of an
+            image.
+        gain: factor [B, C] or [1, C] of the normalised map, in at least float32.
+        offset: vector [B, C] or [1, C] that is added after it, in at least float32.
+        added: maps that are to be added to the last part. Each gets its gradient from a computation
+            of its own, which a TPU does inside the convolutions that read it. One gradient for all
+            would have so many readers that it would be written and read as a map.
+        activate: whether the SiLU is applied.
+        layout: pixel layout of the parts. Positions of a staggered array outside of the map do not
+            count and become 0.
+        epsilon: constant that is added to the variance. A constant group gives `offset`.
+        dtype: dtype of the results; None keeps that of the parts.
 
     Returns:
-        The parts, normalised.
+        The normalised parts.
     """
     batch = parts[0].shape[0]
     wide = at_least_float32(parts[0].dtype)
@@ -82,12 +84,12 @@ def _forward(
     _, layout, epsilon, _, _ = static
     moments = [_moments(part, layout) for part in parts]
     mean, variance = (_concatenate(m, layout.copies) for m in zip(*moments, strict=True))
-    # [B, copies, C]: of what the group norm sees, pixel by pixel of a position and channel.
+    # [B, copies, C]: moments of the group norm's input, for each pixel of a position and channel.
     mean = mean + before[:, None]
     centre = _group_mean(mean.mean(1))
     variance = _group_mean((variance + jnp.square(mean - centre[:, None])).mean(1))
     rstd = jax.lax.rsqrt(variance + epsilon)
-    # x + before - centre, as one subtraction from x.
+    # x + before - centre is computed as one subtraction from x.
     pivot = centre - before
     lean = mean.mean(1) - centre
     return _apply(static, parts, pivot, rstd * gain, offset), (pivot, rstd, lean)
@@ -107,7 +109,7 @@ def _backward(static, residuals, cotangents):  # type: ignore[no-untyped-def]
     scale = rstd * gain
 
     def by_activation(x, dy, c, a, b):  # type: ignore[no-untyped-def]
-        """x minus its pivot, and the gradient by what the activation sees."""
+        """Returns x minus its pivot, and the gradient by the activation's input."""
         centred, dy = x.astype(wide) - c, _masked(dy.astype(wide), layout)
         if not activate:
             return centred, dy
@@ -141,17 +143,17 @@ def _backward(static, residuals, cotangents):  # type: ignore[no-untyped-def]
 
 
 def _again(x: jax.Array) -> jax.Array:
-    """x, from which a TPU computes again what it has computed from it before."""
+    """x behind a barrier, so that a TPU computes its results again instead of keeping them."""
     return jax.lax.platform_dependent(x, tpu=jax.lax.optimization_barrier, default=lambda x: x)
 
 
 def _kept(dz, dtype, by_activation, inputs):  # type: ignore[no-untyped-def]
-    """dz again, for the second pass of the backward pass.
+    """The gradient dz once more, for the second pass of the backward pass.
 
-    A TPU writes it in `dtype` as it comes out of a convolution, and reads it from there. Left to
-    itself, XLA would write the convolution's own result, and go through the activation's gradient
-    twice. A GPU does just that, since the result of a library's convolution is in memory anyway:
-    left to itself, XLA would write dz beside it, in float32.
+    A TPU writes it in `dtype` as it comes out of a convolution, and reads it from there; by default
+    XLA would write the convolution's own result, and compute the activation's gradient twice. A GPU
+    computes it twice, since the result of a library's convolution is in memory anyway; by default
+    XLA would write dz beside it, in float32.
     """
 
     def written(dz, *inputs):  # type: ignore[no-untyped-def]
@@ -184,12 +186,13 @@ def _apply(
 def _moments(x: jax.Array, layout: PixelLayout) -> tuple[jax.Array, jax.Array]:
     """Mean and variance over the pixels, [B, copies * Ci], from one pass over x.
 
-    They are taken about a pixel, or a large offset would leave no digit of the variance. bfloat16
-    has no such digits: there they are taken about 0, so that a TPU sums them up while it writes x.
+    They are taken about the value of a pixel, because a large offset would leave no digit of the
+    variance. bfloat16 has no such digits to lose: there they are taken about 0, so that a TPU sums
+    them up while it writes x.
     """
     wide = at_least_float32(x.dtype)
     about = x.astype(wide)
-    # Of the second column: staggered, the first is in part not the map's.
+    # A pixel of the second column: part of a staggered array's first column is outside of the map.
     column = 1 if layout is PixelLayout.STAGGERED else 0
     pivot = about[:, :1, column : column + 1]
     if x.dtype != wide:
@@ -202,16 +205,16 @@ def _moments(x: jax.Array, layout: PixelLayout) -> tuple[jax.Array, jax.Array]:
 
 
 def _masked(x: jax.Array, layout: PixelLayout) -> jax.Array:
-    """0 where x is not the map's."""
+    """Returns x, set to 0 at positions outside of the map."""
     mask = folding.inside(layout, x.shape)
     return x if mask is None else jnp.where(mask, x, 0)
 
 
 def _group_mean(x: jax.Array) -> jax.Array:
-    """[B, C] to the mean over each channel's group, [B, C].
+    """The mean over each channel's group, [B, C] to [B, C].
 
-    A product with a matrix of ones in blocks: one operation, where a sum and its way back to the
-    channels are three, and a TPU takes a microsecond for each however small it is.
+    It is a product with a matrix of ones in blocks, which is one operation, where a sum and its
+    broadcast back to the channels are three. A TPU takes a microsecond for each, however small.
     """
     channels = x.shape[-1]
     size = channels // num_groups(channels)
