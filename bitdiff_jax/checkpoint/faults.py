@@ -1,4 +1,4 @@
-"""What goes wrong with checkpoints, in words."""
+"""Errors of saving and reading checkpoints, told in one line."""
 
 import contextlib
 import functools
@@ -16,12 +16,12 @@ from bitdiff_jax.errors import InputError
 
 
 class Damaged(InputError):
-    """A checkpoint that is not what was saved."""
+    """A checkpoint on the disk differs from what was saved."""
 
 
 @contextlib.contextmanager
 def clear_errors(directory: epath.Path, verb: str) -> Iterator[None]:
-    """What goes wrong inside is told in one line: `verb` could not be done in `directory`."""
+    """Turns errors inside into an `InputError` of one line: it could not `verb` in `directory`."""
     try:
         yield
     except InputError:
@@ -37,7 +37,7 @@ def clear_errors(directory: epath.Path, verb: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_damage(folder: epath.Path) -> Iterator[None]:
-    """What goes wrong in reading a step means that it is damaged, unless it cannot mean that."""
+    """Turns errors of reading a step into `Damaged`, unless they have another cause."""
     try:
         yield
     except (InputError, MemoryError, jax.errors.JaxRuntimeError):
@@ -54,9 +54,9 @@ def as_damage(folder: epath.Path) -> Iterator[None]:
 
 @functools.cache  # once
 def _hush_orphans() -> None:
-    """From now on, says nothing of orbax's reads that nobody waits for after one has failed.
+    """Silences errors of orbax's reads that nobody waits for after another one has failed.
 
-    Python would print each, a page for every tensor, whenever it comes upon it.
+    Python would print a page for every tensor, whenever it collects one of these reads.
     """
     before = sys.unraisablehook, sys.excepthook, threading.excepthook
 

@@ -1,4 +1,4 @@
-"""The last good checkpoint, by the word of all processes; what comes after it goes aside."""
+"""The last checkpoint that all processes find good; later ones are moved aside."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from bitdiff_jax.parallel import vote
 
 QUARANTINE = "quarantine"
 _GOOD, _DAMAGED, _REFUSED = range(3)
-_TRIES = 2  # a network that stumbles once must not cost a checkpoint
+_TRIES = 2  # one fault of the network must not cost a checkpoint
 
 
 def restore_last_good(
@@ -25,22 +25,22 @@ def restore_last_good(
 ) -> tuple[int, Any] | None:
     """The last step that is whole, and its state. All processes must call it.
 
-    Later steps go to `quarantine/` beside the folder of checkpoints, so that training can save
-    those steps again; nothing is deleted.
+    Later steps are moved to `quarantine/` beside the folder of checkpoints, so that training can
+    save those steps again; nothing is deleted.
 
     Args:
-        checkpoints: of the run.
-        abstract_state: as in `Checkpoints.restore`.
-        check: called with a step's `about` before its state is read; raises InputError for a run
-            that must not go on.
-        below: use only steps below this one.
+        checkpoints: the checkpoints of the run.
+        abstract_state: tree of shapes with shardings, as in `Checkpoints.restore`.
+        check: function that is called with a step's `about` before its state is read; it raises
+            InputError for a run that must not go on.
+        below: use only steps below this one; None uses all.
 
     Returns:
-        None if there is no step at all, or none below `below`.
+        The step and its state; None if there is no step at all, or none below `below`.
 
     Raises:
-        InputError: `check` did, the shapes are others, or every step is damaged (all of them stay
-            where they are).
+        InputError: `check` raised it, the shapes differ, or every step is damaged (all of them then
+            stay where they are).
     """
     steps = vote.from_first(sorted(checkpoints.steps(), reverse=True))
     later = [step for step in steps if below is not None and step >= below]
@@ -69,7 +69,7 @@ def _try(
     abstract_state: Any,
     check: Callable[[dict[str, Any]], None],
 ) -> tuple[Any, Damaged | None]:
-    """The state or, on all processes alike, what is wrong with it."""
+    """Returns the state or, the same on all processes, the reason why it cannot be used."""
     state: Any = None
     sums: dict[str, int] = {}
     error: Damaged | None = None
@@ -88,7 +88,7 @@ def _try(
         raise InputError(f"another process cannot resume from {checkpoints.directory}; see there")
     if outcome == _GOOD:
         try:
-            checkpoints.verify(step, state, sums)  # by all: it computes on all devices
+            checkpoints.verify(step, state, sums)  # by all processes: it computes on all devices
         except Damaged as damage:
             error = damage
         outcome = vote.worst(_DAMAGED if error else _GOOD)
@@ -109,5 +109,5 @@ def _quarantine(checkpoints: Checkpoints, steps: Sequence[int]) -> None:
                 place = target / (f"{step}.{taken}" if taken else str(step))
                 (checkpoints.directory / str(step)).rename(place)
                 logging.warning("Step %d was moved to %s.", step, place)
-    vote.worst(_GOOD)  # nobody looks before they are moved
+    vote.worst(_GOOD)  # a barrier: no process reads the folder before the steps are moved
     checkpoints.reload()

@@ -1,4 +1,4 @@
-"""Which checkpoints stay beyond the latest ones."""
+"""Which checkpoints are kept beside the latest ones."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,13 @@ from typing import Any
 
 
 class Best:
-    """An orbax preservation policy: the steps with the highest score stay; of equals, the latest.
+    """An orbax preservation policy that keeps the steps with the highest score, the latest of equals.
 
-    Orbax has one too, which keeps the scores in files that a run cannot start without.
+    Orbax has such a policy, but a run cannot start without the files in which it keeps the scores.
 
     Args:
-        count: how many stay.
-        name: of the score.
+        count: number of steps that are kept.
+        name: name of the score.
     """
 
     def __init__(self, count: int, name: str):
@@ -20,14 +20,14 @@ class Best:
         self._scores: dict[int, float] = {}
 
     def note(self, step: int, scores: Mapping[str, float] | None) -> None:
-        """Tells the scores of a step, if it has any."""
+        """Takes the scores of a step, if it has any."""
         self._scores.pop(step, None)
         score = (scores or {}).get(self._name, math.nan)
         if math.isfinite(score):
             self._scores[step] = float(score)
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """What orbax asks when it has saved: which of the steps there are stay."""
+        """Returns for each checkpoint whether it is kept; orbax calls it after a save."""
         del context
         scored = [c.step for c in checkpoints if c.step in self._scores]
         best = sorted(scored, key=lambda step: (self._scores[step], step))[-self._count :]

@@ -20,20 +20,20 @@ from bitdiff_jax.parallel.checksums import checksums
 from bitdiff_jax.parallel.partition_rules import path_name
 
 _SUBDIR = "checkpoints"
-_SCORES = "scores.json"  # beside what orbax wrote, since they come later
+_SCORES = "scores.json"  # beside orbax's files, because scores come later
 
 
 class Checkpoints:
-    """The checkpoints of one run. Use as a context manager: leaving waits for pending writes.
+    """The checkpoints of one run. Use it as a context manager: leaving waits for pending writes.
 
     Args:
         workdir: the run's folder.
-        keep: the latest so many stay.
-        create: make the folder, and clear away what killed processes left half written; False only
-            reads.
-        keep_every: those of steps divisible by this stay for good; 0 for none.
-        keep_best: so many with the highest `best_by` among their scores stay.
-        best_by: name of a score.
+        keep: number of latest checkpoints that are kept.
+        create: whether to make the folder and remove what killed processes left half written; False
+            only reads.
+        keep_every: checkpoints of steps divisible by this are kept for good; 0 for none.
+        keep_best: number of best checkpoints that are kept, by the score `best_by`.
+        best_by: name of the score for `keep_best`; the highest is best.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Checkpoints:
             )
         if keep_best:
             for step in self._manager.all_steps():
-                with contextlib.suppress(InputError):  # a damaged one is not the best
+                with contextlib.suppress(InputError):  # a damaged step is not the best
                     self._best.note(step, self.about(step).get("scores"))
 
     def __enter__(self) -> "Checkpoints":
@@ -87,25 +87,25 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def steps(self) -> list[int]:
-        """The steps that are there, whole as far as their names tell."""
+        """The steps that are there and complete, by their names; their files are not checked."""
         return list(self._manager.all_steps())
 
     def reload(self) -> None:
-        """Looks at the folder again, after something else changed it."""
+        """Reads the folder again, after something else changed it."""
         self._manager.reload()
 
     def save(self, step: int, state: Any, about: dict[str, Any]) -> None:
-        """Saves in the background; an error of an earlier save surfaces here.
+        """Saves in the background; an error of an earlier save is raised here.
 
         The state may be donated as soon as this returns.
 
         Args:
-            step: number of the step, above all that are there.
+            step: number of the step, above those of all saved steps.
             state: pytree of arrays.
-            about: what `JSON` can hold; see `describe`.
+            about: values that JSON can hold, see `describe`.
 
         Raises:
-            InputError: it, or the save before it, cannot be or was not written.
+            InputError: this save, or the one before it, could not be written.
         """
         self.wait()
         sums = {"state": checksums(state), "about": _json_checksum(about)}
@@ -119,7 +119,7 @@ class Checkpoints:
                 ),
             )
         if not saved:
-            # Orbax leaves out, in silence, a step that is not above the last one.
+            # Orbax silently leaves out a step that is not above the last one.
             raise InputError(
                 f"step {step} was not saved in {self.directory}, where step {self.latest_step()} "
                 "is already: one training at a time may use a --workdir"
@@ -127,10 +127,10 @@ class Checkpoints:
         self._pending = step
 
     def wait(self) -> None:
-        """Returns when the last save is on the disk.
+        """Waits until the last save is on the disk.
 
         Raises:
-            InputError: it could not be written.
+            InputError: the last save could not be written.
         """
         step, self._pending = self._pending, None
         with clear_errors(self.directory, "write to"):
@@ -142,14 +142,14 @@ class Checkpoints:
             )
 
     def add_scores(self, step: int, scores: Mapping[str, float]) -> None:
-        """Keeps scores with a step that was saved; they may take the keeping of another's place.
+        """Keeps scores with a step that was saved; the step may replace another among the best.
 
         Args:
             step: a step that was saved here.
-            scores: metrics by name; from then on in `about` under 'scores'.
+            scores: metrics by name; `about` has them under 'scores' from then on.
 
         Raises:
-            InputError: they, or the step itself, could not be written.
+            InputError: the scores, or the step itself, could not be written.
         """
         self.wait()
         self._best.note(step, scores)
@@ -158,10 +158,10 @@ class Checkpoints:
             files.write(self.directory / str(step) / _SCORES, text.encode())
 
     def about(self, step: int) -> dict[str, Any]:
-        """The JSON that was saved with a step, and under 'scores' those that were added.
+        """The JSON that was saved with a step, with the scores that were added under 'scores'.
 
         Raises:
-            Damaged: it is not what was saved.
+            Damaged: the JSON is not what was saved.
         """
         with as_damage(self.directory / str(step)):
             about = self._json(step, "about")
@@ -177,12 +177,12 @@ class Checkpoints:
 
         Args:
             step: a step that exists.
-            abstract_state: tree of `jax.ShapeDtypeStruct`s with the shardings wanted here; those
+            abstract_state: tree of `jax.ShapeDtypeStruct`s with the shardings to restore to; those
                 at saving time do not matter, nor does the number of processes. A subset of the
                 entries, such as {'ema_params': ...}, reads only these.
 
         Raises:
-            InputError: the shapes there are others.
+            InputError: the saved shapes differ.
             Damaged: the files cannot be read, or are not what was saved.
         """
         state, sums = self.read(step, abstract_state)
@@ -196,12 +196,12 @@ class Checkpoints:
     def read(self, step: int, abstract_state: Any) -> tuple[Any, dict[str, int]]:
         """The state of a step as it is on the disk, and the checksums it should have.
 
-        The half of `restore` in which a process does not wait for others.
+        This is the first half of `restore`, in which a process does not wait for others.
         """
         folder = self.directory / str(step)
         with as_damage(folder):
-            # Handlers, not the manager: it would wait for processes that failed to read, and its
-            # item_metadata knows nothing of a run that it has only opened to read.
+            # Handlers rather than the manager, which would wait for processes that failed to read,
+            # and whose item_metadata is empty for a run that it has only opened to read.
             saved = ocp.StandardCheckpointHandler().metadata(folder / "state").tree
             if isinstance(abstract_state, dict):
                 saved = {name: saved[name] for name in abstract_state}
@@ -215,14 +215,14 @@ class Checkpoints:
                 ),
             )
             sums = self._json(step, "checksums")
-            # Checkpoints of earlier versions have none.
+            # Checkpoints of earlier versions have no checksums.
             return state, {} if sums is None else sums["state"]
 
     def verify(self, step: int, state: Any, sums: Mapping[str, int]) -> None:
-        """The other half: whether a state has the checksums it should have.
+        """Checks the checksums of a state; this is the second half of `restore`.
 
         Raises:
-            Damaged: it has not.
+            Damaged: a checksum differs.
         """
         with as_damage(self.directory / str(step)):
             for name, value in checksums(state).items() if sums else ():
@@ -230,7 +230,7 @@ class Checkpoints:
                     raise ValueError(f"{name} has another checksum than when it was saved")
 
     def _scores(self, step: int) -> dict[str, float] | None:
-        """None without any, or where they were half written: they can be had again."""
+        """The scores of a step; None without any, or if they are half written, to be made again."""
         with contextlib.suppress(FileNotFoundError, ValueError):
             return json.loads((self.directory / str(step) / _SCORES).read_text())
         return None
@@ -249,12 +249,12 @@ def describe(
     *,
     own_model: bool = False,
 ) -> dict:
-    """What is saved beside the state.
+    """The JSON that is saved beside the state.
 
     Args:
         config: the whole config.
-        fingerprint: of the input pipeline.
-        trained_on: the kind of pictures, for whoever uses the checkpoint.
+        fingerprint: fingerprint of the input pipeline.
+        trained_on: the kind of images that it was trained on, for users of the checkpoint.
         own_model: whether the model was given in Python, so that the config does not describe it.
     """
     return {
@@ -266,7 +266,7 @@ def describe(
 
 
 def open_for_reading(workdir: epath.PathLike) -> tuple[Checkpoints, int]:
-    """The checkpoints of a run and its last step.
+    """Opens the checkpoints of a run for reading, and returns them and the last step.
 
     Raises:
         InputError: the folder does not exist or holds no complete checkpoint.
@@ -289,7 +289,7 @@ def open_for_reading(workdir: epath.PathLike) -> tuple[Checkpoints, int]:
 
 
 def _check_shapes(saved: Any, wanted: Any, directory: epath.Path) -> None:
-    """Orbax would pad or cut where shapes differ; a wrong model must not load in silence."""
+    """Refuses shapes that differ; orbax would pad or cut them, and a wrong model would be loaded."""
 
     def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
         leaves = jax.tree_util.tree_leaves_with_path(tree)

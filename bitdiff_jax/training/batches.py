@@ -12,10 +12,10 @@ Batch = dict[str, np.ndarray]
 
 
 def batch_number(step: int, skipped: Sequence[int]) -> int:
-    """The batch, counted from 1 in the pipeline's stream, that a step gets.
+    """Number of the batch that a step gets, counted from 1 in the pipeline's stream.
 
     Args:
-        step: from 1.
+        step: number of the step, counted from 1.
         skipped: numbers of the batches that no step gets, ascending.
     """
     number = step
@@ -33,10 +33,10 @@ def batches(
     """The batches of step `after` + 1 and of all later ones.
 
     Args:
-        open_at: n -> the pipeline's stream from batch n on.
-        after: the last step that was taken.
-        skipped: as in `batch_number`.
-        workers: the stream starts processes, at its first batch.
+        open_at: function of n that returns the pipeline's stream from batch n on.
+        after: number of the last step that was taken.
+        skipped: numbers of the batches that no step gets, ascending.
+        workers: whether the stream starts processes, at its first batch.
     """
     start = batch_number(after + 1, skipped)
     left_out = set(skipped)

@@ -1,4 +1,4 @@
-"""A training up to its first step, of which nothing is compiled and nothing written."""
+"""A training up to its first step: nothing is compiled and nothing is written."""
 
 import os
 import pathlib
@@ -16,11 +16,12 @@ def dry_run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     """Checks the settings, opens the data, reads one batch and prints what to expect.
 
     Args:
-        config: as for `loop.train`.
-        workdir: the run's folder, from which the step is read that a start would go on from.
+        config: a config, as for `loop.train`.
+        workdir: the run's folder. From its checkpoints follows the step that a training would go on
+            from.
 
     Raises:
-        InputError: what a training would stop at before its first step.
+        InputError: a training would stop before its first step, for the same reason.
     """
     _check_place(workdir)
     setup = prepare(config)
@@ -42,7 +43,7 @@ def dry_run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
 
 
 def _check_place(workdir: epath.PathLike) -> None:
-    """Whether a folder of this name could be made on this machine; of a bucket nothing is asked."""
+    """Checks that a folder of this name could be made on this machine; a bucket is not checked."""
     if "://" in os.fspath(workdir):
         return
     place = pathlib.Path(workdir).expanduser().absolute()

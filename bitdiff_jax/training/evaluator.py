@@ -1,4 +1,4 @@
-"""The evaluation that a training does now and then."""
+"""The evaluation that a training does at intervals."""
 
 from collections.abc import Callable
 
@@ -14,17 +14,17 @@ from bitdiff_jax.evaluation import Scoring, evaluate, image_measures, protocols
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.training.state import TrainState
 
-_NUM_SHOWN = 8  # pictures on the sheet of each evaluation
+_NUM_SHOWN = 8  # images on the sheet of each evaluation
 
 
 class Evaluator:
-    """Scores the sampling weights on held-out pictures, and draws some."""
+    """Scores the sampling weights on held-out images, and draws some."""
 
     def __init__(self, config: ml_collections.ConfigDict, model: model_lib.Model, mesh: Mesh):
-        """Opens the pictures.
+        """Opens the images.
 
         Raises:
-            InputError: they, or a setting of `eval` or `sampling`, cannot be used.
+            InputError: the images, or a setting of `eval` or `sampling`, cannot be used.
         """
         self._config = config
         self._model = model
@@ -32,20 +32,20 @@ class Evaluator:
         self._sampler = sampler_lib.from_settings(config.sampling)
         self._request = Request(batch_size=config.eval.batch_size)
         self._source = specs.open_source(config.eval.data, image_size=model.image_size)
-        # One size, and no boundaries: they take most of the time.
+        # At one size, and without boundary measures, which would take most of the time.
         view = protocols.at_sizes([config.eval.score_size])
         self._scoring = Scoring(view, image_measures.TABLE_MEASURES)
 
     def __call__(
         self, state: TrainState, progress: Callable[[int, int], None] | None = None
     ) -> tuple[dict[str, float], np.ndarray]:
-        """Means by name, 'eval/ari' among them, and a contact sheet.
+        """Returns mean metrics by name, such as 'eval/ari', and a contact sheet.
 
-        Both are the host's own: the state may be donated afterwards.
+        Both are copies on the host, so the state may be donated afterwards.
 
         Args:
-            state: the state.
-            progress: called with the pictures done and all there are, after each.
+            state: the training state.
+            progress: called after each image with the number of images done and of all images.
         """
         settings = self._config.eval
         evaluation = evaluate(
@@ -61,6 +61,6 @@ class Evaluator:
             mesh=self._mesh,
         )
         means = evaluation.means()
-        # All the others are for `bitdiff evaluate`.
+        # The other metrics are for `bitdiff evaluate`.
         scores = {f"eval/{name}": means[name] for name in config_lib.EVALUATION_METRICS}
         return scores, evaluation.sheet()

@@ -1,4 +1,4 @@
-"""Images with more regions than there are codes: told before a training begins."""
+"""A note, before a training begins, on images with more regions than there are codes."""
 
 import time
 
@@ -11,14 +11,14 @@ from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.data.resident import Resident
 from bitdiff_jax.training.setup import Setup
 
-_SAMPLE = 64  # images of each set
-_SECONDS = 2.0  # for all of them
+_SAMPLE = 64  # greatest number of images that are read of each set
+_SECONDS = 2.0  # time to read the images of all sets
 
 
 def line(setup: Setup) -> str | None:
     """One line on the label maps with more regions than codes, or None if there are none.
 
-    Prepared records know their counts; of other sets a sample is read, for two seconds at most.
+    Prepared records hold their counts; of other sets a sample is read, for two seconds at most.
     """
     num_codes = setup.model.encoding.num_codes
     deadline = time.monotonic() + _SECONDS
@@ -45,18 +45,18 @@ def line(setup: Setup) -> str | None:
 
 
 def recorded_counts(source: Source) -> list[int] | None:
-    """Regions of each label map of prepared records, as they were counted; None for other sets."""
+    """The stored number of regions of each label map of prepared records; None for other sets."""
     inner = source.source if isinstance(source, Resident) else source
     return inner.region_counts() if isinstance(inner, RecordSource) else None
 
 
 def sampled_counts(source: Source, size: int, deadline: float) -> list[int]:
-    """Regions of the label maps of some images, spread evenly over a set, at the network's size.
+    """Numbers of regions of some label maps, spread evenly over a set, at the network's size.
 
     Args:
-        source: the set. What is read stays in the memory of a `Resident`.
-        size: of the network.
-        deadline: of `time.monotonic`, after which no more images are read.
+        source: the set. Images that are read stay in the memory of a `Resident`.
+        size: side, in pixels, of the square that the network sees.
+        deadline: time of `time.monotonic` after which no more images are read.
     """
     counts: list[int] = []
     number = min(_SAMPLE, len(source))

@@ -1,7 +1,7 @@
-"""What a training will take: said before it compiles, and again after its first steps.
+"""The time and memory that a training will take, printed before it compiles and after some steps.
 
-Before, it is arithmetic: the network's FLOPs against what this CPU does in a matrix product, and
-the size of what the backward pass keeps. Afterwards it is what the steps took.
+The first estimate is arithmetic: the network's FLOPs over the rate of this CPU in a matrix product,
+and the size of what the backward pass keeps. The second is measured on the first steps.
 """
 
 import math
@@ -19,13 +19,13 @@ from bitdiff_jax.training.setup import Setup
 
 _GIB = 2**30
 _DAY = 86_400.0
-# A float32 training step does this share of what a CPU does in a matrix product: .3 for `small` and
-# `quickstart`, twice as much for `base`. The lower, so that the estimate is rather too long.
+# FLOP/s of a float32 training step, as a share of a CPU's in a matrix product: .3 for `small` and
+# `quickstart`, twice as much for `base`. The lower one, so that the estimate is rather too long.
 _EFFICIENCY = 0.3
-# What a step needs beside the state, in bytes of the outputs of convolutions and products.
+# Memory of a step beside the state, as a multiple of the outputs of convolutions and products.
 _MAPS = {"cpu": 12}
 _MAPS_ELSEWHERE = 1.5
-# Python, jax and the compiled programs.
+# Bytes that Python, jax and the compiled programs take.
 _PROCESS = _GIB // 2
 
 
@@ -36,14 +36,15 @@ _ADVICE = (
 
 
 class Expectation(NamedTuple):
-    """What is expected of a training.
+    """The size, memory and time that are expected of a training.
 
     Attributes:
-        parameters: of the network.
-        step_flops: of a step, see `flops.train_step_flops`.
-        memory: bytes of the fullest device; on a CPU, whose devices share one memory, of all.
-        limit: bytes that there are; None if that is not known.
-        step_seconds: of a step; None where it is not known, as on an accelerator.
+        parameters: number of parameters of the network.
+        step_flops: FLOPs of a step, see `flops.train_step_flops`.
+        memory: bytes that the fullest device needs; on a CPU, whose devices share one memory, that
+            all of them need.
+        limit: bytes that are available; None if that is not known.
+        step_seconds: seconds of a step; None where it is not known, as on an accelerator.
     """
 
     parameters: int
@@ -54,11 +55,11 @@ class Expectation(NamedTuple):
 
 
 def tell(setup: Setup, start: int) -> None:
-    """Prints what to expect of a training before its first step, and of which images it is.
+    """Prints, before the first step, what to expect of a training and its kind of images.
 
     Args:
-        setup: of the training.
-        start: steps taken before.
+        setup: the parts of the training.
+        start: number of steps that were taken before.
     """
     told = lines(expect(setup), setup.config.train.num_steps - start)
     if (line := excess.line(setup)) is not None:
@@ -67,7 +68,7 @@ def tell(setup: Setup, start: int) -> None:
 
 
 def expect(setup: Setup) -> Expectation:
-    """What a training will take, by arithmetic and a matrix product; nothing of it is compiled."""
+    """Estimates a training by arithmetic and the time of a matrix product, without compiling it."""
     step_flops = flops.train_step_flops(setup.model, setup.config.train.batch_size)
     device = setup.mesh.local_devices[0]
     on_cpu = device.platform == "cpu"
@@ -81,11 +82,11 @@ def expect(setup: Setup) -> Expectation:
 
 
 def lines(expected: Expectation, num_steps: int) -> list[str]:
-    """The expectation in words: one line, and one more for each of time and memory that is much.
+    """The expectation in words: one line, and one more for a long time and for much memory.
 
     Args:
-        expected: of `expect`.
-        num_steps: steps still to take.
+        expected: the estimate of `expect`.
+        num_steps: number of steps still to take.
     """
     said = (
         f"expected: {expected.parameters:,} parameters, {_flops(expected.step_flops)} a step, up "
@@ -110,7 +111,7 @@ def lines(expected: Expectation, num_steps: int) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """'0.12 seconds', '40 seconds', '12 minutes', '3.5 hours', '13 days'."""
+    """A duration in words, such as '0.12 seconds', '12 minutes' or '3.5 hours'."""
     for unit, size in (("days", _DAY), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 1.5 * size:
             count = seconds / size
@@ -119,28 +120,28 @@ def duration(seconds: float) -> str:
 
 
 class Pace:
-    """Says once, after the first steps of a start, what a step takes and when the last one ends."""
+    """Prints once, after the first steps, what a step takes and when the training ends."""
 
-    # The first step compiles, and what it leaves behind may slow the second.
+    # The first step compiles, which may slow the second, too.
     _FROM, _TO = 2, 5
 
     def __init__(self, start: int, num_steps: int, on_cpu: bool):
         """Waits for step `start` + 2.
 
         Args:
-            start: steps taken before this start.
-            num_steps: of the whole training.
-            on_cpu: whether days are too long.
+            start: number of steps that were taken before this start.
+            num_steps: number of steps of the whole training.
+            on_cpu: whether it runs on a CPU, where a training of days gets a warning.
         """
         self._start, self._num_steps, self._on_cpu = start, num_steps, on_cpu
         self._began = 0.0
 
     def note(self, step: int, result: Any) -> None:
-        """To be called after each step is dispatched; waits for it twice, and prints once.
+        """Takes the time; call it after each step is dispatched. It waits twice, and prints once.
 
         Args:
-            step: its number.
-            result: an array that the step gives.
+            step: number of the step.
+            result: an array among the step's results.
         """
         taken = step - self._start
         if taken not in (self._FROM, self._TO):
@@ -160,7 +161,7 @@ class Pace:
 
 
 def matrix_flops(side: int = 512, times: int = 10) -> float:
-    """FLOP/s of a product of two float32 matrices on the first device, the best of a few."""
+    """Measures FLOP/s of a float32 matrix product on the first device, the best of some tries."""
     x = jnp.ones((side, side))
     product = jax.jit(jnp.matmul)
     jax.block_until_ready(product(x, x))
@@ -173,7 +174,7 @@ def matrix_flops(side: int = 512, times: int = 10) -> float:
 
 
 def _memory(setup: Setup, platform: str) -> int:
-    """Bytes of the fullest device; of all of this machine on a CPU, whose devices share them."""
+    """Bytes that the fullest device needs, or all together on a CPU, whose devices share memory."""
     train, mesh = setup.config.train, setup.mesh
 
     def share(leaf: jax.ShapeDtypeStruct) -> int:
@@ -202,7 +203,7 @@ def _machine_memory() -> int | None:
 
 
 def _device_memory(device: jax.Device) -> int | None:
-    """Bytes that programs may use on an accelerator, if it tells."""
+    """Bytes that programs may use on an accelerator; None if it does not report them."""
     statistics = device.memory_stats() or {}
     return statistics.get("bytes_limit")
 

@@ -1,10 +1,10 @@
 """Signals that end a training in good order: SIGTERM, SIGINT (Ctrl-C), SIGUSR1.
 
-The first one lets the step under way end, on all processes the same one; the loop then saves,
+The first signal lets the step under way end, the same one on all processes. The loop then saves,
 waits for the disk and raises `Interrupted`, which the command line turns into exit code 75
-(EX_TEMPFAIL: run the same command again). A second one ends the process at once, with 128 + its
-number, if it comes a second later or more: some programs, `timeout` among them, send a signal both
-to the process and to its group.
+(EX_TEMPFAIL: run the same command again). A second signal, if it comes a second later or more, ends
+the process at once with exit code 128 + its number. An earlier one counts as the same request,
+because some programs, such as `timeout`, send a signal both to the process and to its group.
 """
 
 import contextlib
@@ -26,17 +26,17 @@ from jax.sharding import Mesh
 from bitdiff_jax.parallel.vote import Vote
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-_SAME_SECONDS = 1.0  # what comes within this time of the first signal is the same request
+_SAME_SECONDS = 1.0  # signals within this time of the first one are the same request
 
 
 class Interruption:
     """Listens for signals while it is entered, if that is in the main thread.
 
-    Jax has a handler of its own for SIGTERM where there are several processes, and only there; this
-    one replaces it. What reached jax before, or by another way, counts as well.
+    With several processes jax has a handler of its own for SIGTERM; this one replaces it. A signal
+    that reached jax before, or in another way, counts as well.
 
     Args:
-        mesh: on which the processes tell each other.
+        mesh: the mesh on which the processes tell each other of a signal.
     """
 
     def __init__(self, mesh: Mesh):
@@ -47,21 +47,21 @@ class Interruption:
 
     @property
     def reason(self) -> str:
-        """What the signal was, in words."""
+        """The signal in words."""
         return self._first.name if self._first else "a signal to another process"
 
     def reached(self, step: int) -> bool:
         """Whether to stop after this step: the same answer on all processes.
 
-        All of them must ask at every step. Alone, a process hears of its signal at once, among
-        others two steps later.
+        All of them must ask at every step. A single process gets the answer at once, several of
+        them get it two steps later.
         """
         voted = self._vote(self._first is not None)
-        # Not `or`: both must be asked by all.
+        # Not `or`, because all processes must ask for both.
         return voted | _jax_says_so(step)
 
     def stop_waiting(self, *_: object) -> None:
-        """Raises `GivenUp` if a signal came and no other process would be left alone by that."""
+        """Raises `GivenUp` if a signal came and no other process would wait for this one."""
         if self._first is not None and jax.process_count() == 1:
             raise GivenUp
 
@@ -69,7 +69,7 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             return self
         # Python runs handlers between two lines of Python, so not while XLA compiles. It writes to
-        # this socket at once, and a thread may then act.
+        # this socket at once, so that a thread can act.
         ours, self._theirs = socket.socketpair()
         self._theirs.setblocking(False)
         previous_fd = signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
@@ -84,7 +84,7 @@ class Interruption:
             return
         previous_fd, previous, thread = self._restore
         for number, handler in previous.items():
-            # None: it was not set from Python, and cannot be again.
+            # None: the handler was not set from Python, and cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(previous_fd)
         self._theirs.close()  # the thread reads the end of the stream
@@ -109,20 +109,20 @@ class Interruption:
 
 
 class GivenUp(Exception):
-    """Something was left undone because of a signal."""
+    """Work was left undone because of a signal."""
 
 
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
-    """Worker processes started inside never see SIGINT and SIGUSR1, which whole groups are sent.
+    """Keeps SIGINT and SIGUSR1, which are sent to whole groups, from workers started inside.
 
-    A signal that comes meanwhile is heard afterwards. SIGTERM still reaches them: it is how
-    they are ended.
+    A signal that comes meanwhile is handled afterwards. SIGTERM still reaches the workers, since it
+    is how they are ended.
     """
     sent_to_groups = (signal.SIGINT, signal.SIGUSR1)
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, sent_to_groups)
     try:
-        # Python starts it with the first worker, and then unblocks SIGINT too early.
+        # Python starts this with the first worker, and then unblocks SIGINT too early.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, sent_to_groups)
         yield
@@ -131,7 +131,7 @@ def shielded() -> Iterator[None]:
 
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:
-    del number, frame  # the thread deals with it
+    del number, frame  # the thread handles the signal
 
 
 def _jax_says_so(step: int) -> bool:

@@ -41,7 +41,7 @@ def train(
     arguments, it goes on from the last good checkpoint and yields the losses of an unbroken run.
 
     Args:
-        config: see `bitdiff_jax.config`.
+        config: a config, see `bitdiff_jax.config`.
         workdir: the run's folder.
         model: the model to train, instead of the one that `config.model` describes.
         sources: what to train on, instead of `config.data.train`: one source, or several by name.
@@ -50,9 +50,9 @@ def train(
         The last state.
 
     Raises:
-        InputError: a setting or picture that cannot be used, a workdir of another model, a loss
-            that is no longer finite, a checkpoint that could not be written.
-        Interrupted: a signal; see `interruption`. What was done so far is saved.
+        InputError: a setting or image cannot be used, the workdir is of another model, a loss is no
+            longer finite, or a checkpoint could not be written.
+        Interrupted: a signal came, see `interruption`. The last step is saved.
     """
     workdir = epath.Path(workdir)
     telemetry.apply_switches(config.telemetry)
@@ -112,8 +112,8 @@ def _run(
     """The steps from `point` to the last.
 
     Raises:
-        NonFinite: and nothing after the last good step was saved.
-        Interrupted: and the last step was saved.
+        NonFinite: a loss was not finite; nothing after the last good step was saved.
+        Interrupted: a signal came; the last step was saved.
     """
     config, start, state = setup.config.train, point.step, point.state
     about = {**setup.about, "skipped": point.skipped}
@@ -123,11 +123,11 @@ def _run(
     under_way = InFlight(steps_ahead(setup.mesh))
 
     def due(step: int, every: int) -> bool:
-        """Every so many steps, and at the last one; 0 is never."""
+        """Whether a step is a multiple of `every` or the last one; never if `every` is 0."""
         return every > 0 and (step % every == 0 or step == config.num_steps)
 
     def evaluate(step: int, saved: bool) -> bool:
-        """Scores, written down and kept with the checkpoint; False if a signal came."""
+        """Scores the state and keeps the scores with the checkpoint; False if a signal came."""
         assert setup.evaluator
         try:
             with meter.paused():
@@ -135,7 +135,7 @@ def _run(
         except GivenUp:
             return False
         except Exception:
-            # No step is lost by it. Among several processes one alone cannot save.
+            # Save, so that no step is lost. Among several processes one cannot save alone.
             if not saved and jax.process_count() == 1:
                 checkpoints.save(step, state, about)
             raise
@@ -180,9 +180,9 @@ def _run(
                 writer.write_scalars(step, scalars)
                 progress.show(step, scalars)
             elif writer and progress.is_late():
-                # On the terminal alone: what is written down must not depend on the clock.
+                # On the terminal alone, because files must not depend on the clock.
                 progress.show(step, _fetch(metrics) | meter.peek(step))
-            # Before the evaluation: whatever becomes of that, this step is not lost.
+            # Before the evaluation, so that this step is not lost if that fails.
             if saves or stops:
                 checkpoints.save(step, state, about)
             if evaluates and not stops and not evaluate(step, saves):
@@ -201,7 +201,7 @@ def _fetch(metrics: dict[str, jax.Array]) -> dict[str, float]:
 def _watching(
     setup: Setup, workdir: epath.Path, stack: contextlib.ExitStack
 ) -> tuple[telemetry.Meter, telemetry.ProfilerWindow]:
-    """What looks at the speed; ended with `stack`."""
+    """The parts that measure speed; they are closed with `stack`."""
     settings, batch_size = setup.config.telemetry, setup.config.train.batch_size
     is_main, peak = jax.process_index() == 0, settings.peak_flops
     meter = telemetry.Meter(

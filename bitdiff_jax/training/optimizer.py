@@ -16,16 +16,16 @@ def learning_rate(
     """peak * min(n / warmup, 1) * (1 + cos(pi * clip((n - (total - decay)) / decay, 0, 1))) / 2.
 
     n counts from 1: the first step (optax count 0) has peak / warmup, the last one has 0, as in the
-    reference implementation. Beyond `total_steps` it stays 0.
+    reference implementation. Beyond `total_steps` the rate stays 0.
 
     Args:
-        peak: the constant rate.
-        total_steps: N >= 1.
-        warmup_steps: linear start, from 0 to N.
-        decay_steps: cosine tail, from 0 to N.
+        peak: the constant rate between warm-up and decay.
+        total_steps: number N >= 1 of steps of the training.
+        warmup_steps: number of steps of the linear warm-up, from 0 to N.
+        decay_steps: number of steps of the cosine decay at the end, from 0 to N.
 
     Returns:
-        Function of the optax count (0 at the first step).
+        A function of the optax count (0 at the first step).
     """
     if not 0 <= warmup_steps + decay_steps <= total_steps:
         raise InputError(
@@ -62,7 +62,7 @@ def make_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransform
 
 
 def global_norm(grads: Any) -> jax.Array:
-    """`optax.tree.norm`, with one reduction for all vectors of a length instead of one for each.
+    """The norm of `optax.tree.norm`, with one reduction for all vectors of the same length.
 
     A network has hundreds of biases and scales, and a TPU takes a microsecond for a reduction.
     """
@@ -77,7 +77,7 @@ def global_norm(grads: Any) -> jax.Array:
 
 
 def _clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
-    """`optax.clip_by_global_norm` by `global_norm` and one product, with the same state."""
+    """Does the same as `optax.clip_by_global_norm`, with `global_norm` and one product."""
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         del params

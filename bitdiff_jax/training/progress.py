@@ -1,4 +1,4 @@
-"""The live line of a training."""
+"""The progress line of a training."""
 
 import dataclasses
 import datetime
@@ -11,7 +11,7 @@ import ml_collections
 
 @dataclasses.dataclass
 class Progress:
-    """The live line: loss, ARI of the last evaluation, images a second, time to go."""
+    """Progress line: loss, ARI of the last evaluation, images per second, and time to the end."""
 
     config: ml_collections.ConfigDict
     ari: float | None = None
@@ -22,7 +22,7 @@ class Progress:
         self._shown = self.clock()
 
     def is_late(self) -> bool:
-        """Whether the last line is `train.log_seconds` old; never, if those are 0."""
+        """Whether the last line is `train.log_seconds` old; never if that is 0."""
         seconds = self.config.train.log_seconds
         return seconds > 0 and self.clock() - self._shown >= seconds
 
@@ -46,5 +46,5 @@ class Progress:
 
 
 def _print_line(line: str, end: str = "\n") -> None:
-    """On a terminal, over the line that is there."""
+    """Prints a line; on a terminal it overwrites the one that is there."""
     print(f"\r{line:<78}" if sys.stdout.isatty() else line, end=end, flush=True)

@@ -1,4 +1,4 @@
-"""From where a training goes on: its last good checkpoint, scratch, or before its trouble."""
+"""Where a training goes on: its last good checkpoint, scratch, or before a loss was not finite."""
 
 from typing import Any, NamedTuple
 
@@ -16,19 +16,24 @@ from bitdiff_jax.training.state import TrainState
 
 
 class Point(NamedTuple):
-    """A place in a training."""
+    """A point of a training from which it can go on."""
 
-    step: int  # steps taken
+    step: int  # number of steps taken
     state: TrainState
     skipped: tuple[int, ...] = ()  # numbers of the batches that no step gets
-    scored: bool = False  # the evaluation of this step is done
+    scored: bool = False  # whether the evaluation of this step is done
 
 
 def last_point(setup: Setup, checkpoints: Checkpoints, below: int | None = None) -> Point:
-    """The last good checkpoint (below a step), or scratch. All processes must call it.
+    """The last good checkpoint, or scratch. All processes must call it.
+
+    Args:
+        setup: the parts of the training.
+        checkpoints: the checkpoints of the training.
+        below: use only checkpoints of steps below this one; None uses all.
 
     Raises:
-        InputError: the checkpoints are of another model, or all damaged.
+        InputError: the checkpoints are of another model, or all of them are damaged.
     """
     found = restore_last_good(
         checkpoints,
@@ -49,18 +54,19 @@ def point_before(
     """Where to go on after a loss that was not finite, if `train.on_nonfinite` is 'skip'.
 
     That is the last good checkpoint before it, with the batches of `trouble.skip_range` taken out
-    of the stream: steps are numbered on, and each gets a later batch. A run that is interrupted
-    and resumed skips the same ones. Either way the batch of the first bad step is written to
-    `trouble/`.
+    of the stream: the numbers of steps go on, and each step gets a later batch. A run that is
+    interrupted and resumed skips the same batches. In either case the batch of the first bad step
+    is written to `trouble/`.
 
     Args:
-        found: what was found.
-        setup: of the training.
-        checkpoints: of the training.
-        skipped: batches skipped so far.
+        found: the error that was raised.
+        setup: the parts of the training.
+        checkpoints: the checkpoints of the training.
+        skipped: numbers of the batches that were skipped so far, ascending.
 
     Raises:
-        InputError: `on_nonfinite` is 'stop', or too much would be skipped.
+        InputError: `on_nonfinite` is 'stop', or more than `train.max_skipped` batches would be
+            skipped.
     """
     config = setup.config.train
     checkpoints.wait()
@@ -94,13 +100,13 @@ def point_before(
     return point._replace(skipped=skipped)
 
 
-# How the network computes rather than what: a run may change these on its way.
+# Settings of how the network computes rather than what: a run may change them when it is resumed.
 _FREE = ("net.dtype", "net.remat", "net.fold", "net.attention_chunk")
-_NETWORK = "net.implementation"  # may change too, among those of the same function
+_NETWORK = "net.implementation"  # may change too, among implementations of the same function
 
 
 def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epath.Path) -> None:
-    """A run may go on for longer or with other pictures; not with another model."""
+    """Refuses to resume with another model; other images or more steps are allowed."""
     before, now = _settings(saved["config"]["model"]), _settings(wanted["config"]["model"])
     before.setdefault(_NETWORK, "auto")  # from a version that had one
     free = set(_FREE)
@@ -119,7 +125,7 @@ def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epa
 
 
 def _settings(config: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Values by their dotted names."""
+    """The values of a config by their dotted names."""
     found: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a training is made of before its first step: nothing here is written, or computed, yet."""
+"""The parts of a training before its first step; nothing is written or computed here."""
 
 import dataclasses
 import functools
@@ -34,17 +34,18 @@ class Setup:
     """The parts of a training.
 
     Attributes:
-        config: its settings.
-        mesh: the devices.
-        model: the model.
-        abstract_state: the state as shapes with shardings.
-        init: makes the state before the first step, on the devices.
-        train_step: see `step.make_train_step`.
-        key: what `train_step` draws from.
-        open_batches: n -> this process's rows of the batches from number n on, counted from 1.
-        sources: the images by their specs, without those of weight 0.
-        about: what is saved beside the state.
-        evaluator: None for a training without one.
+        config: the config of the training.
+        mesh: the device mesh.
+        model: the model that is trained.
+        abstract_state: the training state as shapes with shardings.
+        init: function that makes the state before the first step, on the devices.
+        train_step: the compiled step, see `step.make_train_step`.
+        key: PRNG key that `train_step` draws from.
+        open_batches: function of n that returns this process's rows of the batches from number n
+            on, counted from 1.
+        sources: data sources by their specs, without those of weight 0.
+        about: the JSON that is saved beside the state, see `checkpoint.store.describe`.
+        evaluator: the evaluation during training; None for a training without one.
     """
 
     config: ml_collections.ConfigDict
@@ -66,17 +67,17 @@ def prepare(
     model: model_lib.Model | None = None,
     sources: pipeline.Source | Mapping[str, pipeline.Source] | None = None,
 ) -> Setup:
-    """Puts the parts together.
+    """Makes the parts of a training from its config.
 
     Args:
-        config: the settings.
+        config: the config of the training.
         model: the model to train, instead of the one that `config.model` describes. Its
             checkpoints are read with the same model: `inference.load(workdir, model=model)`.
         sources: what to train on, instead of `config.data.train`: one source, or several by name,
             which are drawn from in equal parts.
 
     Raises:
-        InputError: a setting or picture that cannot be used.
+        InputError: a setting or image cannot be used.
     """
     config_checks.check(config)
     if sources is None and not config.data.train.strip():
@@ -93,7 +94,7 @@ def prepare(
     own_model = model is not None
     model = model or model_lib.from_config(config)
     tx = make_optimizer(config)
-    # Made on all devices of the mesh, so that no step has to bring them there.
+    # Made on all devices of the mesh, so that no step has to copy it there.
     split = functools.partial(jax.random.split, jax.random.key(config.seed))
     key_init, key_train = jax.jit(split, out_shardings=mesh_lib.replicated(mesh))()
     init = functools.partial(init_state, model, tx)
@@ -136,7 +137,7 @@ def prepare(
 
     used = {name: source for name, source in opened.items() if weights[name]}
     fingerprint = pipeline.fingerprint(opened, weights, **input_args)
-    # What the data says, unless it is told: a config may be borrowed for other images.
+    # It follows from the data unless it is set, because a config may be used for other images.
     words = config.data.trained_on or (trained_on.in_words(used) if sources is None else "")
     return Setup(
         config=config,
@@ -156,7 +157,7 @@ def prepare(
 def _named(
     sources: pipeline.Source | Mapping[str, pipeline.Source],
 ) -> dict[str, pipeline.Source]:
-    """Sources by name, each held against what a source promises."""
+    """The sources by name, after a check that each of them is a data source."""
     named = dict(sources) if isinstance(sources, Mapping) else {"source": sources}
     for name, source in named.items():
         own_source.check_source(source, name)

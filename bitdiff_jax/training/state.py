@@ -1,4 +1,4 @@
-"""What training carries from step to step."""
+"""The state that training carries from step to step."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from bitdiff_jax.model import Model, Params
 
 @struct.dataclass
 class TrainState:
-    """Everything that a checkpoint must hold; a plain pytree."""
+    """Everything that a checkpoint must hold, as a plain pytree."""
 
-    step: jax.Array  # int32 [], optimizer steps taken
+    step: jax.Array  # int32 [], number of optimizer steps taken
     params: Params
     ema_params: Params
     opt_state: Any
@@ -26,7 +26,7 @@ def init_state(model: Model, tx: optax.GradientTransformation, key: jax.Array) -
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        # A copy: a donated state must not hold one buffer twice.
+        # A copy, because a donated state must not hold one buffer twice.
         ema_params=jax.tree.map(jnp.copy, params),
         opt_state=tx.init(params),
     )

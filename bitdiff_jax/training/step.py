@@ -35,22 +35,25 @@ def make_train_step(
     The step folds its number into `key`, so the same key is passed every time and a resumed run
     draws what the unbroken one would have. Metrics stay on the devices.
 
-    Communication, per step and not per part: parameters that are split are gathered once, and the
-    gradients are summed over the devices once, each tensor arriving as its parameter is split.
+    Devices communicate once per step, not once per part: parameters that are split are gathered
+    once, and gradients are summed over the devices once, each tensor arriving split like its
+    parameter.
 
     Args:
-        model: the model.
+        model: the model that is trained.
         tx: the optimizer.
-        ema_decay: of the exponential moving average of the parameters.
-        ema_warmup: let the average follow faster at first, min(decay, (1 + n) / (10 + n)); the
-            reference implementation does not, which suits 300,000 steps but not 3,000.
+        ema_decay: decay of the exponential moving average of the parameters, in [0, 1).
+        ema_warmup: whether the average follows faster at first, with decay
+            min(decay, (1 + n) / (10 + n)). The reference implementation does not do so, which suits
+            300,000 steps but not 3,000.
         mesh: the mesh over which the batch is split.
-        state_shardings: a tree of shardings like the state.
-        accumulate: a; each device runs its rows in a parts of equal size, one after the other, and
-            takes the mean of their gradients: the same step with the activations of one part.
+        state_shardings: a tree of shardings with the structure of the state.
+        accumulate: number of parts of equal size in which each device runs its rows, one after the
+            other. The step takes the mean of their gradients, so that it is the same step with the
+            memory for the activations of one part.
 
     Raises:
-        InputError: when first called, the batch is no multiple of devices x accumulate.
+        InputError: the batch is no multiple of devices x accumulate; raised at the first call.
     """
     gradients = make_gradients(model, mesh, state_shardings.params, accumulate)
 
@@ -84,7 +87,7 @@ def step_from_config(
     mesh: Mesh,
     state_shardings: Any,
 ) -> TrainStep:
-    """`make_train_step` by a config's settings."""
+    """Calls `make_train_step` with the settings of a config."""
     return make_train_step(
         model,
         tx,
@@ -117,7 +120,7 @@ def make_gradients(
             return totals.loss / shape[0], totals
 
         def on_device(params: Params, batch: Batch, draws: Draws) -> tuple[RowLosses, Params]:
-            """The sums of this device's rows, then those over all devices."""
+            """Sums losses and gradients over this device's rows, then over all devices."""
             grad = jax.grad(total, has_aux=True)
             if accumulate == 1:
                 grads, totals = grad(params, (batch, draws))
@@ -132,7 +135,7 @@ def make_gradients(
             mesh=mesh,
             in_specs=(whole, rows, rows),
             out_specs=(whole, specs),
-            check_vma=False,  # or the gradient of what is whole would be summed part by part
+            check_vma=False,  # otherwise gradients of whole parameters would be summed part by part
         )(params, batch, _split_rows(model.draw(key, shape), mesh))
         loss, aux = model.summary(totals, shape[0])
         return loss, aux, grads
@@ -149,7 +152,7 @@ def _sum_of_parts(grad: Callable[..., Any], params: Params, rows: Any, count: in
 
     def parts(x: jax.Array) -> jax.Array:
         # [B] -> [B / a, a] -> [a, B / a]: the split axis stays first in the reshape, so that no
-        # row changes its device even where the partitioner does it.
+        # row changes its device even where the partitioner does the reshape.
         return x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
 
     def add(sums: Any, part: Any) -> tuple[Any, None]:

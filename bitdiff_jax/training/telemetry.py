@@ -1,4 +1,4 @@
-"""How fast a training is, what it waits for, and how to look closer: the parts the loop calls."""
+"""How fast a training is and what it waits for: rates, memory, profiler and debugging switches."""
 
 import contextlib
 import math
@@ -19,9 +19,9 @@ from bitdiff_jax.errors import InputError
 
 _GUARDS = ("allow", "log", "disallow")
 _GIB = 2**30
-# How long to wait for the word that a step has ended, when a later one has already been fetched.
+# Seconds to wait for the notice that a step has ended, when a later one has already been fetched.
 _GRACE_SECONDS = 1.0
-# And for the steps under way when a training ends; no longer, for a device may never answer.
+# Seconds to wait for the steps under way when a training ends; a device may never answer.
 _END_SECONDS = 60.0
 
 
@@ -38,12 +38,12 @@ class Meter:
         meter.dispatched(metrics["loss"])
 
     Args:
-        batch_size: images a step, over all processes.
-        num_devices: devices of all processes.
-        step_flops: the model's floating-point operations a step over all devices, see
-            `bitdiff_jax.flops`; None leaves the utilisation out.
-        peak_flops: what one device can do a second; None likewise.
-        clock: seconds, monotonic.
+        batch_size: number of images per step, over all processes.
+        num_devices: number of devices of all processes.
+        step_flops: FLOPs of the model per step, over all devices, see `bitdiff_jax.flops`; None
+            leaves the utilisation out.
+        peak_flops: greatest FLOP/s of one device; None leaves the utilisation out.
+        clock: function that returns the time in seconds and never goes back.
     """
 
     def __init__(
@@ -66,18 +66,18 @@ class Meter:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around the getting of a batch."""
+        """Context in which the loop waits for a batch."""
         asked = self._clock()
         yield
         self._arrivals.append((asked, self._clock(), self._ended))
 
     def dispatched(self, output: jax.Array) -> None:
-        """After a step: `output` is a small array of its results, never one that is donated."""
+        """Notes a dispatched step; `output` is a small array of its results that is not donated."""
         self._ended = self._watcher.when_ready(output)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Takes what happens inside, an evaluation, out of the rates."""
+        """Context whose time, such as that of an evaluation, does not count in the rates."""
         start = self._clock()
         try:
             yield
@@ -85,9 +85,9 @@ class Meter:
             self._paused += self._clock() - start
 
     def read(self, step: int) -> dict[str, float]:
-        """The figures of the time since the last reading; call it with the step's metrics fetched.
+        """The rates since the last reading; call it after the step's metrics were fetched.
 
-        The first reading starts the clock and is empty: what came before is compilation.
+        The first reading starts the clock and is empty, because the time before is compilation.
 
         Returns:
             'steps_per_second', 'images_per_second', 'images_per_second_per_chip',
@@ -100,7 +100,7 @@ class Meter:
         return figures
 
     def peek(self, step: int) -> dict[str, float]:
-        """What `read` would return; the time goes on being counted from the last reading."""
+        """The rates that `read` would return; it does not count as a reading."""
         return self._rates(step, self._clock())
 
     def _rates(self, step: int, now: float) -> dict[str, float]:
@@ -133,10 +133,11 @@ def rates(
     step_flops: float | None = None,
     peak_flops: float | None = None,
 ) -> dict[str, float]:
-    """Figures of `steps` steps that took `seconds`, `waited` of them without data.
+    """Rates of `steps` steps that took `seconds`, of which `waited` seconds were without data.
 
-    Utilisation is model FLOPs a second over what all devices could do. Recomputation (remat), the
-    optimizer and the input are not counted as work, so it is what the model gets out of the chips.
+    Utilisation is the model's FLOP/s over the peak of all devices. Recomputation (remat), the
+    optimizer and the input are not counted as work, so it says how much of the devices the model
+    uses.
     """
     seconds = max(seconds, 1e-9)
     images = steps * batch_size / seconds
@@ -157,8 +158,9 @@ def idle_seconds(arrivals: Iterable[tuple[float, float, float | None]]) -> float
     """Sum of the times in which devices had nothing to do because a batch was not there.
 
     Args:
-        arrivals: (batch asked for, batch there, end of the step before) each; no end is known
-            before the first step, where the whole wait counts.
+        arrivals: times in seconds of each batch: when it was asked for, when it was there, and when
+            the step before ended. None stands for an end that is not known, as before the first
+            step; the whole wait counts there.
     """
     return sum(
         max(0.0, there - (asked if ended is None else max(asked, ended)))
@@ -170,11 +172,11 @@ def device_memory(devices: Sequence[Any] | None = None) -> dict[str, float]:
     """Memory of the fullest of this process's devices, in GiB.
 
     Args:
-        devices: all local ones by default.
+        devices: the devices to look at; None takes all local ones.
 
     Returns:
         'memory_gib', 'memory_peak_gib' (since the process began) and 'memory_limit_gib', as far as
-        the platform tells; a CPU tells nothing.
+        the platform reports them; a CPU reports none.
     """
     devices = jax.local_devices() if devices is None else devices
     stats = [device.memory_stats() or {} for device in devices]
@@ -199,8 +201,8 @@ class ProfilerWindow:
 
     Args:
         start: the first step to record, counted as in the checkpoints; 0 records nothing.
-        num_steps: how many.
-        folder: where to; process 0 alone should have one, others pass None.
+        num_steps: number of steps to record.
+        folder: folder of the recording; only process 0 should have one, others pass None.
     """
 
     def __init__(self, start: int, num_steps: int, folder: epath.PathLike | None):
@@ -217,8 +219,8 @@ class ProfilerWindow:
 
     @contextlib.contextmanager
     def step(self, step: int) -> Iterator[None]:
-        """Around everything that belongs to a step, the wait for its batch included."""
-        # A training resumed within the window records what is left of it.
+        """Context of everything that belongs to a step, including the wait for its batch."""
+        # A training that is resumed within the window records the rest of it.
         if not self._open and self._first and self._first <= step <= self._last:
             logging.info("profiling steps %d to %d into %s", step, self._last, self._folder)
             jax.profiler.start_trace(str(self._folder))
@@ -229,7 +231,7 @@ class ProfilerWindow:
             self.close()
 
     def result(self, result: Any) -> None:
-        """Says what to wait for before the recording ends; donated arrays must not be in it."""
+        """Sets the arrays to wait for before the recording ends; none of them may be donated."""
         self._result = result if self._open else None
 
     def close(self) -> None:
@@ -237,7 +239,7 @@ class ProfilerWindow:
         if self._open:
             self._open = False
             try:
-                # Devices run behind; without this their last steps would be missing.
+                # Devices run behind the host; without this their last steps would be missing.
                 jax.block_until_ready(self._result)
             finally:
                 self._result = None
@@ -245,10 +247,10 @@ class ProfilerWindow:
 
 
 def apply_switches(settings: ml_collections.ConfigDict) -> None:
-    """Sets what JAX looks out for in this process: `config.telemetry.debug_nans`.
+    """Applies `telemetry.debug_nans` to this process.
 
     Raises:
-        InputError: a transfer guard that there is not.
+        InputError: `telemetry.transfer_guard` is not known.
     """
     if settings.transfer_guard not in _GUARDS:
         raise InputError(
@@ -259,15 +261,15 @@ def apply_switches(settings: ml_collections.ConfigDict) -> None:
 
 
 def transfer_guard(settings: ml_collections.ConfigDict) -> contextlib.AbstractContextManager[None]:
-    """Around a step: what happens to implicit copies between host and devices inside."""
+    """Context of a step that allows, logs or forbids implicit copies between host and devices."""
     return jax.transfer_guard(settings.transfer_guard)
 
 
 def parameter_table(params: Any) -> str:
-    """A line per tensor: name, shape, dtype, size; the sums below.
+    """A table with name, shape, dtype and size of each tensor, and the sums below.
 
     Args:
-        params: arrays or `jax.ShapeDtypeStruct`s.
+        params: tree of arrays or of `jax.ShapeDtypeStruct`s.
     """
     return parameter_overview.get_parameter_overview(params, include_stats=False)
 
@@ -293,8 +295,8 @@ class _Watcher:
     def close(self) -> None:
         if self._thread is not None:
             self._queue.put(None)
-            # Were it still waiting inside of jax when Python ends, it could not come back, and the
-            # process would abort.
+            # If the thread were still waiting inside jax when Python ends, it could not come back,
+            # and the process would abort.
             self._thread.join(timeout=_END_SECONDS)
             self._thread = None
 
@@ -312,7 +314,7 @@ class _Watcher:
 def _when(ended: futures.Future[float] | None) -> float | None:
     if ended is None:
         return None
-    # It has ended by the time the figures are read; the thread needs a moment to say so.
+    # The step has ended by the time the rates are read; the thread needs a moment to say so.
     done, _ = futures.wait([ended], timeout=_GRACE_SECONDS)
-    # Not known: counted as if the step had not ended.
+    # The end is not known, and counts as if the step had not ended.
     return ended.result() if done and ended.exception() is None else math.inf

@@ -1,4 +1,4 @@
-"""A loss or gradient that is no longer finite: where it began, and the batch it began with."""
+"""Losses and gradients that are no longer finite: the first such step, and its batch."""
 
 import io
 import json
@@ -14,15 +14,15 @@ from bitdiff_jax.errors import InputError
 
 _WATCHED = ("loss", "grad_norm")
 _ABOUT = "about_json"
-LOOK_EVERY = 100  # steps, where nothing is logged
+LOOK_EVERY = 100  # steps between two checks where nothing is logged
 
 
 class NonFinite(InputError):
     """Training ran into nan or infinity.
 
     Attributes:
-        first: the step at which it began; those before it are sound.
-        last: the step at which it was noticed.
+        first: number of the first step that was not finite.
+        last: number of the step at which it was noticed.
     """
 
     def __init__(self, name: str, value: float, first: int, last: int):
@@ -32,20 +32,20 @@ class NonFinite(InputError):
 
 
 class Watch:
-    """Looks at every step's loss and gradient norm, but fetches them only when asked to."""
+    """Checks every step's loss and gradient norm, but fetches them only when asked to."""
 
     def __init__(self) -> None:
         self._unseen: list[tuple[int, dict[str, jax.Array]]] = []
 
     def note(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        """Remembers what is on the devices, without waiting for it."""
+        """Keeps a step's metrics on the devices, without waiting for them."""
         self._unseen.append((step, {name: metrics[name] for name in _WATCHED}))
 
     def check(self) -> None:
-        """Looks at the steps since the last look; the same on all processes.
+        """Checks the steps since the last check; the result is the same on all processes.
 
         Raises:
-            NonFinite: one was not finite.
+            NonFinite: the loss or gradient norm of a step was not finite.
         """
         seen, self._unseen = jax.device_get(self._unseen), []
         for step, values in seen:
@@ -55,11 +55,11 @@ class Watch:
 
 
 class Trouble(NamedTuple):
-    """What `dump` wrote."""
+    """The contents of a file of `dump`."""
 
-    step: int  # the first that was not finite
-    batch_number: int  # which batch of the stream it was given, from 1
-    batch: dict[str, np.ndarray]  # this process's rows
+    step: int  # number of the first step that was not finite
+    batch_number: int  # number of its batch in the stream, counted from 1
+    batch: dict[str, np.ndarray]  # this process's rows of the batch
     config: dict[str, Any]
 
 
@@ -70,9 +70,10 @@ def dump(
     batch: dict[str, np.ndarray],
     config: dict[str, Any],
 ) -> epath.Path:
-    """Writes `trouble/step_STEP.process_P.npz`; see `load`.
+    """Writes a step's batch to `trouble/step_STEP.process_P.npz`, which `load` reads.
 
-    With the last checkpoint below `step` and the config it is all that the step depends on.
+    Together with the last checkpoint below `step` and the config, it is all that the step depends
+    on.
     """
     about = {"step": step, "batch_number": batch_number, "config": config}
     buffer = io.BytesIO()
@@ -84,10 +85,10 @@ def dump(
 
 
 def load(path: epath.PathLike) -> Trouble:
-    """Reads what `dump` wrote.
+    """Reads a file of `dump`.
 
     Raises:
-        InputError: it is another kind of file.
+        InputError: the file is of another kind.
     """
     try:
         with np.load(io.BytesIO(epath.Path(path).read_bytes()), allow_pickle=False) as file:
@@ -101,9 +102,8 @@ def load(path: epath.PathLike) -> Trouble:
 def skip_range(first: int, log_every: int, total: int) -> tuple[int, int]:
     """The steps whose batches are skipped: from the first bad one to the end of its interval.
 
-    The end is the next multiple of `log_every` (of `LOOK_EVERY` where that is 0), where an unbroken
-    run notices, whatever has interrupted this one since; so runs that were interrupted elsewhere
-    skip the same batches.
+    The end is the next multiple of `log_every` (of `LOOK_EVERY` where that is 0), because there an
+    unbroken run notices it. So runs that were interrupted at different steps skip the same batches.
     """
     every = log_every or LOOK_EVERY
     return first, min(-(-first // every) * every, total)
