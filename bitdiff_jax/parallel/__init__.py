@@ -1,4 +1,4 @@
-"""Meshes, partition rules, and the way of data between hosts and devices."""
+"""Meshes, partition rules, and the transfer of data between hosts and devices."""
 
 from bitdiff_jax.parallel.mesh import (
     AXES,

@@ -1,4 +1,4 @@
-"""A last line where jax ends the process by SIGABRT: what it was, and what to do."""
+"""A last line of text where jax ends the process by SIGABRT: the cause, and what to do."""
 
 import contextlib
 import ctypes
@@ -11,18 +11,19 @@ _Handler = ctypes.CFUNCTYPE(None, ctypes.c_int)
 
 @contextlib.contextmanager
 def told(line: Callable[[], tuple[str, int | None]]) -> Iterator[None]:
-    """While it is entered, an abort prints a line, below what the one who aborts has to say.
+    """Context in which an abort of the process prints a line, below the aborting library's text.
 
     Python's own handlers run between two lines of Python, hence never after an abort; so this one
-    is given to the C library itself. Does nothing where there is none to give it to.
+    is given to the C library itself. It does nothing on platforms where that is not possible.
 
     Args:
-        line: gives the line, and the exit code to leave with; None lets SIGABRT take its course.
+        line: function that returns the line and the exit code of the process; with None as exit
+            code the process ends by SIGABRT.
     """
 
     def handle(number: int) -> None:
         text, code = line()
-        # By its number: Python's own stream may be held by another thread.
+        # By its file number, because another thread may hold Python's own stream.
         os.write(2, f"\n{text}\n".encode())
         if code is not None:
             os._exit(code)

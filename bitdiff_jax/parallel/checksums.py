@@ -1,4 +1,4 @@
-"""Checksums of arrays, computed where they lie."""
+"""Checksums of arrays, computed on the devices that hold them."""
 
 import math
 from typing import Any
@@ -10,21 +10,21 @@ import numpy as np
 from bitdiff_jax.parallel.dispatch import InFlight
 from bitdiff_jax.parallel.partition_rules import path_name
 
-_SPREAD = 2654435761  # Knuth's multiplicative constant, for the places of elements
-_PIECE = 2**16  # elements
-_AHEAD = 8  # sums under way; see `dispatch` for why there is a limit
+_SPREAD = 2654435761  # Knuth's multiplicative constant, for the positions of elements
+_PIECE = 2**16  # elements that are summed at a time on the host
+_AHEAD = 8  # greatest number of sums under way; `dispatch` says why there is a limit
 _MIX = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1))  # MurmurHash3's last step: shift, factor
 
 
 def checksums(tree: Any) -> dict[str, int]:
     """A number in 0..2^32 - 1 for each array of a tree, by its path.
 
-    The sum, modulo 2^32, of a hash of each element's bits and place. Integer sums do not depend on
-    their order, so the number is the same on every mesh and number of processes. The hash is one to
-    one for each place: a change to one element always shows, one to several in all but 2^-32 of
-    cases. Nothing but the numbers leaves the devices. With several processes all of them must call
-    it. On a CPU a process that has all of an array sums it up in its memory: the first save need
-    not wait for a program of each shape to be compiled.
+    It is the sum, modulo 2^32, of a hash of each element's bits and position. Integer sums do not
+    depend on their order, so the number is the same on every mesh and number of processes. For each
+    position the hash is one to one: a change of one element is always found, and one of several
+    elements in all but 2^-32 of cases. Only the numbers leave the devices. With several processes
+    all of them must call it. On a CPU, a process that has all of an array sums it up with numpy, so
+    that the first save need not wait for a program of each shape to be compiled.
 
     Args:
         tree: a tree of arrays.
@@ -48,7 +48,7 @@ def _in_memory(leaf: Any) -> bool:
 
 
 def _on_host(x: np.ndarray) -> int:
-    """As `_checksum`, in pieces that stay in the processor's cache."""
+    """The number of `_checksum`, computed in pieces that stay in the processor's cache."""
     width = {1: np.uint8, 2: np.uint16}.get(x.dtype.itemsize, np.uint32)
     bits = np.ascontiguousarray(x).reshape(-1).view(width)
     total = 0
@@ -71,7 +71,7 @@ def _checksum(x: jax.Array) -> jax.Array:
         x = x.astype(jnp.uint8)
     width = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, jnp.uint32)
     bits = jax.lax.bitcast_convert_type(x, width).astype(jnp.uint32)
-    # Places counted dimension by dimension: to flatten a sharded array would gather it.
+    # Positions are counted by dimension, since flattening a sharded array would gather it.
     place = jnp.zeros(bits.shape, jnp.uint32)
     for axis in range(bits.ndim):
         stride = np.uint32(math.prod(bits.shape[axis + 1 :]) % 2**32)

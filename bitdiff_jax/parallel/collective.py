@@ -1,4 +1,4 @@
-"""Steps that several processes take together: where one of them fails none is left waiting."""
+"""Actions that several processes take together: if one of them fails, none is left waiting."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -10,10 +10,17 @@ _T = TypeVar("_T")
 
 
 def agreed(act: Callable[[], _T], alone: bool) -> _T:
-    """What `act` gives this process; where one of them fails none is left waiting.
+    """Calls `act` on every process; if it fails on one of them, all of them raise an error.
+
+    Args:
+        act: function without arguments.
+        alone: whether only this process calls it, so that it need not wait for others.
+
+    Returns:
+        The result of `act` on this process.
 
     Raises:
-        InputError: on the others too, what one of them could not deal with.
+        InputError: `act` failed on another process; its own error is raised where it failed.
     """
     value, failure = _attempt(act, alone)
     if not alone:
@@ -22,7 +29,7 @@ def agreed(act: Callable[[], _T], alone: bool) -> _T:
 
 
 def of_all(act: Callable[[], list[_T]], alone: bool) -> list[_T]:
-    """What `act` gives all processes, one after the other; fails as `agreed`."""
+    """The lists that `act` returns on all processes, joined in their order; fails like `agreed`."""
     value, failure = _attempt(act, alone)
     if alone:
         return value
@@ -32,7 +39,7 @@ def of_all(act: Callable[[], list[_T]], alone: bool) -> list[_T]:
 
 
 def _attempt(act: Callable[[], _T], alone: bool) -> tuple[_T, Exception | None]:
-    """The value, or why there is none; a process alone need not wait to fail."""
+    """The value, or the error instead of it; a single process raises its error at once."""
     value: Any = None
     try:
         value = act()

@@ -10,23 +10,23 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
 ENVIRONMENT_VARIABLE = "BITDIFF_CACHE_DIR"
-# What compiles faster than this is not worth a file.
+# Seconds: a program that compiles faster is not worth a file.
 MIN_COMPILE_SECONDS = 1.0
-# Between the time to load a program of this size from the cache, 1 s, and to compile it, 9 s and
-# more (on two CPU cores).
+# Seconds, between the time to load a program of this size from the cache (1 s) and to compile it
+# (9 s and more, on two CPU cores).
 SLOW_SECONDS = 3.0
 
 
 def enable() -> pathlib.Path | None:
     """Turns on JAX's persistent compilation cache for this process.
 
-    The folder is that of the environment variable BITDIFF_CACHE_DIR, `~/.cache/bitdiff_jax` without
-    it; set to nothing, it leaves the cache off. A folder that JAX was already told to use
+    The folder is that of the environment variable BITDIFF_CACHE_DIR, or `~/.cache/bitdiff_jax` if
+    it is not set; if it is empty, the cache stays off. A folder that JAX was already told to use
     (JAX_COMPILATION_CACHE_DIR) is left as it is.
 
     Returns:
-        The folder in use; None without one: turned off, or the folder cannot be made, in which
-        case programs are compiled anew each time and nothing else changes.
+        The folder in use; None if the cache is off or the folder cannot be made. Programs are then
+        compiled anew each time, and nothing else changes.
     """
     configured = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if configured:
@@ -37,11 +37,11 @@ def enable() -> pathlib.Path | None:
     try:
         folder = pathlib.Path(wanted or "~/.cache/bitdiff_jax").expanduser()
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
         return None
     if not os.access(folder, os.W_OK):
         return None
-    # What was compiled before this call has settled that there is no cache.
+    # A program that was compiled before this call has made JAX decide that there is no cache.
     jax_cache.reset_cache()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)
@@ -52,8 +52,8 @@ def enable() -> pathlib.Path | None:
 def when_slow(notice: Callable[[], None] | None, seconds: float = SLOW_SECONDS) -> Iterator[None]:
     """Calls `notice` once, from another thread, if the block takes longer than `seconds`.
 
-    Whether a program will come from the cache cannot be asked beforehand; that it takes long shows
-    that it did not.
+    Whether a program will come from the cache is not known beforehand; a long time shows that it
+    did not.
     """
     if notice is None:
         yield

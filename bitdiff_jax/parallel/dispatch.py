@@ -1,11 +1,11 @@
 """How far the host may run ahead of its devices, and CPU devices that cannot starve each other.
 
-A CPU client of XLA has as many threads as cores, at least one a device. A program of N devices
-takes N of them while it runs, and to hand over the next one takes N for a moment; but once 32
-programs wait on a device, handing over blocks these threads until one of the 32 ends. On as many
-cores as devices no thread is left to run it: a device that waits for another in a sum over all
-devices waits in vain, and XLA ends the process (SIGABRT) after 40 seconds. So nothing here is ever
-32 programs ahead, and where the number of devices is ours to choose there are threads for both.
+A CPU client of XLA has as many threads as cores, and at least one per device. A program of N
+devices takes N of them while it runs, and dispatching the next one takes N for a moment. But once
+32 programs wait on a device, dispatching blocks these threads until one of the 32 ends. On as many
+cores as devices no thread is left to run it: a device waits in vain for another one in a sum over
+all devices, and XLA ends the process (SIGABRT) after 40 seconds. So nothing here is ever 32
+programs ahead, and where this package chooses the number of devices there are threads for both.
 """
 
 import collections
@@ -17,15 +17,15 @@ from jax.sharding import Mesh
 
 _T = TypeVar("_T")
 
-# Read by XLA when it makes its CPU client: how many threads, in place of the number of cores.
+# XLA reads this variable when it makes its CPU client: the number of threads, instead of cores.
 _THREADS = "PJRT_NPROC"
 
 
 class InFlight:
-    """Keeps count of programs that were handed over and may not have ended.
+    """Bounds the number of programs that were dispatched and may not have ended.
 
     Args:
-        limit: how many may be under way when `add` returns; 0 waits for each.
+        limit: greatest number of programs that are under way when `add` returns; 0 waits for each.
     """
 
     def __init__(self, limit: int):
@@ -33,10 +33,10 @@ class InFlight:
         self._pending: collections.deque[Any] = collections.deque()
 
     def add(self, result: _T) -> _T:
-        """After a program was handed over: waits until `limit` at most are under way.
+        """Notes a dispatched program, and waits until at most `limit` programs are under way.
 
         Args:
-            result: of the program, arrays that will not be donated; given back.
+            result: results of the program, arrays that will not be donated. They are returned.
         """
         self._pending.append(result)
         while len(self._pending) > self._limit:
@@ -47,16 +47,17 @@ class InFlight:
 def steps_ahead(mesh: Mesh) -> int:
     """How many steps may be under way while the host prepares the next.
 
-    One on accelerators, so that they need not wait for the host. None on a CPU, where the host is
-    the device: nothing is gained, and who stops a training would wait for the steps queued.
+    It is 1 on accelerators, so that they need not wait for the host. It is 0 on a CPU, where the
+    host is the device: nothing would be gained, and a training that is stopped would have to wait
+    for the queued steps.
     """
     return 0 if mesh.devices.flat[0].platform == "cpu" else 1
 
 
 def split_cpu(count: int) -> None:
-    """Makes `count` devices of this process's CPU. Call it before anything touches a device.
+    """Splits this process's CPU into `count` devices. Call it before anything uses a device.
 
-    With 1 nothing is changed: XLA_FLAGS may ask for devices too.
+    A count of 1 changes nothing, because XLA_FLAGS may ask for devices too.
     """
     if count > 1:
         jax.config.update("jax_num_cpu_devices", count)

@@ -1,4 +1,4 @@
-"""Several processes that train or evaluate together: who they are, and how they meet."""
+"""Several processes that train or evaluate together: how they find and join each other."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ from bitdiff_jax.parallel import aborts
 
 _CLUSTERS = ("auto", "none", "explicit", "slurm", "tpu")
 LOST = 69  # EX_UNAVAILABLE: the exit code of a process that another one left alone
-# What the ways in which processes talk say when one of them does not answer.
+# Words of the errors that jax raises when another process does not answer.
 _SIGNS = re.compile(r"gloo|nccl|connection|socket|heartbeat|unavailable|coordination", re.I)
 
 
@@ -32,13 +32,14 @@ class Settings:
     """The `hosts` part of a config; see `find` for how the first four work together.
 
     Attributes:
-        cluster: where the numbers come from: 'explicit' (these settings, or the environment),
-            'slurm', 'tpu', 'none' for one process alone, or 'auto' for whichever is there.
-        coordinator: host:port of process 0, reachable by all; '' for $JAX_COORDINATOR_ADDRESS.
-        num_processes: 0 for $JAX_NUM_PROCESSES.
-        process_id: -1 for $JAX_PROCESS_ID, or $JOB_COMPLETION_INDEX, which Kubernetes sets in the
-            pods of an indexed Job or JobSet.
-        start_timeout: seconds for all processes to arrive.
+        cluster: where the process's place comes from: 'explicit' (these settings, or the
+            environment), 'slurm', 'tpu', 'none' for one process alone, or 'auto' for the first of
+            them that is there.
+        coordinator: host:port of process 0, reachable by all; '' takes $JAX_COORDINATOR_ADDRESS.
+        num_processes: number of processes; 0 takes $JAX_NUM_PROCESSES.
+        process_id: number of this process, from 0; -1 takes $JAX_PROCESS_ID, or
+            $JOB_COMPLETION_INDEX, which Kubernetes sets in the pods of an indexed Job or JobSet.
+        start_timeout: seconds in which all processes have to arrive.
         heartbeat_timeout: seconds without a sign of life after which a process counts as lost; the
             others then end, with a message and exit code `LOST`, wherever they are.
         shutdown_timeout: seconds that a process which has ended waits for the others to end.
@@ -54,7 +55,7 @@ class Settings:
 
 
 class Place(NamedTuple):
-    """A process among the others; None where jax finds it out by itself."""
+    """The place of a process among the others; None where jax finds a value by itself."""
 
     cluster: str
     coordinator: str | None = None
@@ -64,13 +65,13 @@ class Place(NamedTuple):
 
 
 def initialize(settings: Settings) -> None:
-    """Joins the other processes, if there are any. Call it before anything touches a device.
+    """Joins the other processes, if there are any. Call it before anything uses a device.
 
-    Does nothing for a process alone, and nothing the second time.
+    It does nothing for a single process, and nothing when it is called again.
 
     Raises:
-        InputError: settings that contradict each other, or not all processes arrived in time. The
-            caller should end then: what waits for the others cannot be called off.
+        InputError: settings contradict each other, or not all processes arrived in time. The caller
+            should then end the process, because waiting for the others cannot be cancelled.
     """
     place = find(settings, os.environ)
     if place is None or jax.distributed.is_initialized():
@@ -84,8 +85,8 @@ def initialize(settings: Settings) -> None:
                 place.num_processes,
                 place.process_id,
                 place.local_device_ids,
-                # What is in `place` is not to be found out anew: jax would give a process one
-                # device wherever it knows its number on the machine.
+                # Jax must not detect again what is in `place`: it would give a process one device
+                # wherever it knows its number on the machine.
                 cluster_detection_method="deactivate" if place.coordinator else None,
                 # Jax ends the process, without an exception, when its own time is over.
                 initialization_timeout=settings.start_timeout + 30,
@@ -97,7 +98,7 @@ def initialize(settings: Settings) -> None:
         else:
             outcome.append(None)
 
-    # In a thread, so that there is someone left to say what is missing.
+    # In a thread, so that this one can say what is missing.
     thread = threading.Thread(target=connect, name="meet the other processes", daemon=True)
     thread.start()
     thread.join(settings.start_timeout)
@@ -115,19 +116,20 @@ def initialize(settings: Settings) -> None:
 
 
 def aborts_told() -> contextlib.AbstractContextManager[None]:
-    """Around a training: if jax aborts the process there is a line that says what to do.
+    """Context of a training: if jax aborts the process, a line says what to do.
 
-    jax does so to a process of several that another one left alone, unless it notices otherwise;
-    that one ends with `LOST`.
+    jax aborts a process if another one of the run is gone, unless an error shows that first. The
+    process then ends with exit code `LOST`.
     """
     return aborts.told(_aborted)
 
 
 @contextlib.contextmanager
 def left_alone() -> Iterator[None]:
-    """Around what processes do together: one that another left alone ends with a line and `LOST`.
+    """Context of what processes do together: if another one is gone, it prints a line and exits.
 
-    It ends where it stands: whatever would be tidied up waits for the one that is gone.
+    The exit code is `LOST`. The process ends at once, because any clean-up would wait for the one
+    that is gone.
     """
     try:
         yield
@@ -141,7 +143,7 @@ def left_alone() -> Iterator[None]:
 
 
 def _reasons(error: BaseException | None) -> str:
-    """What jax says in an error and in those that it came from."""
+    """The text of an error and of those that caused it."""
     found = []
     while error is not None:
         if isinstance(error, jax.errors.JaxRuntimeError):
@@ -161,7 +163,7 @@ def _aborted() -> tuple[str, int | None]:
 
 
 def _lost(reason: str, index: int, count: int) -> str:
-    """Which process is gone, as far as `reason` or arithmetic tells, and what to do."""
+    """Says which process is gone, as far as `reason` or arithmetic tells, and what to do."""
     named = re.search(r"Task (\d+)|heartbeats\):\s*(\d+)", reason)
     if named:
         who = f"process {named[1] or named[2]}"
@@ -178,9 +180,9 @@ def _lost(reason: str, index: int, count: int) -> str:
 
 
 def all_gather(value: Any) -> list[Any]:
-    """Every process's value, by process number; all of them have to call.
+    """The values of all processes, by process number; all of them have to call it.
 
-    For host objects that pickle, such as rows of figures; they arrive bit by bit as they were.
+    It is for host objects that pickle, such as rows of metrics; they arrive unchanged.
     """
     if jax.process_count() == 1:
         return [value]
@@ -192,9 +194,9 @@ def all_gather(value: Any) -> list[Any]:
 
 
 def broadcast(value: Any) -> Any:
-    """Process 0's value, on every process; all of them have to call, the others with anything.
+    """Process 0's value, on every process; all have to call it, the others with any value.
 
-    For host objects that pickle. Unlike `all_gather` it needs room for one of them only.
+    It is for host objects that pickle. Unlike `all_gather` it needs memory for one of them only.
     """
     if jax.process_count() == 1:
         return value
@@ -212,11 +214,11 @@ def find(settings: Settings, environ: Mapping[str, str]) -> Place | None:
     (a pod of TPU VMs, or GKE, which tells each pod of a JobSet about the others).
 
     Args:
-        settings: see there.
-        environ: the process's environment.
+        settings: the `hosts` part of a config.
+        environ: environment variables of the process.
 
     Raises:
-        InputError: something is missing or does not fit.
+        InputError: a setting or variable is missing, or does not fit the others.
     """
     if settings.cluster not in _CLUSTERS:
         raise InputError(
@@ -267,12 +269,12 @@ def _explicit(settings: Settings, environ: Mapping[str, str]) -> Place:
 
 
 def _in_slurm(environ: Mapping[str, str]) -> bool:
-    # Not so in the batch script itself, which knows the job's tasks but is none of them.
+    # Not in the batch script itself, which knows the job's tasks but is none of them.
     return "SLURM_STEP_NODELIST" in environ and (_number(environ, "SLURM_NTASKS") or 0) > 1
 
 
 def _slurm(environ: Mapping[str, str]) -> Place:
-    """Several tasks a node take one GPU each; one task a node takes them all."""
+    """The place in a SLURM step: with several tasks per node each takes one GPU, one takes all."""
     names = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID")
     if missing := [name for name in names if name not in environ]:
         raise InputError(
@@ -280,18 +282,18 @@ def _slurm(environ: Mapping[str, str]) -> Place:
         )
     job, count, index = (_number(environ, name) or 0 for name in (names[0], *names[2:]))
     nodes = _number(environ, "SLURM_STEP_NUM_NODES", "SLURM_NNODES") or 1
-    # A port that two jobs on a node hardly share, above those that systems hand out by themselves.
+    # A port that two jobs on a node hardly share, above those that systems assign by themselves.
     port = _number(environ, "JAX_COORDINATOR_PORT") or 61_000 + job % 4_000
     visible = environ.get("CUDA_VISIBLE_DEVICES", "")
     local = None
-    if count > nodes and visible.count(","):  # one alone is this task's already
+    if count > nodes and visible.count(","):  # a single visible GPU is this task's already
         local = [_number(environ, "SLURM_LOCALID") or 0]
     host = _first_host(environ["SLURM_STEP_NODELIST"])
     return Place("slurm", f"{host}:{port}", count, index, local)
 
 
 def _first_host(nodes: str) -> str:
-    """'n03' of 'n[03-05,7],m1'."""
+    """The first host of SLURM's list of nodes, such as 'n03' of 'n[03-05,7],m1'."""
     first = re.match(r"(?:[^,\[]|\[[^\]]*\])*", nodes)
     assert first is not None
     return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", first[0])
@@ -303,7 +305,7 @@ def _has_tpu() -> bool:
 
 
 def _number(environ: Mapping[str, str], *names: str) -> int | None:
-    """The first of these variables that is set."""
+    """The number in the first of these variables that is set; None if none is."""
     for name in names:
         if text := environ.get(name, ""):
             if not text.isdecimal():

@@ -1,4 +1,4 @@
-"""The device mesh, and host batches on it."""
+"""The device mesh, and the transfer of host batches to it."""
 
 import collections
 import itertools
@@ -25,9 +25,10 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | Non
     common fast one) are laid out so that 'fsdp' stays within a slice.
 
     Args:
-        data: devices along 'data'; -1 takes what is left.
-        fsdp: devices along 'fsdp', over which large parameters may be split; -1 likewise.
-        devices: the devices to use, all of them by default.
+        data: number of devices along 'data'; -1 takes all that are left.
+        fsdp: number of devices along 'fsdp', over which large parameters may be split; -1 takes all
+            that are left.
+        devices: the devices to use; None takes all of them.
 
     Raises:
         InputError: the product does not match the number of devices, slices have unequal numbers
@@ -68,9 +69,9 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | Non
 def _in_blocks(grid: np.ndarray) -> Mesh:
     """A mesh in which the devices of each process are consecutive.
 
-    So each process holds one block of rows of a batch, the one that it loads, and row i goes with
-    the i-th times and noise on any mesh. Topology-aware orders of several TPU hosts often
-    interleave them; ours then goes by host, so that groups along 'fsdp' are of one host or of
+    So each process holds one block of rows of a batch, the one that it loads, and row i gets the
+    i-th time and noise on any mesh. Topology-aware orders of several TPU hosts often interleave
+    them; the order here then goes by host, so that groups along 'fsdp' are of one host or of
     neighbours.
     """
     processes = [device.process_index for device in grid.flat]
@@ -86,10 +87,10 @@ def _slice(device: jax.Device) -> int:
 
 
 def check_batch_size(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
-    """Whether every device gets as many rows as every other, in each part of a step.
+    """Checks that every device gets the same number of rows, in each part of a step.
 
     Raises:
-        InputError: it does not.
+        InputError: the batch size is no multiple of devices x accumulate.
     """
     if accumulate < 1:
         raise InputError(f"config.train.accumulate={accumulate}; use 1 or more")
@@ -103,27 +104,27 @@ def check_batch_size(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Splits the first axis over all devices of the mesh."""
+    """The sharding that splits the first axis over all devices of the mesh."""
     return NamedSharding(mesh, jax.P(AXES))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """A whole copy on each device."""
+    """The sharding with a whole copy on each device."""
     return NamedSharding(mesh, jax.P())
 
 
 def process_block(mesh: Mesh) -> tuple[int, int]:
     """(i, n): this process loads the i-th of n blocks of rows of each batch.
 
-    A mesh may hold the processes in another order than their numbers; row i of a batch, and the
-    noise that belongs to it, is yet the same picture on every mesh of `make_mesh`.
+    A mesh may hold the processes in another order than their numbers, but row i of a batch is the
+    same image, with the same noise, on every mesh of `make_mesh`.
     """
     order = list(dict.fromkeys(device.process_index for device in mesh.devices.flat))
     return order.index(jax.process_index()), len(order)
 
 
 def local_mesh(mesh: Mesh) -> Mesh:
-    """This process's devices of a mesh, along 'data': for work that needs no other process."""
+    """A mesh of this process's devices, along 'data': for work that needs no other process."""
     devices = [d for d in mesh.devices.flat if d.process_index == jax.process_index()]
     if len(devices) == mesh.size:
         return mesh
@@ -131,7 +132,7 @@ def local_mesh(mesh: Mesh) -> Mesh:
 
 
 def to_global(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
-    """This process's rows of a batch (see `process_block`) -> arrays split over the mesh."""
+    """Makes arrays split over the mesh from this process's rows (see `process_block`) of a batch."""
     sharding = batch_sharding(mesh)
     # Asked for, though with several processes jax does not see it as such.
     with jax.transfer_guard_host_to_device("allow"):

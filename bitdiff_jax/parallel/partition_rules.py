@@ -18,9 +18,9 @@ class SplitLargest:
     """Splits a tensor's largest dimension that the mesh axis divides; the last among equals.
 
     Attributes:
-        axis: of the mesh.
-        min_bytes: smaller tensors stay whole: splitting them saves next to nothing, and each costs
-            a collective.
+        axis: name of the mesh axis to split over.
+        min_bytes: smallest size of a tensor that is split. Splitting smaller ones saves next to
+            nothing, and each costs a collective.
     """
 
     axis: str = "fsdp"
@@ -52,8 +52,8 @@ def rules_from_config(config: ml_collections.ConfigDict) -> Rules:
         config: the `mesh` part of a config; `rules` and `fsdp_min_bytes` are read.
 
     Raises:
-        InputError: a pattern that is no regular expression, an axis that does not exist, no rule
-            for what the others leave.
+        InputError: a pattern is no regular expression, an axis does not exist, or some tensors have
+            no rule.
     """
     rules = []
     for rule in config.rules:
@@ -94,9 +94,9 @@ def shardings(tree: Any, rules: Rules, mesh: Mesh | AbstractMesh) -> Any:
     with `.*` treats them alike. A spec with more axes than the leaf replicates it.
 
     Args:
-        tree: arrays or `jax.ShapeDtypeStruct`s.
-        rules: (regular expression, spec) in order of precedence.
-        mesh: the mesh.
+        tree: tree of arrays or of `jax.ShapeDtypeStruct`s.
+        rules: pairs (regular expression, spec) in order of precedence.
+        mesh: the device mesh, which may be abstract.
 
     Returns:
         A tree of `NamedSharding`s of the same structure.
@@ -138,7 +138,7 @@ def axes_of(entry: Any) -> tuple[str, ...]:
 
 
 def bytes_per_device(tree: Any, tree_shardings: Any) -> int:
-    """What a tree takes on each device, by arithmetic: the mesh may be abstract."""
+    """Bytes that a tree takes on each device, by arithmetic; the mesh may be abstract."""
     leaves, places = jax.tree.leaves(tree), jax.tree.leaves(tree_shardings)
     return sum(
         math.prod(place.shard_shape(leaf.shape)) * leaf.dtype.itemsize
@@ -147,6 +147,6 @@ def bytes_per_device(tree: Any, tree_shardings: Any) -> int:
 
 
 def path_name(path: jax.tree_util.KeyPath) -> str:
-    """'params/down_0_res_0/conv_0/kernel' for a key path."""
+    """A key path as text, such as 'params/down_0_res_0/conv_0/kernel'."""
     parts = [getattr(k, "key", getattr(k, "name", getattr(k, "idx", k))) for k in path]
     return "/".join(str(p) for p in parts)

@@ -1,4 +1,4 @@
-"""What all processes of a run decide together, so that none waits for one that went elsewhere."""
+"""Decisions that all processes of a run take together, so that none is left waiting."""
 
 import collections
 
@@ -12,14 +12,14 @@ from bitdiff_jax.parallel.mesh import batch_sharding, replicated
 
 
 def worst(value: int) -> int:
-    """The largest of the values that the processes bring; a barrier."""
+    """The largest of the values of all processes. It is a barrier: all of them have to call it."""
     if jax.process_count() == 1:
         return value
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
 
 
 def from_first(values: list[int]) -> list[int]:
-    """The list of process 0, on every process; those of the others may have other lengths."""
+    """The list of process 0, on every process; the lists of the others may have other lengths."""
     if jax.process_count() == 1:
         return values
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(values))))
@@ -29,11 +29,11 @@ def from_first(values: list[int]) -> list[int]:
 
 
 class Vote:
-    """Tells every process, at the same call, that one of them has raised its hand.
+    """Tells every process, at the same call, that one of them has raised a flag.
 
-    The hands of a call are gathered on the devices, behind the step that is under way, and read two
-    calls later: nobody waits, and the host may still run ahead of the devices by two steps. All
-    processes must call it equally often. A single process hears itself at once.
+    The flags of a call are gathered on the devices, behind the step that is under way, and read two
+    calls later, so that no process waits and the host may still run ahead of the devices by two
+    steps. All processes must call it equally often. A single process gets its own flag at once.
     """
 
     _DELAY = 2  # calls
@@ -46,7 +46,7 @@ class Vote:
         self._pending: collections.deque[jax.Array] = collections.deque()
 
     def __call__(self, raised: bool) -> bool:
-        """Whether a hand was raised, by this process or another."""
+        """Whether a flag was raised, by this process or another."""
         if self._alone:
             return raised
         hands = np.full(self._count, raised, np.int32)
