@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Best:
-    """An orbax preservation policy that keeps the steps with the highest score, the latest of equals.
+    """An orbax preservation policy: keeps the steps with the highest score, the latest of equals.
 
     Orbax has such a policy, but a run cannot start without the files in which it keeps the scores.
 

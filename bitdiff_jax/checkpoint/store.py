@@ -289,7 +289,7 @@ def open_for_reading(workdir: epath.PathLike) -> tuple[Checkpoints, int]:
 
 
 def _check_shapes(saved: Any, wanted: Any, directory: epath.Path) -> None:
-    """Refuses shapes that differ; orbax would pad or cut them, and a wrong model would be loaded."""
+    """Refuses shapes that differ; orbax would pad or cut them, and a wrong model would load."""
 
     def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
         leaves = jax.tree_util.tree_leaves_with_path(tree)

@@ -132,7 +132,7 @@ def local_mesh(mesh: Mesh) -> Mesh:
 
 
 def to_global(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
-    """Makes arrays split over the mesh from this process's rows (see `process_block`) of a batch."""
+    """Makes arrays split over the mesh from this process's rows of a batch (`process_block`)."""
     sharding = batch_sharding(mesh)
     # Asked for, though with several processes jax does not see it as such.
     with jax.transfer_guard_host_to_device("allow"):
