@@ -1,9 +1,9 @@
-"""How good segmentations are, a model's or anyone's: maps -> figures per picture -> tables.
+"""Evaluation of segmentations of a model or any other tool: maps -> metrics per image -> tables.
 
 `source_maps` draws a model's maps of a source, by the engine of `inference.drawing`, and
-`predictions` reads what other tools have written; `scoring` holds either against every annotator,
-in each view of a `protocol`; `rows` keeps what was found, `report` shows it. `evaluate` does it all
-for a model and one source, `on_files.run` for files.
+`predictions` reads the files of other tools. `scoring` compares either with every annotator, in
+each `View` of `protocols`. `rows` keeps the metrics of each image, and `report` shows them.
+`evaluate` does all of this for a model and one source, `on_files.run` for files.
 """
 
 from bitdiff_jax.evaluation.run import Evaluation, evaluate

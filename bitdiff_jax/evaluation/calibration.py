@@ -1,7 +1,7 @@
-"""Drawn maps against an exactly known posterior: are they as undecided as they ought to be?
+"""Compares drawn maps with an exactly known posterior: are they as undecided as they should be?
 
-A model that always draws the most probable map can score as well as one that draws them all in
-their proportions; these figures tell the two apart. Two kinds of probability are compared: that
+A model that always draws the most probable map can score as well as one that draws all maps in
+their proportions; these metrics tell the two apart. Two kinds of probability are compared: that
 two pixels lie in one region, and that of a whole map. With S maps drawn, a probability q of the
 model shows as a share phat with E[phat] = q, so
 
@@ -10,8 +10,9 @@ model shows as a share phat with E[phat] = q, so
 has the mean (q - p)^2 whatever S is (Hoeffding 1948: an unbiased estimate of q (1 - q) / S is
 subtracted). A mean of it may be negative; for exact draws it is 0 on average.
 
-Pure functions of numpy arrays. `codes` are maps int [S, h, w], each distinct code a region; atoms,
-regions and probabilities are those of `bitdiff_jax.scenes.posterior_scene.PosteriorScene`.
+All are pure functions of numpy arrays. `codes` are maps int [S, h, w], where each distinct code is
+a region; atoms, regions and probabilities are those of
+`bitdiff_jax.scenes.posterior_scene.PosteriorScene`.
 """
 
 import math
@@ -24,41 +25,41 @@ from bitdiff_jax import metrics
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.scenes.posterior_scene import PosteriorScene
 
-_LOW, _HIGH = 0.1, 0.9  # pairs outside are all but decided
+_LOW, _HIGH = 0.1, 0.9  # pairs with p outside of this range are almost decided
 
 
 class Calibration(NamedTuple):
-    """Figures of one picture; NaN where there is nothing to measure.
+    """Metrics of one image; NaN where there is nothing to measure.
 
-    `_collapsed` is what a model would have that always draws the most probable map.
+    A name with `_collapsed` is the value of a model that always draws the most probable map.
     """
 
     name: str
     pair_error: float  # mean of (q - p)^2 over undecided pixel pairs, unbiased
     pair_error_collapsed: float
-    p: np.ndarray  # float64 [n], of those pairs
-    phat: np.ndarray  # float64 [n], share of the maps that join them
+    p: np.ndarray  # float64 [n], probability that the two pixels of each pair lie in one region
+    phat: np.ndarray  # float64 [n], share of the drawn maps that join them
     mode_error: float  # sum of (q - p)^2 over whole maps and 'none of them', unbiased
     mode_error_collapsed: float
     off: float  # share of drawn maps that are none of the possible ones
-    consistent: float  # share in which all objects of the switch are whole or all are cut
-    consistent_independent: float  # what that would be if each object decided for itself
+    consistent: float  # share of maps in which all objects of the switch are whole or all are cut
+    consistent_independent: float  # that share if each object were whole or cut independently
 
 
 def calibrate(
     codes: np.ndarray, scene: PosteriorScene, *, num_pairs: int = 2000, threshold: float = 0.9
 ) -> Calibration:
-    """All figures of the maps drawn for one picture.
+    """All metrics of the maps drawn for one image.
 
     Args:
-        codes: int [S, h, w], S >= 1.
-        scene: the picture and its posterior.
-        num_pairs: undecided pixel pairs to look at; chosen at random, the same ones for every
-            model.
+        codes: drawn maps, int [S, h, w], S >= 1.
+        scene: the image and its posterior.
+        num_pairs: number of undecided pixel pairs to look at; they are chosen at random, the same
+            ones for every model.
         threshold: adjusted Rand index from which a drawn map counts as one of the possible ones.
 
     Raises:
-        InputError: `codes` are not maps of the picture's shape.
+        InputError: `codes` are not maps of the image's shape.
     """
     codes = _check(codes, scene.atoms)
     first, second = undecided_pairs(scene, num_pairs, np.random.default_rng(0))
@@ -97,17 +98,17 @@ def undecided_pairs(
     low: float = _LOW,
     high: float = _HIGH,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel pairs with low < p < high.
+    """Pixel pairs whose probability p to lie in one region is undecided: low < p < high.
 
-    First a pair of atoms is drawn, each as likely as the others, then a pixel in each: large
-    regions do not drown small ones, and every question of the picture is asked.
+    First a pair of atoms is drawn, each as likely as the others, then a pixel in each, so that
+    large regions do not outweigh small ones.
 
     Args:
-        scene: the picture.
-        count: n, of pairs.
-        rng: source of the choice.
-        low: exclusive.
-        high: exclusive.
+        scene: the image and its posterior.
+        count: number n of pairs.
+        rng: random generator of the choice.
+        low: lower end of the range of p, which is not part of it.
+        high: upper end of the range of p, which is not part of it.
 
     Returns:
         Two arrays int [n, 2] of (row, column); [0, 2] if no pair of atoms is undecided.
@@ -129,9 +130,9 @@ def same_share(codes: np.ndarray, pixels_a: np.ndarray, pixels_b: np.ndarray) ->
     """Share of the maps [S, h, w] that give the same code to two pixels; float64 [n].
 
     Args:
-        codes: int [S, h, w].
-        pixels_a: int [n, 2], (row, column).
-        pixels_b: int [n, 2].
+        codes: drawn maps, int [S, h, w].
+        pixels_a: first pixel of each pair, int [n, 2], (row, column).
+        pixels_b: second pixel of each pair, int [n, 2], (row, column).
     """
     first = codes[:, pixels_a[:, 0], pixels_a[:, 1]]
     return (first == codes[:, pixels_b[:, 0], pixels_b[:, 1]]).mean(axis=0)
@@ -141,12 +142,12 @@ def mean_squared_error(phat: np.ndarray, p: np.ndarray, num_samples: int | None)
     """Mean of (q - p)^2, where phat are shares of `num_samples` draws with probabilities q.
 
     Args:
-        phat: float [n].
-        p: float [n].
-        num_samples: S, at least 2; None says that phat are the probabilities themselves.
+        phat: shares of the draws, float [n].
+        p: known probabilities, float [n].
+        num_samples: number S of draws, at least 2; None if phat are the probabilities themselves.
 
     Returns:
-        An unbiased estimate; NaN for n = 0 or S = 1, which admit none.
+        An unbiased estimate; NaN for n = 0 or S = 1, for which there is none.
     """
     if not len(p) or num_samples == 1:
         return math.nan
@@ -159,8 +160,8 @@ def mean_squared_error(phat: np.ndarray, p: np.ndarray, num_samples: int | None)
 def slope(phat: np.ndarray, p: np.ndarray) -> float:
     """Least-squares slope of phat on p; 1 if calibrated, above 1 if over-confident.
 
-    Noise in phat does not bend it, since p is known exactly. A collapsed model has about the slope
-    of a step at 1/2. NaN if p does not vary.
+    Noise in phat does not bias it, since p is known exactly. A model that always draws the most
+    probable map has about the slope of a step at 1/2. It is NaN if p does not vary.
     """
     if len(p) < 2 or np.ptp(p) < 1e-9:
         return math.nan
@@ -171,15 +172,15 @@ def slope(phat: np.ndarray, p: np.ndarray) -> float:
 def both_or_neither(
     codes: np.ndarray, atoms: np.ndarray, objects: Sequence[Sequence[int]]
 ) -> float:
-    """Share of maps in which all objects are whole or all are cut.
+    """Share of maps in which all objects are whole or all are cut, float in [0, 1].
 
     A part has the code that most of its pixels have. An object is whole if its parts share one
     code, cut if no two of them do; a map with an object that is neither is not consistent.
 
     Args:
-        codes: int [S, h, w].
-        atoms: int [h, w].
-        objects: the atoms that are the parts of each object; two parts or more.
+        codes: drawn maps, int [S, h, w].
+        atoms: atom of each pixel, int [h, w].
+        objects: atoms that are the parts of each object, two or more per object.
     """
     codes = _check(codes, atoms)
     num_different = np.stack([_different(codes, atoms, parts) for parts in objects], axis=1)
@@ -189,7 +190,7 @@ def both_or_neither(
 
 
 def _different(codes: np.ndarray, atoms: np.ndarray, parts: Sequence[int]) -> np.ndarray:
-    """How many codes the parts of an object have in each map, int [S]."""
+    """Number of different codes that the parts of an object have in each map, int [S]."""
     inside = [codes[:, atoms == part] for part in parts]
     return np.array(
         [len({_commonest(pixels[s]) for pixels in inside}) for s in range(len(codes))]
@@ -207,13 +208,14 @@ def mode_shares(
     """Shares of maps that are nearest to each partition, by adjusted Rand index.
 
     Args:
-        codes: int [S, h, w].
-        atoms: int [h, w], 0 .. A - 1.
-        regions: int [K, A], the region of each atom in each partition.
-        threshold: a map that reaches it with no partition counts as none of them.
+        codes: drawn maps, int [S, h, w].
+        atoms: atom of each pixel, int [h, w], 0 .. A - 1.
+        regions: region of each atom in each partition, int [K, A].
+        threshold: adjusted Rand index that a map has to reach; a map that reaches it with no
+            partition counts as none of them.
 
     Returns:
-        float64 [K + 1]; the last one is that of none.
+        float64 [K + 1]; the last share is that of maps that are none of the partitions.
     """
     codes = _check(codes, atoms)
     num_atoms = regions.shape[1]

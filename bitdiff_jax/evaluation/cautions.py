@@ -1,21 +1,21 @@
-"""What to be careful about in figures that look fine."""
+"""Warnings about metrics that look good but mislead."""
 
 import numpy as np
 
 from bitdiff_jax.evaluation import rows
 
-# Pixels that are not annotated are seldom as many; a background that is taken for them is.
+# Pixels that are not annotated seldom reach this share; a background that is ignored often does.
 MUCH_IGNORED = 0.4
 
 
 def much_ignored(table: rows.Table) -> str | None:
     """One line where much of the ground truth is ignored, None where little is.
 
-    Ignored pixels are in no metric, so nothing that is predicted there counts: on nuclei whose
-    background is ignored, a grid of 64 cells has ARI .56, and .0025 where it is a region.
+    Ignored pixels are in no metric, so predictions there do not count: on nuclei whose background
+    is ignored, a grid of 64 cells has ARI .56, and .0025 where the background is a region.
 
     Args:
-        table: rows with a column 'ignored_share', the share of a picture's pixels.
+        table: rows with a column 'ignored_share', the ignored share of an image's pixels.
     """
     share = float(np.mean(table.column("ignored_share"))) if table.names else 0.0
     if not share > MUCH_IGNORED:

@@ -18,25 +18,25 @@ from bitdiff_jax.evaluation.rows import Table
 from bitdiff_jax.evaluation.statistics import pooling, significance
 from bitdiff_jax.metrics import MEASURES, Measure, Metric, metrics_of
 
-_ABREAST = 2  # systems, in 100 columns
-_LABEL = 34  # characters of a metric's title
+_ABREAST = 2  # systems side by side, in 100 columns of text
+_LABEL = 34  # width of a metric's title in characters
 
 
 class Difference(NamedTuple):
-    """One metric of two systems."""
+    """The difference of two systems in one metric."""
 
     first: str
     second: str
     result: significance.Paired
-    p: float  # Holm's, over all pairs of systems for this metric
+    p: float  # p after Holm's correction over all pairs of systems for this metric
     verdict: str  # a system's name, or 'undecided'
 
 
 def common(tables: Mapping[str, Table]) -> dict[str, Table]:
-    """The rows of the images that every system has, in one order.
+    """The rows of the images that every system has, in the same order for all.
 
     Raises:
-        InputError: there is no such picture.
+        InputError: no image is common to all systems.
     """
     sets = [set(table.names) for table in tables.values()]
     shared = sets[0].intersection(*sets[1:])
@@ -49,7 +49,7 @@ def common(tables: Mapping[str, Table]) -> dict[str, Table]:
 def shown_metrics(
     summaries: Mapping[str, Summary], view: View, measures: Sequence[Measure]
 ) -> list[str]:
-    """The metrics of a view that some system has and that tell which one is better."""
+    """The metrics of a view that some system has and that say which system is better."""
     of_sets = [
         each.form.format(distance) for each in distribution.SET_METRICS for distance in each.ranks
     ]
@@ -61,7 +61,7 @@ def shown_metrics(
 
 
 def shown_pooled(summaries: Mapping[str, Summary], view: View) -> list[str]:
-    """The metrics of whole sets that some system has; images alone cannot test them."""
+    """The metrics of whole sets that some system has; a test over images cannot compare them."""
     return [
         name
         for name in pooling.METRICS
@@ -72,13 +72,13 @@ def shown_pooled(summaries: Mapping[str, Summary], view: View) -> list[str]:
 def differences(
     tables: Mapping[str, Table], name: str, view: View, better: str | None
 ) -> list[Difference]:
-    """Every pair of systems in one metric, on the images that both have it for.
+    """The differences of every pair of systems in one metric, on the images where both have it.
 
     Args:
-        tables: the rows of each system.
-        name: of the metric.
-        view: in which view.
-        better: which end is, 'high' or 'low'.
+        tables: the rows of each system by its name.
+        name: name of the metric.
+        view: the view that the metric is of.
+        better: whether 'high' or 'low' values are better.
     """
     pairs = list(itertools.combinations(tables, 2))
     column = f"{name}@{view.name}"
@@ -101,13 +101,13 @@ def as_text(
     *,
     every: bool = False,
 ) -> str:
-    """Metrics side by side, two systems a block, then a block of tests for every two.
+    """A text with the metrics side by side, two systems per block, and a block of tests per pair.
 
     Args:
-        summaries: of the systems.
-        found: the tests, by metric.
-        view: of which view.
-        measures: what was computed.
+        summaries: the summary of each system by its name.
+        found: the differences by metric.
+        view: the view that is shown.
+        measures: the measures that were computed.
         every: whether to show all metrics, by name, rather than the main ones, by title.
     """
     tools = list(summaries)
@@ -148,7 +148,7 @@ def _cells(summaries: Mapping[str, Summary], tools: Sequence[str], column: str) 
 
 
 def as_csv(found: Mapping[str, Mapping[str, Sequence[Difference]]]) -> str:
-    """A line for each test, by view and metric."""
+    """CSV with a line for each test, by view and metric."""
     file = io.StringIO()
     lines = csv.writer(file, lineterminator="\n")
     fields = Difference._fields
@@ -165,7 +165,7 @@ def as_csv(found: Mapping[str, Mapping[str, Sequence[Difference]]]) -> str:
 
 
 def per_image_lines(tables: Mapping[str, Table]) -> Iterator[str]:
-    """CSV: a line for each picture and system."""
+    """CSV with a line for each image and system."""
     for place, (tool, table) in enumerate(tables.items()):
         lines = summary_tables.csv_lines(table, table.names)
         heads = next(lines)
@@ -179,7 +179,7 @@ def per_image_lines(tables: Mapping[str, Table]) -> Iterator[str]:
 def as_dict(
     summaries: Mapping[str, Summary], found: Mapping[str, Sequence[Difference]], view: View
 ) -> dict[str, Any]:
-    """The same as JSON."""
+    """The comparison as values for JSON."""
     numbers = lambda named: {key: number(v) for key, v in named._asdict().items()}  # noqa: E731
     pooled = {
         name: {
@@ -210,9 +210,10 @@ def as_dict(
 
 
 def spread_names(tables: Mapping[str, Table], view: View, count: int, metric: Metric) -> list[str]:
-    """Images spread evenly over the difference of the first two systems, ends included.
+    """Names of images spread evenly over the difference of the first two systems, ends included.
 
-    From where the first one is better by most to where it is worse by most.
+    They go from the image where the first one is better by most to the one where it is worse by
+    most.
     """
     first, second = (
         each.column(f"{metric.name}@{view.name}") for each in list(tables.values())[:2]
@@ -227,15 +228,16 @@ def spread_names(tables: Mapping[str, Table], view: View, count: int, metric: Me
 def sheet(
     tasks: Mapping[str, Task], names: Sequence[str], view: View, *, cell: int = 200
 ) -> np.ndarray:
-    """One row an image: the image, the first annotator's map, and each system's first map.
+    """A sheet with a row for each image: the image, the first annotator's map, each system's map.
 
-    See `labelled_sheet.sheet`: below each map stands its own score, not the mean of its system.
+    A system's map is its first one. Below each map stands its own score, not the mean of its
+    system, see `labelled_sheet.sheet`.
 
     Args:
-        tasks: of the systems, by name.
-        names: of the images.
-        view: in which maps are scored.
-        cell: longest side of each.
+        tasks: the task of each system by its name.
+        names: names of the images that are shown.
+        view: the view in which maps are scored.
+        cell: longest side, in pixels, of each image and map.
     """
     first = next(iter(tasks.values()))
     rows = []

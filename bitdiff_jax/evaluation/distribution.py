@@ -7,7 +7,7 @@ Every metric here is made of one distance between two partitions, and there are 
 * `iou`: 1 - the symmetric IoU (matched regions, mean over the larger number of them).
 
 All three are symmetric, and 0 for equal partitions. Distances are taken over the pixels that all
-people labelled, so that every one of a picture's distances speaks of the same pixels.
+annotators labelled, so that all distances of an image are over the same pixels.
 """
 
 import functools
@@ -28,29 +28,30 @@ _similar: dict[str, Callable[[np.ndarray], float]] = {
     "ari": metrics.adjusted_rand_index_from_table,
     "iou": functools.partial(metrics.hungarian_iou_from_table, penalise_extra=True),
 }
-# Distance -> what it is.
+# The distances by name, each with its formula.
 DISTANCES: dict[str, str] = {"rand": "1 - Rand", "ari": "1 - ARI", "iou": "1 - symmetric IoU"}
 
 
 class Distances(NamedTuple):
-    """Distances of one kind between the maps of one picture; float64, NaN where none is defined."""
+    """Distances of one kind between the maps of one image; float64, NaN where none is defined."""
 
-    cross: np.ndarray  # [n, m], sample to person
-    samples: np.ndarray  # [n, n], symmetric, 0 on the diagonal
-    annotators: np.ndarray  # [m, m], the same
+    cross: np.ndarray  # [n, m], from sample to annotator
+    samples: np.ndarray  # [n, n], between samples; symmetric, 0 on the diagonal
+    annotators: np.ndarray  # [m, m], between annotators; symmetric, 0 on the diagonal
 
 
 def distances(
     samples: Sequence[np.ndarray], annotators: Sequence[np.ndarray]
 ) -> dict[str, Distances]:
-    """All distances between the maps of one picture, by name.
+    """All distances between the maps of one image, by name.
 
     Args:
-        samples: n >= 1 predictions, int [h, w]; negative pixels of one form a region.
+        samples: n >= 1 predictions, int [h, w]; the negative pixels of each form one region.
         annotators: m >= 0 truths of the same shape; negative = not labelled.
 
     Returns:
-        A `Distances` for each of `DISTANCES`. NaN if there is no pixel that all people labelled.
+        A `Distances` for each of `DISTANCES`; NaN if there is no pixel that all annotators
+        labelled.
 
     Raises:
         InputError: there is no sample, or shapes differ.
@@ -63,7 +64,7 @@ def distances(
         )
     common = np.logical_and.reduce([np.asarray(truth) >= 0 for truth in annotators], axis=0)
     keep = np.broadcast_to(common, shapes.pop())
-    # A row of pixels each, numbered anew: regions outside the common pixels are not there.
+    # Each map as a row of the common pixels, numbered anew without regions outside of them.
     maps = [_at(keep, as_partition(each)) for each in samples] + [_at(keep, t) for t in annotators]
     size, split = len(maps), len(samples)
     values = {name: np.full((size, size), math.nan) for name in DISTANCES}
@@ -87,22 +88,23 @@ def _at(keep: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def ged2(d: Distances, *, self_pairs: SelfPairs = "left_out") -> float:
-    """Squared generalised energy distance between samples S and people Y.
+    """Squared generalised energy distance between samples S and annotators Y.
 
     GED^2 = 2 E d(S, Y) - E d(S, S') - E d(Y, Y')   (Szekely & Rizzo 2013, doi
     10.1016/j.jspi.2013.03.018; for segmentations Kohl et al. 2018, arXiv 1806.05034). With d `rand`
     it is exactly twice the mean over pixel pairs of (q - p)^2, where q and p are the probabilities
-    that a sample and that a person joins the pair; so 0 says that they agree on every pair.
+    that a sample and that an annotator joins the pair; so 0 says that they agree on every pair.
 
     Args:
         d: distances of one kind.
-        self_pairs: 'left_out' takes the means over pairs of distinct samples and of distinct
-            people, which makes it unbiased, whatever their numbers, so that it may be negative.
-            'counted' takes them over all n^2 and m^2 pairs, as the literature does: it flatters
-            whoever draws more samples, and is not below 0 with d `rand`.
+        self_pairs: which pairs the means are over. 'left_out' takes pairs of distinct samples and
+            of distinct annotators, which is unbiased for any numbers of them and may be negative.
+            'counted' takes all n^2 and m^2 pairs, as the literature does, which favours systems
+            with more samples and is not below 0 with d `rand`.
 
     Returns:
-        NaN without people; with self-pairs left out also for a single sample or a single person.
+        A float; NaN without annotators and, if self-pairs are left out, for a single sample or a
+        single annotator.
     """
     if not d.cross.size:
         return math.nan
@@ -111,14 +113,14 @@ def ged2(d: Distances, *, self_pairs: SelfPairs = "left_out") -> float:
 
 
 def spread(square: np.ndarray, *, self_pairs: SelfPairs = "left_out") -> float:
-    """Mean distance within a set of maps: its diversity, or how far people disagree.
+    """Mean distance within a set of maps: its diversity, or how far annotators disagree.
 
     Args:
-        square: distances [n, n].
-        self_pairs: see `ged2`.
+        square: distances between the maps, [n, n].
+        self_pairs: which pairs the mean is over, see `ged2`.
 
     Returns:
-        NaN for no map, and for a single one if self-pairs are left out.
+        A float; NaN for no map, and for a single one if self-pairs are left out.
     """
     if self_pairs not in ("left_out", "counted"):
         raise InputError(f"self_pairs={self_pairs!r} is not known: use 'left_out' or 'counted'")
@@ -128,11 +130,11 @@ def spread(square: np.ndarray, *, self_pairs: SelfPairs = "left_out") -> float:
 
 
 def best_of_n(values: np.ndarray, *, better: Literal["high", "low"] = "high") -> float:
-    """The best sample's mean over people: what one well chosen sample would score.
+    """The best sample's mean over annotators: the score of one well chosen sample.
 
     Args:
-        values: a figure of each sample and person, [n, m].
-        better: which end is.
+        values: a metric of each sample and annotator, [n, m].
+        better: whether 'high' or 'low' values are better.
     """
     means = values.mean(axis=1)
     return float(means.max() if better == "high" else means.min())
@@ -141,7 +143,7 @@ def best_of_n(values: np.ndarray, *, better: Literal["high", "low"] = "high") ->
 def best_of_n_per_annotator(
     values: np.ndarray, *, better: Literal["high", "low"] = "high"
 ) -> float:
-    """Each person's best sample, then the mean over people: at least as good as `best_of_n`."""
+    """The mean over annotators of each one's best sample; at least as good as `best_of_n`."""
     best = values.max(axis=0) if better == "high" else values.min(axis=0)
     return float(best.mean())
 
@@ -150,19 +152,19 @@ def medoid(square: np.ndarray) -> int:
     """Index of the map with the least sum of distances to the others; the lowest of equals.
 
     With distances `rand` it is the map that `bitdiff segment` writes
-    (`inference.agreement.medoid`). It looks at no truth.
+    (`inference.agreement.medoid`). It does not depend on a truth.
     """
     return int(np.argmin(square.sum(axis=1)))
 
 
 def coverage(d: Distances) -> float:
-    """Share of people for whom some sample is at least as near as the nearest other person.
+    """Share of annotators for whom some sample is at least as near as the nearest other annotator.
 
-    Coverage of Naeem et al. 2020 (arXiv 2002.09797) with k = 1: the balls around people reach to
-    their nearest fellow.
+    This is the coverage of Naeem et al. 2020 (arXiv 2002.09797) with k = 1: the ball around an
+    annotator reaches to the nearest other annotator.
 
     Returns:
-        In [0, 1]; NaN for fewer than two people.
+        A float in [0, 1]; NaN for fewer than two annotators.
     """
     if len(d.annotators) < 2 or np.isnan(d.cross).any():
         return math.nan
@@ -171,15 +173,15 @@ def coverage(d: Distances) -> float:
 
 
 def matched(d: Distances) -> float:
-    """Mean similarity (1 - d) after the best one-to-one matching of samples to people.
+    """Mean similarity (1 - d) after the best one-to-one matching of samples to annotators.
 
-    The Hungarian-matched IoU of Kohl et al. 2019 (arXiv 1905.13077) for any of the distances:
-    both sets are repeated to the least common multiple of their sizes, so every person and every
-    sample has the same weight, and a set that always says the same cannot reach 1 where people do
-    not.
+    This is the Hungarian-matched IoU of Kohl et al. 2019 (arXiv 1905.13077) for any of the
+    distances: both sets are repeated to the least common multiple of their sizes, so every
+    annotator and every sample has the same weight. Samples that are all alike cannot reach 1 where
+    annotators differ.
 
     Returns:
-        NaN without people.
+        A float; NaN without annotators.
     """
     # Imported here: as in `metrics`, reading the package must not cost the import of scipy.
     from scipy.optimize import linear_sum_assignment
@@ -193,16 +195,16 @@ def matched(d: Distances) -> float:
 
 
 class SetMetric(NamedTuple):
-    """What one distance says of all samples and annotators of an image together."""
+    """A metric of all samples and annotators of an image together, made of one distance."""
 
-    form: str  # of the names, {} being the distance
+    form: str  # form of its names, where {} is the name of the distance
     title: str
     better: Better | None
     function: Callable[[Distances], float]
-    ranks: tuple[str, ...] = ()  # with which distances systems are compared by it
+    ranks: tuple[str, ...] = ()  # the distances with which it compares systems
 
     def metric(self, distance: str) -> Metric:
-        """Its metric with one of `DISTANCES`."""
+        """Makes the `Metric` of one of `DISTANCES`."""
         title = f"{self.title} ({DISTANCES[distance]})"
         name = self.form.format(distance)
         return Metric(name, title, self.better, main=name == "ged2_rand")

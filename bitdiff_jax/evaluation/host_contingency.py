@@ -1,25 +1,25 @@
-"""Partitions and their contingency tables on the host, exact at any size of picture."""
+"""Partitions and their contingency tables on the host, exact at any size of image."""
 
 import numpy as np
 
 from bitdiff_jax.data import labelmaps
 from bitdiff_jax.errors import InputError
 
-# 128 MB of int64. Two maps of noise at native size would want many gigabytes.
+# 128 MB of int64. Two maps of noise at native size would need many gigabytes.
 _MAX_CELLS = 1 << 24
 
 
 def as_partition(ids: np.ndarray) -> np.ndarray:
     """A prediction as a partition of all pixels: regions 0..n-1, and n for pixels of no region.
 
-    An unassigned pixel (negative) is part of the answer: all of them make up one more region, as in
-    `metrics.contingency_table`. Left out, pixels that nobody explained would cost nothing.
+    Unassigned pixels (negative) are part of the answer: all of them make up one more region, as in
+    `metrics.contingency_table`. If they were left out, they would cost nothing.
 
     Args:
-        ids: integers [h, w].
+        ids: predicted ids, integers [h, w].
 
     Returns:
-        int32 [h, w], ids from 0 on without a hole.
+        int32 [h, w], with consecutive ids from 0 on.
     """
     numbers = labelmaps.compact(np.asarray(ids))[0]
     return np.where(numbers < 0, numbers.max() + 1, numbers) if numbers.min() < 0 else numbers
@@ -29,7 +29,7 @@ def contingency(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Pixels that each predicted region shares with each target region.
 
     Args:
-        pred: int ids >= 0 as `as_partition` gives them, of any shape.
+        pred: int ids >= 0 as `as_partition` returns them, of any shape.
         target: int ids of the same shape, numbered from 0; negative pixels are left out.
 
     Returns:
@@ -37,7 +37,7 @@ def contingency(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
         exact up to 2^31 pixels.
 
     Raises:
-        InputError: so many regions that the table would not fit the memory.
+        InputError: there are so many regions that the table would not fit into memory.
     """
     num_pred, num_target = int(pred.max(initial=-1)) + 1, int(target.max(initial=-1)) + 1
     if num_pred * num_target > _MAX_CELLS:

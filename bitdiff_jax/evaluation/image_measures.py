@@ -1,16 +1,16 @@
 """All metrics of one image: its samples against its annotators, in one view.
 
-A metric F of one sample and one annotator gives up to six of an image:
+A metric F of one sample and one annotator gives up to six metrics of an image:
 
 * `F`: the mean over samples and annotators.
-* `F_best`: of the sample whose mean over annotators is best.
-* `F_best_per_person`: each annotator's best sample, then the mean over annotators.
-* `F_medoid`: of the sample that is nearest to the others, chosen without looking at a truth.
-* `F_people`: each annotator as the prediction and each other one as the truth: what they reach.
-* `F_people_medoid`: the same of the one annotator who is nearest to the others, by the mean of 1 -
-  Rand: what one well chosen annotator reaches, chosen by those that it is held against.
+* `F_best`: that of the sample whose mean over annotators is best.
+* `F_best_per_person`: the mean over annotators of each one's best sample.
+* `F_medoid`: that of the sample that is nearest to the others, which does not depend on a truth.
+* `F_people`: the mean over pairs of annotators, one as the prediction and the other as the truth.
+* `F_people_medoid`: the same with the one annotator as prediction who is nearest to the others, by
+  the mean of 1 - Rand. This annotator is chosen by the same maps that are then the truth.
 
-Beside them stand the metrics of the two distributions (`distribution`), such as `ged2_rand` and
+There are also the metrics of the two distributions (`distribution`), such as `ged2_rand` and
 `ged2_rand_counted`, `coverage_ari`, `matched_iou`, `diversity_rand` and `diversity_rand_people`,
 and the counts (`pooling`) that are added up over images before they are divided.
 """
@@ -39,7 +39,7 @@ __all__ = [
     "score",
 ]
 
-# Suffix of a metric of pairs -> what it is of.
+# The suffixes of a metric of pairs, each with its meaning.
 SUFFIXES = {
     "": "mean",
     "_best": "best of n",
@@ -55,7 +55,7 @@ COUNTS = (
 
 
 def names(measures: Sequence[Measure] = MEASURES) -> list[str]:
-    """All that `score` computes, in order.
+    """The names of all metrics that `score` computes, in their order.
 
     Raises:
         InputError: two of the names are the same.
@@ -81,7 +81,7 @@ def _unpaired() -> dict[str, Metric]:
 
 
 def described(measures: Sequence[Measure] = MEASURES) -> dict[str, Metric]:
-    """Every metric of a table by name; those of pairs without their suffixes."""
+    """Every metric of a table by its name; metrics of pairs are listed without their suffixes."""
     return {**metrics.metrics_of(measures), **_unpaired(), **pooling.METRICS}
 
 
@@ -98,14 +98,14 @@ def score(
         annotators: m truths, int [H, W], all of one shape; ids >= 0, negative = not labelled. Those
             without a labelled pixel do not take part.
         view: size and rules of the comparison.
-        measures: what is computed.
+        measures: the measures that are computed.
 
     Returns:
-        Float by name, in the order of `names`; NaN where a metric is not defined.
+        A float for each name, in the order of `names`; NaN where a metric is not defined.
 
     Raises:
-        InputError: no sample or no truth, truths of several shapes, a sample of other proportions,
-            more regions than can be compared, or a measure that fails.
+        InputError: there is no sample or no truth, truths differ in shape, a sample has other
+            proportions, there are more regions than can be compared, or a measure fails.
     """
     preds, truths = _in_view(samples, annotators, view)
     known = metrics.metrics_of(measures)
@@ -145,19 +145,19 @@ def score(
 def of_sample(
     sample: np.ndarray, annotators: Sequence[np.ndarray], view: View, measure: Measure
 ) -> float:
-    """The first metric of a measure, of one sample: the mean over annotators.
+    """The mean over annotators of the first metric of a measure, for one sample.
 
     Args:
-        sample: int [h, w], as for `score`.
-        annotators: as for `score`.
-        view: as for `score`.
-        measure: what is computed.
+        sample: a prediction, int [h, w] of any size; negative pixels form a region.
+        annotators: truths, int [H, W], as for `score`.
+        view: size and rules of the comparison.
+        measure: the measure that is computed.
 
     Returns:
-        NaN without an annotator who labelled a pixel.
+        A float; NaN without an annotator who labelled a pixel.
 
     Raises:
-        InputError: as `score`.
+        InputError: `score` would raise it, too.
     """
     (pred,), truths = _in_view([sample], annotators, view)
     values = [measure.values(pred, t, contingency(pred, t))[measure.name] for t in truths]
@@ -182,7 +182,7 @@ def _in_view(
 def _pair(
     pred: np.ndarray, truth: np.ndarray, table: np.ndarray, measures: Sequence[Measure]
 ) -> dict[str, float]:
-    """Every metric of one prediction and one truth."""
+    """Every metric of one prediction and one truth by its name."""
     result: dict[str, float] = {}
     for measure in measures:
         result |= measure.values(pred, truth, table)
@@ -195,9 +195,9 @@ def _among(
     """Means over ordered pairs of annotators, each over the pixels that both labelled.
 
     Returns:
-        Of all pairs, and of those in which the medoid of annotators by distances `d` is the
-        prediction: the first of equals, none of fewer than three annotators or without a pixel that
-        all labelled.
+        The means over all pairs, and over those in which the medoid of the annotators by distances
+        `d` is the prediction. The medoid is the first of equals; there is none of fewer than three
+        annotators or without a pixel that all labelled.
     """
     central = distribution.medoid(d) if len(truths) > 2 and np.isfinite(d).all() else None
     pairs, of_medoid = [], []
@@ -205,7 +205,7 @@ def _among(
         for j, other in enumerate(truths):
             both = (one >= 0) & (other >= 0)
             if i != j and both.any():
-                # What the one did not label is left out by the other's map.
+                # Pixels that the first did not label are left out of the other's map.
                 pred, truth = np.maximum(one, 0), np.where(both, other, -1)
                 pairs.append(_pair(pred, truth, contingency(pred, truth), measures))
                 if i == central:
@@ -224,7 +224,7 @@ def _means(pairs: Sequence[dict[str, float]], known: Iterable[str]) -> dict[str,
 def _medoid(
     preds: Sequence[np.ndarray], truths: Sequence[np.ndarray], d: distribution.Distances
 ) -> int:
-    """The medoid over all pixels: which of them people labelled must not help to choose."""
+    """The medoid over all pixels: which pixels annotators labelled must not help to choose it."""
     if len(preds) < 3:
         return 0
     whole = bool(truths) and all((truth >= 0).all() for truth in truths)

@@ -1,4 +1,4 @@
-"""Evaluates predictions on disk against a ground truth on disk, picture by picture."""
+"""Evaluates predictions on disk against a ground truth on disk, image by image."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from bitdiff_jax.metrics import BOUNDARY_MEASURE, MEASURES, Measure
 
 
 class Task(NamedTuple):
-    """What is evaluated, and how."""
+    """Predictions and truths that are evaluated, and how they are compared."""
 
     predictions: Predictions
     truths: Truths
@@ -29,14 +29,14 @@ class Task(NamedTuple):
         return Scoring(self.views, self.measures).columns()
 
     def samples(self, name: str, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
-        """The maps of one picture; `shape` is for one without a mask, which has no size."""
+        """The maps of one image; `shape` is the size of an image without any mask."""
         try:
             return self.predictions.maps(name)
         except InputError:
             return self.predictions.maps(name, shape)
 
     def score(self, name: str) -> rows.Row:
-        """One picture's row; a file that cannot be used makes it an error rather than an end."""
+        """One image's row; if a file cannot be used, the row holds the error."""
         try:
             labels = self.truths.read(name).labels
             samples = self.samples(name, labels[0].shape)
@@ -53,7 +53,7 @@ class Task(NamedTuple):
     def _sweep(
         self, name: str, maps: Sequence[np.ndarray], annotators: Sequence[np.ndarray]
     ) -> rows.Row:
-        """Levels are no samples: none of the figures of samples is made of them."""
+        """The row of an image with levels, which are no samples and get no metrics of samples."""
         boundaries = BOUNDARY_MEASURE in self.measures
         nothing = [math.nan] * (len(self.columns()) - len(NUMBERS))
         values = [*numbers(1, annotators), *nothing]
@@ -68,14 +68,14 @@ def run(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Scores those of the pictures that have no row yet and appends their rows.
+    """Scores the images that have no row yet and appends their rows.
 
     Args:
-        task: what is evaluated.
-        names: of the pictures.
-        file: takes the rows; memory holds one picture at a time.
-        workers: processes beside this one; 0 does it here.
-        progress: called with the pictures done and all there are.
+        task: predictions, truths and how they are compared.
+        names: names of the images.
+        file: file that the rows are appended to; memory holds one image at a time.
+        workers: number of processes beside this one; 0 scores in this process.
+        progress: called with the number of images done and of all images.
     """
     waiting = rows.left(names, file.done)
     total = len(dict.fromkeys(names))

@@ -1,9 +1,9 @@
-"""At what size and against which truth maps are compared.
+"""The size at which maps are compared, and the truth that they are compared with.
 
-A `View` is one way of looking at a picture's maps; figures are computed in each view asked for.
-`HONEST` rules: all regions of the truth, not-annotated pixels out of all figures, each pixel read
-at its centre. `PAPER` rules are those of arXiv 2601.02881 as its code is released: 128 px, truths
-of more than 64 regions merged to 64, background a class, pixels read at floor(i * source / target).
+A `View` holds these rules; metrics are computed in each view asked for. In `HONEST` the truth has
+all of its regions, pixels that are not annotated are out of all metrics, and each pixel is read at
+its centre. `PAPER` has the rules of arXiv 2601.02881 as its code is released: 128 px, truths of
+more than 64 regions merged to 64, background a class, pixels read at floor(i * source / target).
 """
 
 import dataclasses
@@ -15,21 +15,23 @@ from bitdiff_jax.data import labelmaps, transforms
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.host_contingency import as_partition
 
-# How far a prediction's sides may be from the truth's in proportion: rounding, and no more.
+# Greatest difference of a prediction's proportions from the truth's, which allows for rounding.
 _SLACK = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One way of looking.
+    """The rules of one comparison of maps with truths.
 
     Attributes:
-        name: of the view, in tables and files.
-        size: longest side at which maps are compared; 0 is the truth's own.
-        merge_to: regions that a truth may have: of more, the smallest become part of the largest;
-            0 leaves all.
-        background: what not annotated pixels are: 'ignore', or 'region', one more of the truth's.
-        read: 'centres', or 'floor' as released, which shifts a map by up to half of a target pixel.
+        name: name of the view in tables and files.
+        size: longest side, in pixels, at which maps are compared; 0 is the truth's own size.
+        merge_to: greatest number of regions of a truth. Of more, the smallest become part of the
+            largest; 0 keeps all.
+        background: what pixels that are not annotated are: 'ignore' leaves them out, 'region' makes
+            them one more region of the truth.
+        read: where pixels are read: at 'centres', or at 'floor' as released, which shifts a map by
+            up to half of a target pixel.
     """
 
     name: str
@@ -44,18 +46,18 @@ class View:
                              "must be 0 or more")  # fmt: skip
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
-        """The shape at which maps of a picture of this shape are compared."""
+        """The shape at which maps of an image of this shape are compared."""
         return transforms.resized_shape(height, width, self.size) if self.size else (height, width)
 
     def prediction(self, ids: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """A sample as a partition, int32 [h, w]: see `host_contingency.as_partition`.
+        """A sample as a partition at this view's size, int32 [h, w].
 
         Args:
-            ids: int, of whatever size the tool draws.
+            ids: a predicted map, int [h, w] of any size, see `host_contingency.as_partition`.
             shape: (height, width) of the truth.
 
         Raises:
-            InputError: its proportions are not the truth's.
+            InputError: the sample's proportions are not the truth's.
         """
         (height, width), (h, w) = shape, ids.shape
         larger = max(height, width), max(h, w)
@@ -69,12 +71,12 @@ class View:
         return as_partition(self._resized(ids, self.shape(height, width)))
 
     def regions(self, ids: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Ids of the regions that are left at this size: region k of `prediction` was [k]."""
+        """Ids of the regions that are left at this size; element k is that of region k."""
         left = np.unique(self._resized(ids, self.shape(*shape)))
         return left[left >= 0]
 
     def truth(self, ids: np.ndarray) -> np.ndarray:
-        """A person's map as this view sees it, int32 [h, w]: ids 0..n-1, and -1 = left out."""
+        """An annotator's map by the rules of this view, int32 [h, w], ids 0..n-1, -1 = left out."""
         result = labelmaps.compact(self._resized(np.asarray(ids), self.shape(*ids.shape)))[0]
         if self.background == "region":
             result = as_partition(result)
@@ -90,9 +92,9 @@ def merged(ids: np.ndarray, count: int) -> np.ndarray:
     """Keeps the `count` largest regions; all others become part of the largest one.
 
     Args:
-        ids: int [h, w], numbered from 0; negative stays. Of equal areas the lower id is kept (the
-            released code leaves that to an unstable sort).
-        count: 1 or more.
+        ids: int [h, w], numbered from 0; negative ids stay. Of equal areas the lower id is kept
+            (the released code leaves that to an unstable sort).
+        count: number of regions to keep, 1 or more.
     """
     areas = np.bincount(ids[ids >= 0])
     if len(areas) <= count:
@@ -112,7 +114,7 @@ def at_sizes(sizes: Sequence[int]) -> tuple[View, ...]:
     """Honest views at these longest sides, named 'native' for 0 and by the number otherwise.
 
     Raises:
-        InputError: there is none, or one twice.
+        InputError: there is no size, or one is given twice.
     """
     if not sizes or len(set(sizes)) < len(sizes):
         raise InputError(f"sizes {list(sizes)}: name one or more, each once")

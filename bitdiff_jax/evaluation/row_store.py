@@ -1,4 +1,4 @@
-"""Where the rows of an evaluation go: a file that a later start continues, or the memory."""
+"""Stores for the rows of an evaluation: a file that a later start continues, or memory."""
 
 import array
 import math
@@ -14,26 +14,26 @@ from bitdiff_jax.evaluation import rows
 
 
 class Rows(Protocol):
-    """Takes rows as they come.
+    """Stores rows as they come.
 
     Attributes:
-        done: names of the pictures that had a row at the start.
+        done: names of the images that had a row at the start.
     """
 
     done: set[str]
 
     def add(self, new: Iterable[rows.Row]) -> None:
-        """Keeps rows; of a picture the first one."""
+        """Stores rows; of each image only the first one is kept."""
 
     def table(self) -> rows.Table:
-        """All that are there."""
+        """All rows that are stored."""
 
     def close(self) -> None:
-        """Nothing comes any more."""
+        """Closes the store; no row may be added afterwards."""
 
 
 class OnDisk:
-    """A file of rows; see `rows.RowFile`, also for what is raised."""
+    """Rows in a file; `rows.RowFile` describes the arguments and errors."""
 
     def __init__(self, path: os.PathLike | str, about: Mapping[str, Any], columns: Sequence[str]):
         self._path = path
@@ -41,7 +41,7 @@ class OnDisk:
         self.done = set(self._file.done)
 
     def add(self, new: Iterable[rows.Row]) -> None:
-        """As `Rows.add`; `InputError` if the disk is full."""
+        """Stores rows as `Rows.add` does; raises `InputError` if the disk is full."""
         try:
             for row in new:
                 self._file.add(row)
@@ -61,7 +61,7 @@ class OnDisk:
 
 
 class InMemory:
-    """8 bytes a figure, for whoever asks for the table alone."""
+    """Rows in memory, 8 bytes per metric."""
 
     def __init__(self, about: Mapping[str, Any], columns: Sequence[str]):
         self.done: set[str] = set()
@@ -71,7 +71,7 @@ class InMemory:
         self._errors: dict[str, str] = {}
 
     def add(self, new: Iterable[rows.Row]) -> None:
-        """As `Rows.add`."""
+        """Stores rows as `Rows.add` does."""
         for row in new:
             if row.error is not None:
                 self._errors[row.name] = row.error

@@ -1,10 +1,10 @@
-"""Rows of figures on disk as they are computed: flat memory, resumable, each picture once.
+"""Rows of metrics, written to disk as they are computed; a later start continues them.
 
-The file is JSON lines. The first says what was evaluated and names the columns; each other one is a
-picture, `{"name": ..., "values": [...]}` with null for what is not defined, or
+The file is JSON lines. The first says what was evaluated and names the columns; each other one is
+an image, `{"name": ..., "values": [...]}` with null for what is not defined, or
 `{"name": ..., "error": ...}` for one that could not be scored, which the next start tries again.
-A picture's line may also hold 'regions' (`ranked`) and 'levels' (`sweep`): what figures of the
-whole set need of it beside its values.
+An image's line may also hold 'regions' (`dataset_ap`) and 'levels' (`ods_ois`): numbers that
+metrics of the whole set need beside its values.
 """
 
 import array
@@ -22,31 +22,31 @@ from bitdiff_jax.evaluation.statistics import dataset_ap, ods_ois
 
 
 class Row(NamedTuple):
-    """One picture's figures, or why there are none."""
+    """One image's metrics, or the reason why there are none."""
 
     name: str
     values: Sequence[float] = ()
     error: str | None = None
-    kept: Mapping[str, Any] = {}  # `ranked.KEY` and `sweep.KEY`, where there is such a thing
+    kept: Mapping[str, Any] = {}  # by `dataset_ap.KEY` and `ods_ois.KEY`, where they apply
 
 
 class Table(NamedTuple):
-    """All rows that have figures, in the order in which they were written."""
+    """All rows that have metrics, in the order in which they were written."""
 
     names: tuple[str, ...]
     columns: tuple[str, ...]
-    values: np.ndarray  # float64 [pictures, columns]
-    errors: dict[str, str]  # of the pictures that have none
+    values: np.ndarray  # float64 [images, columns]
+    errors: dict[str, str]  # by name, of the images that have no metrics
     regions: Mapping[str, dataset_ap.Ranked] = {}  # by view, where regions have scores
     sweeps: Mapping[str, ods_ois.Sweep] = {}  # by view, where there are levels
     about: Mapping[str, Any] = {}  # what was evaluated
 
     def column(self, name: str) -> np.ndarray:
-        """float64 [pictures]."""
+        """One column of the table, float64 [images]."""
         return self.values[:, self.columns.index(name)]
 
     def of(self, names: Sequence[str]) -> "Table":
-        """The rows of these pictures, in this order; those without a row are left out."""
+        """The rows of these images, in this order; those without a row are left out."""
         place = {name: index for index, name in enumerate(self.names)}
         kept = [name for name in names if name in place]
         index = np.array([place[name] for name in kept], np.intp)
@@ -66,19 +66,19 @@ class RowFile:
     """Appends rows to a file, continuing one that was cut off.
 
     Attributes:
-        done: names of the pictures that have their figures.
+        done: names of the images that have their metrics.
     """
 
     def __init__(self, path: os.PathLike | str, about: Mapping[str, Any], columns: Sequence[str]):
-        """Opens the file, or makes it; a line cut short by a crash is taken off.
+        """Opens the file, or makes it; a line cut short by a crash is removed.
 
         Args:
-            path: on a disk: buckets cannot append.
-            about: what is evaluated and how; JSON.
+            path: path of the file, which must be on a disk, since buckets cannot append.
+            about: what is evaluated and how, as values for JSON.
             columns: names of the values of a row.
 
         Raises:
-            InputError: the rows there are of something else, or the place cannot be written.
+            InputError: the file has rows of another evaluation, or cannot be written.
         """
         self._path = os.fspath(path)
         if "://" in self._path:
@@ -112,7 +112,7 @@ class RowFile:
         os.truncate(self._path, whole)
 
     def add(self, row: Row) -> None:
-        """Appends a row, at once on disk; a picture that has one keeps it."""
+        """Appends a row and writes it at once; an image that has a row keeps the old one."""
         if row.name in self.done:
             return
         if row.error is not None:
@@ -140,7 +140,7 @@ class RowFile:
 
 
 def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings one by one, to name the ones that differ."""
+    """The settings by dotted names, so that a message can name the ones that differ."""
     flat: dict[str, Any] = {}
     for key, value in about.items():
         flat |= _flat(value) if isinstance(value, dict) else {key: value}
@@ -148,10 +148,10 @@ def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(path: os.PathLike | str) -> Table:
-    """Reads rows back, 8 bytes a value and 13 a ranked region; a picture's first row counts.
+    """Reads rows back, 8 bytes per value and 13 per ranked region; an image's first row counts.
 
     Raises:
-        InputError: it is not such a file.
+        InputError: it is not a file of rows.
     """
     lines = _lines(os.fspath(path))
     head = next(lines, None)
@@ -172,7 +172,7 @@ def read(path: os.PathLike | str) -> Table:
             values.extend(math.nan if v is None else v for v in line["values"])
     columns = tuple(head["columns"])
     matrix = np.frombuffer(values, np.float64) if values else np.zeros(0)
-    # Scored after all, at a later start.
+    # These were scored after all, at a later start.
     errors = {name: text for name, text in errors.items() if name not in names}
     matrix = matrix.reshape(len(names), len(columns))
     kept = regions.ranked(len(names)), levels.sweeps(len(names))
@@ -180,7 +180,7 @@ def read(path: os.PathLike | str) -> Table:
 
 
 def _lines(path: str) -> Iterator[dict[str, Any]]:
-    """Each whole line; the last one may have been cut short."""
+    """The complete lines of a file, of which the last one may have been cut short."""
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith("\n"):
@@ -194,7 +194,7 @@ def _lines(path: str) -> Iterator[dict[str, Any]]:
 
 
 def _whole_size(path: str) -> int:
-    """Bytes up to and with the last end of a line."""
+    """Number of bytes up to and including the last end of a line."""
     with open(path, "rb") as file:
         position = file.seek(0, os.SEEK_END)
         while position:
@@ -208,5 +208,5 @@ def _whole_size(path: str) -> int:
 
 
 def left(names: Iterable[str], done: set[str]) -> list[str]:
-    """Those of the names that have no row yet, each once, in order."""
+    """The names that have no row yet, each once, in their order."""
     return [name for name in dict.fromkeys(names) if name not in done]

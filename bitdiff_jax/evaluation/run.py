@@ -1,6 +1,6 @@
-"""Draws maps for a source's pictures and scores them: for a training, a notebook, or 33,000 files.
+"""Draws maps for a source's images and scores them: for a training, a notebook, or 33,000 files.
 
-Each batch is scored while the devices draw the next one, and each picture's row is kept as soon as
+Each batch is scored while the devices draw the next one, and each image's row is kept as soon as
 it is there; maps are let go.
 """
 
@@ -30,7 +30,7 @@ from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import collective, hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
 
-# Pictures of each of several processes between two times that they meet.
+# Images of each of several processes between two times that they meet.
 _ROUND = 32
 _SAMPLER = Sampler()
 _REQUEST = Request(batch_size=16)
@@ -42,10 +42,10 @@ class Evaluation:
 
     Attributes:
         scoring: what was computed.
-        names: of all pictures asked for, in the order of the source.
+        names: of all images asked for, in the order of the source.
         table: their rows, in this order; errors of those that have none.
-        drawn: the pictures that were asked to be kept, by place, as far as they were drawn now.
-        num_drawn: pictures that were drawn now; the others had a row.
+        drawn: the images that were asked to be kept, by place, as far as they were drawn now.
+        num_drawn: images that were drawn now; the others had a row.
     """
 
     scoring: Scoring
@@ -56,11 +56,11 @@ class Evaluation:
 
     @functools.cached_property
     def summary(self) -> summary_tables.Summary:
-        """Means over the pictures, with 95 % intervals, by FIGURE@VIEW."""
+        """Means over the images, with 95 % intervals, by FIGURE@VIEW."""
         return summary_tables.summarise(self.table)
 
     def means(self) -> dict[str, float]:
-        """Plain means of the first view's figures, without intervals; NaN without a value."""
+        """Plain means of the first view's metrics, without intervals; NaN without a value."""
         at = f"@{self.scoring.views[0].name}"
         columns = [name for name in self.table.columns if name.endswith(at)]
         known = {name: (v := self.table.column(name))[np.isfinite(v)] for name in columns}
@@ -102,36 +102,36 @@ def evaluate(
     resumed: Callable[[int, int], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Draws maps for the pictures of a source and scores them against all their annotators.
+    """Draws maps for the images of a source and scores them against all their annotators.
 
     Args:
         model: the model.
         params: its parameters.
-        source: pictures with their truths.
+        source: images with their truths.
         sampler: how maps are drawn.
-        request: how many of each picture, from which seed, how many at once.
+        request: how many of each image, from which seed, how many at once.
         scoring: measures and views.
         measures: own ones, computed beside those of `scoring`.
-        rows_file: keeps the rows, by process 0; pictures that have one there are not drawn. None
-            keeps them in memory, 8 bytes a figure.
+        rows_file: keeps the rows, by process 0; images that have one there are not drawn. None
+            keeps them in memory, 8 bytes a metric.
         about: what is evaluated, JSON: rows of anything else are not continued.
-        num_images: use the first so many pictures; None for all.
-        num_shown: how many of the first pictures to keep, with their maps.
-        shuffle_images: show the network another picture's image: what it scores without looking.
-        keep_going: a picture that cannot be read gets an error for a row rather than ending all;
+        num_images: use the first so many images; None for all.
+        num_shown: how many of the first images to keep, with their maps.
+        shuffle_images: show the network another image's image: what it scores without looking.
+        keep_going: an image that cannot be read gets an error for a row rather than ending all;
             not with `shuffle_images`, where another one would miss it.
         workers: processes of this one that score; 0 scores here.
         mesh: the devices; all of them, by default. Each process draws and scores its share of the
-            pictures, and all of them have to call.
-        resumed: called once, if there are rows already, with their number and all pictures'.
-        progress: called with the pictures done and all there are: after each, or with several
+            images, and all of them have to call.
+        resumed: called once, if there are rows already, with their number and all images'.
+        progress: called with the images done and all there are: after each, or with several
             processes now and then.
 
     Returns:
         The same on every process, whatever their number.
 
     Raises:
-        InputError: as `draw_source` and `row_store.OnDisk`, a picture that cannot be read, or
+        InputError: as `draw_source` and `row_store.OnDisk`, an image that cannot be read, or
             another process failed. What has a row stays.
     """
     scoring = scoring._replace(measures=(*scoring.measures, *measures))
@@ -152,10 +152,10 @@ def evaluate(
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """Which pictures are drawn, and where their rows go."""
+    """Which images are drawn, and where their rows go."""
 
     mesh: Mesh
-    count: int  # of pictures that are asked for
+    count: int  # of images that are asked for
     names: dict[int, str]  # by place, as far as they are known before reading
     places: Sequence[int]  # of what has no row yet, of all processes
     kept: row_store.Rows | None  # where the rows go; None on all processes but the first
@@ -248,7 +248,7 @@ def _draw(
 
 
 class _Job(NamedTuple):
-    """What a worker needs of a picture."""
+    """What a worker needs of an image."""
 
     place: int
     name: str
@@ -264,7 +264,7 @@ def _score(
     shown: dict[int, Drawn],
     workers: int,
 ) -> Generator[tuple[int, rows.Row], None, None]:
-    """The pictures' rows by place, in their order; the first ones are also put into `shown`."""
+    """The images' rows by place, in their order; the first ones are also put into `shown`."""
 
     def jobs() -> Iterator[_Job]:
         for place, drawn, error in pictures:

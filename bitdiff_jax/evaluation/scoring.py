@@ -1,7 +1,7 @@
-"""One image's maps -> its row: the same for maps that were just drawn and for files.
+"""Computes an image's row from its maps, for maps that were just drawn and for files alike.
 
-The truth is the honest one, all of its regions, unless a view says otherwise. Metrics are computed
-with numpy on the host, so images of ever new shapes compile nothing.
+The truth has all of its regions, unless a view says otherwise. Metrics are computed with numpy on
+the host, so that images of many shapes compile nothing.
 """
 
 import collections
@@ -30,11 +30,11 @@ _Result = TypeVar("_Result")
 
 
 class Scoring(NamedTuple):
-    """What is computed for each image; picklable if its measures are.
+    """The views and measures of an evaluation; picklable if its measures are.
 
     Attributes:
-        views: at what size and against which truth maps are compared.
-        measures: what is computed in each of them; the first one ranks images in reports.
+        views: sizes and rules of the comparisons.
+        measures: measures that are computed in each view; the first one ranks images in reports.
     """
 
     views: tuple[View, ...]
@@ -44,18 +44,18 @@ class Scoring(NamedTuple):
         """Names of a row's values: the numbers of maps, then METRIC@VIEW.
 
         Raises:
-            InputError: something is no measure, or two metrics have one name.
+            InputError: one of the measures is not a `Measure`, or two metrics have the same name.
         """
         computed = image_measures.names(self.measures)
         return NUMBERS + tuple(f"{name}@{view.name}" for view in self.views for name in computed)
 
     def row(self, name: str, samples: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Row:
-        """All metrics of one image; maps that cannot be compared make it an error.
+        """All metrics of one image; if its maps cannot be compared, the row holds the error.
 
         Args:
-            name: of the image.
+            name: name of the image.
             samples: predictions, int [h, w], of any size.
-            labels: each annotator's int [H, W], all of one shape; ids >= 0, -1 = ignore.
+            labels: maps of the annotators, int [H, W], all of one shape; ids >= 0, -1 = ignore.
         """
         values = numbers(len(samples), labels)
         try:
@@ -67,7 +67,7 @@ class Scoring(NamedTuple):
 
 
 def numbers(num_samples: int, labels: Sequence[np.ndarray]) -> list[float]:
-    """The values of `NUMBERS`; `ignored_share` of the truth's pixels, a mean over annotators."""
+    """The values of `NUMBERS`; `ignored_share` of the truth's pixels is a mean over annotators."""
     ignored = np.mean([np.mean(ids < 0) for ids in labels])
     return [num_samples, len(labels), float(ignored)]
 
@@ -80,15 +80,16 @@ def error_row(name: str, error: object) -> Row:
 def in_order(
     function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
 ) -> Generator[_Result, None, None]:
-    """`map` by several processes: results in the order of the items, few of which are in memory.
+    """Maps a function over items by several processes; results come in the order of the items.
 
     Args:
-        function: picklable; each process gets it once.
-        items: are taken only as fast as results are; picklable if there are workers.
-        workers: processes beside this one; 0 does it here.
+        function: function of an item, picklable; each process gets it once.
+        items: items, picklable if there are workers. They are taken only as fast as results are, so
+            that few of them are in memory.
+        workers: number of processes beside this one; 0 calls the function in this process.
 
     Raises:
-        InputError: a process was killed, or the function cannot be sent to one.
+        InputError: a process was killed, or the function cannot be sent to a process.
     """
     if not workers:
         yield from map(function, items)
@@ -132,7 +133,7 @@ def _start(function: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed cannot say good-bye, and its workers would wait for ever."""
+    """Ends this worker when its parent is gone; if it was killed, workers would wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

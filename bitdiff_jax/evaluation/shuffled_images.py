@@ -1,7 +1,7 @@
-"""Which other picture's image goes with a picture's truth: evaluation with shuffled images.
+"""Evaluation with shuffled images: which other image goes with an image's truth.
 
-What a model then still scores comes from the palette's prior of where regions lie and from what
-pictures of a set have in common, not from looking.
+The score that a model then still has comes from the palette's prior of where regions lie and from
+what images of a set have in common, not from the image.
 """
 
 from collections.abc import Sequence
@@ -10,24 +10,24 @@ from bitdiff_jax.errors import InputError
 
 
 def other_image(shapes: Sequence[tuple[int, int]], image_ids: Sequence[int]) -> list[int]:
-    """Gives each picture another one, of as similar a shape as there is.
+    """Gives each image a partner: another image of as similar a shape as possible.
 
-    Wide, tall and square pictures are put in a row each, ordered by aspect and then by image id,
-    and everyone gets its successor, the last one the first. Where many pictures share a shape all
-    but one of them so get a partner of exactly that shape; elsewhere the image is stretched
-    a little. The order by id scatters names, so neighbouring frames of a film seldom become
-    partners, and the order of the source plays no part. A picture that is the only one of its
-    orientation joins the longest row.
+    Wide, tall and square images are put in one row each, ordered by aspect and then by image id.
+    The partner of an image is the next one in its row, and that of the last one is the first. Where
+    many images share a shape, all but one of them get a partner of exactly that shape; elsewhere
+    the image is stretched a little. The order by id scatters names, so neighbouring frames of a
+    film seldom become partners, and the order of the source plays no part. An image that is the
+    only one of its orientation joins the longest row.
 
     Args:
-        shapes: (height, width) of every picture.
-        image_ids: of every picture.
+        shapes: (height, width) of every image.
+        image_ids: id of every image.
 
     Returns:
-        The index of each picture's partner: a permutation that leaves no picture in its place.
+        The index of each image's partner: a permutation that leaves no image in its place.
 
     Raises:
-        InputError: there are fewer than two pictures.
+        InputError: there are fewer than two images.
     """
     if len(shapes) < 2:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Maps of a source's pictures: which of them a process draws, and what the network is shown."""
+"""Draws maps of a source's images: which of them a process draws, and from which input."""
 
 from collections.abc import Iterator, Sequence
 
@@ -29,31 +29,32 @@ def draw_source(
     shuffle_images: bool = False,
     mesh: Mesh | None = None,
 ) -> Iterator[Drawn]:
-    """Draws maps for the pictures of a source, in its order; see `inference.drawing.draw`.
+    """Draws maps for the images of a source, in its order; see `inference.drawing.draw`.
 
-    Their codes are without specks, as in what a `Segmentation` gives: pixels of `request.min_area`
-    are those of the first truth at its own size.
+    Specks are removed from the codes as for a `Segmentation`: `request.min_area` counts pixels of
+    the first truth at its own size.
 
-    With several processes each deals with a share of the pictures, on its own devices; all have the
-    same number of batches. `run.evaluate` brings the shares together.
+    With several processes each draws a share of the images on its own devices; all have the same
+    number of batches. `run.evaluate` brings the shares together.
 
     Args:
         model: the model.
-        params: its parameters.
-        source: the pictures.
+        params: parameters of the model.
+        source: the images with their truths.
         sampler: how maps are drawn.
-        request: how many, from which seed, how many at once, and which pieces are specks.
-        num_images: use the first so many pictures; None for all.
-        only: places of those to draw for among them; None for all. May be none at all.
-        shuffle_images: show the network another picture's image, stretched to this one's shape;
+        request: number of maps per image, seed, batch size, and which pieces are specks.
+        num_images: number of first images to use; None for all.
+        only: places, among these, of the images to draw; None for all. It may be empty.
+        shuffle_images: show the network another image's image, stretched to this one's shape;
             see `shuffled_images`.
-        mesh: the devices; all of them, by default. Every process of the mesh has to call.
+        mesh: the device mesh; None takes all devices. Every process of the mesh has to call.
 
     Returns:
-        An iterator over the pictures that `share` gives this process.
+        An iterator over the images that `share` gives this process.
 
     Raises:
-        InputError: a number out of its range, an empty source, a single picture to shuffle.
+        InputError: a number is out of its range, the source is empty, or there is a single image to
+            shuffle.
     """
     if num_images is not None and num_images < 1:
         raise InputError(f"num_images is {num_images}; use 1 or more")
@@ -73,7 +74,7 @@ def draw_source(
 
 
 def _without_specks(drawn: Drawn, min_area: specks.Area) -> Drawn:
-    # A picture that could not be read has no truth.
+    # An image that could not be read has no truth.
     shape = drawn.labels[0].shape if drawn.labels else drawn.image.shape[:2]
     return drawn._replace(codes=specks.clean(drawn.codes, min_area, shape))
 
@@ -90,9 +91,9 @@ def draw_some(
     num_images: int | None = None,
     shuffle_images: bool = False,
 ) -> dict[int, Drawn]:
-    """Draws some pictures (again), by their place in the source; all processes have to call.
+    """Draws some images (again), by their place in the source; all processes have to call.
 
-    The arguments are those of `run.evaluate`.
+    `run.evaluate` describes the arguments.
     """
     alone = mesh_lib.process_block(mesh)[1] == 1
     own = share(places, mesh)
@@ -115,10 +116,10 @@ def draw_some(
 
 
 def share(places: Sequence[int], mesh: Mesh, block: int | None = None) -> Sequence[int]:
-    """Which of the pictures this process (or another `block` of the mesh) draws for.
+    """The places of the images that this process (or another `block` of the mesh) draws.
 
-    The first process has most, at most one more than the others. Where there are more processes
-    than pictures some have none.
+    The first processes may have one image more than the others. Where there are more processes than
+    images, some have none.
     """
     own, processes = mesh_lib.process_block(mesh)
     return places[own if block is None else block :: processes]
@@ -127,7 +128,7 @@ def share(places: Sequence[int], mesh: Mesh, block: int | None = None) -> Sequen
 def _items(
     source: Source, count: int, places: Sequence[int], side: int, shuffle: bool
 ) -> Iterator[Item]:
-    """The pictures of these places, read one by one."""
+    """The images of these places, read one by one."""
     shows = list(range(count))
     if shuffle:
         pictures = (source[i] for i in range(count))

@@ -1,4 +1,4 @@
-"""Names of a source's pictures, and sources of which some pictures cannot be read."""
+"""Names of a source's images, and sources of which some images cannot be read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from bitdiff_jax.errors import InputError
 
 
 def names(source: Source, count: int, needed: bool) -> Sequence[str]:
-    """Names of the first pictures if the source knows them or, if need be, by reading them.
+    """Names of the first images, from the source's list or, if needed, by reading the images.
 
     Returns:
-        () for a source that does not know, if they are not needed.
+        The names; () if the source has no list of them and they are not needed.
     """
     if getattr(source, "names", None) is None and not needed:
         return ()
@@ -31,7 +31,7 @@ def _name(source: Source, place: int) -> str:
 
 
 class Tolerant:
-    """A source that has a black pixel for a picture which cannot be read, and keeps the reason."""
+    """A source that gives a black pixel for an image that cannot be read, and keeps the reason."""
 
     def __init__(self, source: Source):
         self.errors: dict[int, str] = {}

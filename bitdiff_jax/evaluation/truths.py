@@ -25,14 +25,14 @@ _SHARE = 0.2
 
 
 class Truth(NamedTuple):
-    """One picture's truth."""
+    """One image's truth."""
 
-    labels: tuple[np.ndarray, ...]  # int32 [h, w], one a person; ids >= 0, -1 = ignore
-    image: np.ndarray | None  # uint8 [h, w, 3]; None if the ground truth holds no pictures
+    labels: tuple[np.ndarray, ...]  # int32 [h, w], one per annotator; ids >= 0, -1 = ignore
+    image: np.ndarray | None  # uint8 [h, w, 3]; None if the ground truth holds no images
 
 
 class Truths(Protocol):
-    """Random access by name; only the picture asked for is in memory."""
+    """Random access by name; only the image asked for is in memory."""
 
     names: tuple[str, ...]
     unlabelled: str  # one phrase: what pixels without a region were taken for

@@ -1,10 +1,10 @@
-"""What a picture's segmentation is worth without learning: tuned classical methods.
+"""Segmentation without learning, as a baseline: classical methods with tuned settings.
 
     settings = baselines.kept("bsds500")["felzenszwalb"]
     labels = baselines.segment(image, "felzenszwalb", **settings)
 
-`benchmarks/quality/classical.py` tunes them on one set of pictures and scores them on
-another. Needs the extra `baselines`, from the first use of a method on.
+`benchmarks/quality/classical.py` tunes them on one set of images and scores them on another. Most
+methods need the extra `baselines` when they are used.
 """
 
 from bitdiff_jax.evaluation.baselines.methods import METHODS, Method, segment

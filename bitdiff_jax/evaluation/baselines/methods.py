@@ -1,7 +1,7 @@
-"""Ways to segment a picture without learning, and the settings to choose from.
+"""Methods that segment an image without learning, and the settings to choose from.
 
 All but the first three need the extra `baselines` (scikit-image, scikit-learn), which is imported
-when they are used. Each takes uint8 [h, w, 3] and returns whole numbers [h, w], ids >= 0.
+when they are used. Each takes an image, uint8 [h, w, 3], and returns integers [h, w], ids >= 0.
 """
 
 import functools
@@ -16,7 +16,7 @@ from bitdiff_jax.errors import InputError
 
 
 class Method(NamedTuple):
-    """A way to segment, and the settings to choose from."""
+    """A segmentation method, and the grid of settings to choose from."""
 
     segment: Callable[..., np.ndarray]
     grid: dict[str, list[Any]]
@@ -28,18 +28,18 @@ class Method(NamedTuple):
 
 
 def one_region(image: np.ndarray) -> np.ndarray:
-    """The floor: the whole picture is one region."""
+    """The whole image as one region, which is the lowest baseline."""
     return np.zeros(image.shape[:2], np.int32)
 
 
 def bands(image: np.ndarray, count: int) -> np.ndarray:
-    """Horizontal bands of equal height: what knowing the horizon alone gives."""
+    """Horizontal bands of equal height, a baseline that knows only the horizon."""
     h, w = image.shape[:2]
     return np.broadcast_to((np.arange(h) * count // h)[:, None], (h, w))
 
 
 def cells(image: np.ndarray, count: int) -> np.ndarray:
-    """A grid of `count` x `count` equal cells: what many small regions give, wherever they lie."""
+    """A grid of `count` x `count` equal cells, a baseline of many small regions anywhere."""
     h, w = image.shape[:2]
     return (np.arange(h) * count // h)[:, None] * count + np.arange(w) * count // w
 
@@ -47,7 +47,7 @@ def cells(image: np.ndarray, count: int) -> np.ndarray:
 def graph(image: np.ndarray, scale: float, sigma: float, min_area: float) -> np.ndarray:
     """Felzenszwalb and Huttenlocher's graph merging (IJCV 2004).
 
-    `min_area` is a share of the picture.
+    `min_area` is a share of the image.
     """
     segmentation = _library("skimage.segmentation")
     min_size = max(1, round(min_area * image.shape[0] * image.shape[1]))
@@ -55,7 +55,7 @@ def graph(image: np.ndarray, scale: float, sigma: float, min_area: float) -> np.
 
 
 def superpixels(image: np.ndarray, count: int, compactness: float, sigma: float) -> np.ndarray:
-    """SLIC (Achanta et al. 2012) with about as many segments as a picture has regions."""
+    """SLIC (Achanta et al. 2012) with about as many segments as an image has regions."""
     segmentation = _library("skimage.segmentation")
     return segmentation.slic(
         image, n_segments=count, compactness=compactness, sigma=sigma, start_label=0
@@ -97,7 +97,7 @@ def modes(image: np.ndarray, kernel_size: float, max_dist: float, ratio: float) 
 
 
 def clusters(image: np.ndarray, count: int, position: float) -> np.ndarray:
-    """K-means on Lab colour and `position` times the place, in percent of the longest side."""
+    """K-means on Lab colour and `position` times the place in percent of the longest side."""
     h, w = image.shape[:2]
     place = np.moveaxis(np.mgrid[:h, :w], 0, -1) * (100 * position / max(h, w))
     colours = _library("skimage.color").rgb2lab(image)
@@ -147,18 +147,19 @@ METHODS: dict[str, Method] = {
 
 
 def segment(image: np.ndarray, name: str, **settings: Any) -> np.ndarray:
-    """The regions that a method sees.
+    """Segments an image with one of the methods.
 
     Args:
-        image: uint8 [h, w, 3].
-        name: one of `METHODS`.
-        **settings: as the method takes them.
+        image: the image, uint8 [h, w, 3].
+        name: name of the method, a key of `METHODS`.
+        **settings: arguments of the method.
 
     Returns:
-        int32 [h, w], ids >= 0.
+        A label map, int32 [h, w], ids >= 0.
 
     Raises:
-        InputError: an unknown method or setting, another kind of picture, or the extra is missing.
+        InputError: the method or a setting is unknown, the image is not uint8 [h, w, 3], or the
+            extra is missing.
     """
     if name not in METHODS:
         raise InputError(f"method {name!r} is not known: use one of {', '.join(METHODS)}")

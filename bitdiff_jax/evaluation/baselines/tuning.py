@@ -1,8 +1,8 @@
-"""Settings of a method chosen on training pictures, and kept in a file.
+"""Chooses the settings of a method on training images, and keeps them in a file.
 
-`parameters.json` ships with the package: set of pictures -> what it is, at which size, and for each
-method its settings and on how many pictures they were chosen.
-`benchmarks/quality/classical.py --keep NAME` writes entries.
+`parameters.json` is part of the package. For each set of images it says what the set is, at which
+size maps are compared, and for each method its settings and the number of images that they were
+chosen on. `benchmarks/quality/classical.py --keep NAME` writes entries.
 """
 
 import json
@@ -23,28 +23,28 @@ KEPT = pathlib.Path(__file__).with_name("parameters.json")
 
 
 class LabelledImage(NamedTuple):
-    """A picture at the size of scoring, and its truths at their own."""
+    """An image at the size of scoring, and its truths at their own size."""
 
     name: str
     image: np.ndarray  # uint8 [h, w, 3]
-    labels: tuple[np.ndarray, ...]  # int32 [H, W] of each person
+    labels: tuple[np.ndarray, ...]  # int32 [H, W] of each annotator
 
 
 class Scores(NamedTuple):
-    """Figures of one picture, means over its people; NaN where no one labelled a pixel."""
+    """Metrics of one image, means over its annotators; NaN where no one labelled a pixel."""
 
     ari: float
-    iou: float  # after the best matching, mean over the truth's regions
-    regions: float  # that were found
+    iou: float  # IoU after the best matching, mean over the truth's regions
+    regions: float  # number of predicted regions
 
 
 def score(ids: np.ndarray, labels: Sequence[np.ndarray], size: int) -> Scores:
-    """Scores one map, as `image_measures.score` does; these alone take a tenth of its time.
+    """Scores one map like `image_measures.score`, with few metrics and in a tenth of its time.
 
     Args:
-        ids: int [h, w].
-        labels: each person's int [H, W], all of one shape; -1 = ignore.
-        size: longest side at which they are compared.
+        ids: the map, int [h, w].
+        labels: maps of the annotators, int [H, W], all of one shape; -1 = ignore.
+        size: longest side, in pixels, at which they are compared.
     """
     view = View("tuning", size)
     pred = view.prediction(ids, labels[0].shape)
@@ -59,7 +59,7 @@ def score(ids: np.ndarray, labels: Sequence[np.ndarray], size: int) -> Scores:
 
 
 def rows_of(name: str, images: Sequence[LabelledImage], **settings: Any) -> list[Scores]:
-    """The figures of a method on each picture, at the size of the picture."""
+    """The scores of a method on each image, at the size of the image."""
     return [
         score(segment(each.image, name, **settings), each.labels, max(each.image.shape[:2]))
         for each in images
@@ -71,31 +71,31 @@ def tune(
     images: Sequence[LabelledImage],
     metric: Callable[[Sequence[Scores]], float] | None = None,
 ) -> dict[str, Any]:
-    """The settings of a method's grid with the highest figure on pictures to tune on.
+    """The settings of a method's grid with the highest metric on images to tune on.
 
     Args:
-        name: one of `METHODS`.
-        images: not those that are scored later.
-        metric: of the rows, higher is better; None for the mean ARI, without pictures that no one
-            labelled.
+        name: name of the method, a key of `METHODS`.
+        images: the images to tune on, which should not be those that are scored later.
+        metric: function of the scores of all images, higher is better; None for the mean ARI,
+            without images that no one labelled.
 
     Returns:
-        The settings; the first ones of equals.
+        The best settings; the first ones of equals.
     """
     candidates = list(METHODS[name].settings())
     if len(candidates) == 1:
         return candidates[0]
-    # Scoring brings truths to this size anyway, for each candidate anew.
+    # Scoring would bring truths to this size for each candidate anew.
     images = [each._replace(labels=_at_size(each)) for each in images]
     value = metric or _mean_ari
     return max(candidates, key=lambda each: value(rows_of(name, images, **each)))
 
 
 def kept(tuned_on: str) -> dict[str, dict[str, Any]]:
-    """Method -> its settings, as tuned on a set of pictures of `parameters.json`.
+    """The settings of each method by its name, as tuned on a set of images of `parameters.json`.
 
     Raises:
-        InputError: there is no such set.
+        InputError: the file has no such set.
     """
     known = _read()
     if tuned_on not in known:
@@ -115,11 +115,11 @@ def keep(
     """Writes settings into `parameters.json`; other methods of the set, and other sets, stay.
 
     Args:
-        tuned_on: name of the set.
-        settings: method -> settings.
-        num_images: that they were chosen on.
-        about: the rest of what they were tuned on: spec and size.
-        path: the file.
+        tuned_on: name of the set of images.
+        settings: settings of each method by its name.
+        num_images: number of images that they were chosen on.
+        about: spec of the set of images, and the size at which maps were compared.
+        path: the file to write.
     """
     known = _read(path) if path.exists() else {}
     before = {"pictures": {}, "settings": {}, **known.get(tuned_on, {})}

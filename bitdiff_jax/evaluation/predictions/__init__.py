@@ -1,4 +1,4 @@
-"""Predictions that others' tools wrote, read one picture at a time.
+"""Predictions that others' tools wrote, read one image at a time.
 
     predictions = open_predictions("runs/mask2former/inference/coco_instances_results.json")
     for name in predictions.names:
@@ -9,7 +9,7 @@
 | png | a folder of `ID.png`, or of several samples `ID_0.png`, `ID_1.png`, ...: ids in grey |
 | rgb_png | the same in colour, R + 256 G + 65536 B |
 | segment | the folder that `bitdiff segment` filled |
-| npz | a folder of `ID.npz` or `ID.npy`, or one npz of many pictures: maps, or masks and scores |
+| npz | a folder of `ID.npz` or `ID.npy`, or one npz of many images: maps, or masks and scores |
 | coco_results | a COCO results file with RLE: detectron2, mmdetection; or a COCO annotation file |
 | coco_panoptic | a COCO panoptic JSON file with its PNGs |
 | sam | what Segment Anything's automatic mask generator wrote |
@@ -74,7 +74,7 @@ def open_predictions(
             '000000000139'), and `a_1.png` is an image rather than a sample where it has one `a_1`.
         rule: how masks that overlap become a partition (kinds coco_results, sam and npz with
             masks); None is the kind's own: the surer on top, for sam the smaller.
-        images: for coco_results, a COCO file that lists the pictures, also those in which nothing
+        images: for coco_results, a COCO file that lists the images, also those in which nothing
             was found.
         pngs: for coco_panoptic, the folder of PNGs if it is not where panopticapi looks.
         names: 'whole' if every file is an image, 'sample_suffix' if `ID_0`, `ID_1`, ... are maps of

@@ -1,4 +1,4 @@
-"""Predictions as numpy arrays: a folder of `ID.npz` or `ID.npy`, or one npz of many pictures."""
+"""Predictions as numpy arrays: a folder of `ID.npz` or `ID.npy`, or one npz of many images."""
 
 import os
 import zipfile
@@ -28,7 +28,7 @@ class Arrays(Predictions):
     `ID.npz` holds either 'labels' (or one array of any name), integers [h, w] or [samples, h, w],
     ids >= 0 and -1 for no region; or 'masks' (or 'segmentation') [n, h, w], each of 0 and one other
     value (1 or 255), which a rule makes a partition. 'scores' (or 'predicted_iou') [n] is of the n
-    masks, or of regions 0..n-1 of one map. `ID.npy` holds labels. One npz file of many pictures has
+    masks, or of regions 0..n-1 of one map. `ID.npy` holds labels. One npz file of many images has
     labels under each one's name.
     """
 
@@ -38,10 +38,10 @@ class Arrays(Predictions):
     def __init__(
         self, path: os.PathLike | str, *, like: Iterable[str] = (), rule: Rule | None = None
     ):
-        """Lists the pictures.
+        """Lists the images.
 
         Args:
-            path: the folder, the npz file of many pictures, or `ID.npz` of one, whose arrays are
+            path: the folder, the npz file of many images, or `ID.npz` of one, whose arrays are
                 called as above.
             like: names of the ground truth, see `Names`.
             rule: for masks; `Rule()` if None: the surer mask on top, all take part.

@@ -33,7 +33,7 @@ class CocoPanoptic(Predictions):
 
     Void, and segments with iscrowd 1, which are of several things, are of no region: -1. A segment
     that is listed but has no pixel is none. Regions are numbered by ascending id. Where all
-    segments of a picture have a 'score', as those of detectron2's panoptic FPN and of Hugging
+    segments of an image have a 'score', as those of detectron2's panoptic FPN and of Hugging
     Face's post-processing do, it is theirs.
     """
 
@@ -56,7 +56,7 @@ class CocoPanoptic(Predictions):
             like: names of the ground truth, see `Names`.
 
         Raises:
-            InputError: no such file, not JSON, another kind, two annotations of one picture, or no
+            InputError: no such file, not JSON, another kind, two annotations of one image, or no
                 folder with the PNGs.
         """
         self._records = Records(path, note="file_name")

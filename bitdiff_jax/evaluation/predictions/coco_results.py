@@ -42,8 +42,8 @@ class CocoResults(Predictions):
 
         Args:
             path: the JSON file.
-            images: a COCO annotation file that lists the pictures of the ids (`file_name`,
-                `height`, `width`). A picture in which nothing was found is not in the results: it
+            images: a COCO annotation file that lists the images of the ids (`file_name`,
+                `height`, `width`). An image in which nothing was found is not in the results: it
                 has a prediction (of no region) only if it is listed here. None takes the list in
                 `path` itself, or else the id for the name.
             like: names of the ground truth, which are taken where they fit, as
@@ -100,7 +100,7 @@ def drawn_of(
     shape: tuple[int, int] | None = None,
     score_key: str = "score",
 ) -> Drawn:
-    """The partition of one picture's records with RLE.
+    """The partition of one image's records with RLE.
 
     Raises:
         InputError: masks of several sizes, damaged RLE, scores on some records alone.

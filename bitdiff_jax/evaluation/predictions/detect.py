@@ -63,7 +63,7 @@ def _kinds(files: list[epath.Path], folder: str) -> Iterator[Found]:
     found = []
     for each in [each for each in files if each.suffix.lower() == ".json"]:
         kind = _of_json(each)
-        # A folder of SAM's has a file for each picture: one is enough.
+        # A folder of SAM's has a file for each image: one is enough.
         if kind == "sam":
             found = [Found(kind, folder)]
             break
@@ -86,7 +86,7 @@ def _kinds(files: list[epath.Path], folder: str) -> Iterator[Found]:
 
 
 def _is_sweep(folder: epath.Path) -> bool:
-    """Folders named by numbers, and pictures that are in more than one of them."""
+    """Folders named by numbers, and images that are in more than one of them."""
     found = parameter_levels.level_folders(folder)
     if len(found) < 2 or not all(parameter_levels.is_number(each.name) for each in found):
         return False
@@ -106,7 +106,7 @@ def _check_levels(place: epath.Path, names: Names) -> None:
 
 
 def _has_levels(path: epath.Path) -> bool:
-    """Whether it is one picture's levels; a damaged file is for its reader to tell."""
+    """Whether it is one image's levels; a damaged file is for its reader to tell."""
     try:
         with arrays.load(path) as file:
             return (

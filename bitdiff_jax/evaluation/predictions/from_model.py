@@ -11,7 +11,7 @@ KIND = "model"
 
 
 class DrawnMaps(Predictions):
-    """Predictions and truths at once, of those pictures that are at hand.
+    """Predictions and truths at once, of those images that are at hand.
 
     Attributes:
         unlabelled: as of `Truths`.
@@ -26,7 +26,7 @@ class DrawnMaps(Predictions):
 
         Args:
             path: the checkpoint.
-            names: of all pictures that were evaluated.
+            names: of all images that were evaluated.
             drawn: some of them, with their maps.
             unlabelled: what pixels without a region were taken for.
         """
@@ -35,7 +35,7 @@ class DrawnMaps(Predictions):
         self._at_hand = dict(drawn)
 
     def read(self, name: str) -> Truth:
-        """The picture as the network saw it and its truths at their own size."""
+        """The image as the network saw it and its truths at their own size."""
         drawn = self._one(name)
         return Truth(drawn.labels, drawn.image)
 

@@ -1,4 +1,4 @@
-"""Names of pictures: what a tool calls them, and what the ground truth does."""
+"""Names of images: what a tool calls them, and what the ground truth does."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,12 +9,12 @@ from bitdiff_jax.errors import InputError
 
 
 class Names:
-    r"""Finds the name by which the ground truth knows a picture.
+    r"""Finds the name by which the ground truth knows an image.
 
     Tools write `000000000139.png`, `000000000139` or the number 139 for what is
     `val2017/000000000139.jpg` to the ground truth. Tried in turn: the name itself, without folder
     (`/` or, from Windows, `\`) and ending, as a number. Accents are the same whether they are
-    composed or not (NFC, NFD). A form that two pictures share finds neither. What is not found
+    composed or not (NFC, NFD). A form that two images share finds neither. What is not found
     keeps its own name, without the ending of an image file, as text (`file_names.as_text`).
     """
 
@@ -48,7 +48,7 @@ class Names:
         return stem(as_text(str(written))) if found is None else found
 
     def table(self, written: Iterable[Any], path: str) -> dict[str, Any]:
-        """Name -> what the tool wrote, for each of the pictures in `path`.
+        """Name -> what the tool wrote, for each of the images in `path`.
 
         Raises:
             InputError: two become one name.

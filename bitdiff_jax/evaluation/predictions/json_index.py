@@ -1,8 +1,8 @@
-"""Predictions in one large JSON file, as a compact index: which bytes of it are of which picture.
+"""Predictions in one large JSON file, as a compact index: which bytes of it are of which image.
 
-The results of a detector on 33,000 pictures, a hundred masks each, are some gigabytes of JSON.
+The results of a detector on 33,000 images, a hundred masks each, are some gigabytes of JSON.
 The file is read once in pieces, and its records are dropped again; what stays is 24 bytes a record.
-The records of a picture are read when they are needed.
+The records of an image are read when they are needed.
 """
 
 import array
@@ -25,13 +25,13 @@ _BOM = "\xef\xbb\xbf"  # as latin-1 reads it
 
 
 class Records:
-    """The records of a JSON list, or of the list 'annotations' of an object, by picture.
+    """The records of a JSON list, or of the list 'annotations' of an object, by image.
 
     Attributes:
         path: the file.
         images: image id, as `json_values.identity` reads it -> its record in the list 'images';
             None where there is no such list.
-        image_ids: of the pictures that have a record, in the order of the file.
+        image_ids: of the images that have a record, in the order of the file.
         first: the first record, None if there is none.
         notes: image id -> what was to be noted of its records, in the order of the file.
     """
@@ -71,7 +71,7 @@ class Records:
         self.image_ids = tuple(rows)
         self._rows = rows
         owner = np.array(owners, np.int64)
-        # Stable: the records of a picture stay in the order of the file.
+        # Stable: the records of an image stay in the order of the file.
         order = np.argsort(owner, kind="stable")
         self._spans = np.stack([np.array(begins, np.int64), np.array(ends, np.int64)], 1)[order]
         self._firsts = np.append(0, np.cumsum(np.bincount(owner, minlength=len(rows))))
@@ -82,7 +82,7 @@ class Records:
         return json_values.identity(record[key], f"{self.path}: {where}.{key}")
 
     def of(self, image_id: int | str) -> list[dict[str, Any]]:
-        """The records of one picture, in the order of the file; [] if it has none.
+        """The records of one image, in the order of the file; [] if it has none.
 
         Raises:
             InputError: the file has gone or has changed since.

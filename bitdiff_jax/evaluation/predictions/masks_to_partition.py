@@ -1,8 +1,8 @@
-"""Masks that may overlap, with a score each, made into one partition of the picture.
+"""Masks that may overlap, with a score each, made into one partition of the image.
 
 A mask head answers with a bag of masks: they overlap, leave gaps, and carry a confidence. A
-partition has one region at every pixel. Between the two lies a rule, and figures depend on it, so
-it is a value with a name (`Rule`) that is stated beside the figures.
+partition has one region at every pixel. Between the two lies a rule, and metrics depend on it, so
+it is a value with a name (`Rule`) that is stated beside the metrics.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class Rule:
             scores, the earlier one), the 'smaller' by its whole area (of equal areas as by
             'score'), the 'earlier' or the 'later' of the list.
         min_score: masks of a lower score take no part. Detectors write a fixed number of masks a
-            picture, most of them of no confidence: 0 keeps them all, and they fill gaps.
+            image, most of them of no confidence: 0 keeps them all, and they fill gaps.
         min_visible: a mask of which less than this share of its pixels is left takes no part, and
             its pixels go to those below it. .5 of each, with order 'score', is how panopticapi's
             `combine_semantic_and_instance_predictions` lays instances, and detectron2's panoptic

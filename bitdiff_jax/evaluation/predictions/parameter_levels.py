@@ -25,14 +25,14 @@ class Levels(Predictions):
     """A folder of folders `LEVEL/ID.png`, each as `IdPngs`; or npz files with an array 'levels'.
 
     `ID.npz` holds 'levels', integers [n, h, w], -1 for no region, and perhaps 'thresholds' [n],
-    their names, which must be the same in all files. Every picture must have every level.
+    their names, which must be the same in all files. Every image must have every level.
     """
 
     kind = "levels"
     levels: tuple[str, ...]
 
     def __init__(self, path: os.PathLike | str, *, like: Iterable[str] = ()):
-        """Lists the levels and the pictures.
+        """Lists the levels and the images.
 
         Args:
             path: the folder, or one `ID.npz`.

@@ -95,7 +95,7 @@ class RgbPngs(IdPngs):
 class SegmentFolder(Predictions):
     """The folder that `bitdiff segment` fills: `ID_labels.png`, ids 1..n, and `regions.csv`.
 
-    There is one map a picture, the sample that is closest to the others. The score of a region is
+    There is one map an image, the sample that is closest to the others. The score of a region is
     its agreement, where there was more than one sample. Region k here is id k + 1 of the file.
     """
 
@@ -120,7 +120,7 @@ class SegmentFolder(Predictions):
         identity, path = self._items[name]
         labels = images.read_labels(path) - 1
         count = int(labels.max()) + 1
-        # Another run's table may be in the folder: it speaks of its own pictures alone.
+        # Another run's table may be in the folder: it speaks of its own images alone.
         rows = self._agreement.get(identity, {})
         scores = [rows.get(region + 1, np.nan) for region in range(count)]
         return Drawn((labels,), np.array(scores) if np.isfinite(scores).all() else None)
@@ -173,7 +173,7 @@ def _size(path: epath.Path) -> tuple[int, int] | None:
 
 
 def _agreement(path: epath.Path) -> dict[str, dict[int, float]]:
-    """Picture -> region -> agreement, of the rows that have one."""
+    """Image -> region -> agreement, of the rows that have one."""
     table: dict[str, dict[int, float]] = {}
     if not path.exists():
         return table

@@ -13,11 +13,11 @@ _LOOKED_AT = 8
 
 
 class Drawn(NamedTuple):
-    """What was predicted for one picture.
+    """What was predicted for one image.
 
     Attributes:
         maps: int32 [h, w], one a sample; ids >= 0, -1 = of no region. () if there is no region at
-            all and the file does not say how large the picture is.
+            all and the file does not say how large the image is.
         scores: float64 [n], of region k of the one map at place k; None if there are none.
     """
 
@@ -26,15 +26,15 @@ class Drawn(NamedTuple):
 
 
 class Predictions(abc.ABC):
-    """Random access by name to predictions on disk; only the picture asked for is in memory.
+    """Random access by name to predictions on disk; only the image asked for is in memory.
 
     Attributes:
         kind: one of `predictions.KINDS`.
         path: what was opened.
-        names: the pictures that have a prediction, sorted. Those that are missing are for the
+        names: the images that have a prediction, sorted. Those that are missing are for the
             caller to tell: nothing is made up for them.
         rule: how masks are made a partition, in words; None for kinds that hold none.
-        levels: names of the values of a parameter, where a picture's maps are one for each of them
+        levels: names of the values of a parameter, where an image's maps are one for each of them
             and not samples; None elsewhere.
         score: what scores of regions are called in the files.
     """
@@ -63,7 +63,7 @@ class Predictions(abc.ABC):
         return f"{type(self).__name__}({self.path!r}, {len(self)} pictures)"
 
     def maps(self, name: str, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, ...]:
-        """The maps of one picture, one a sample.
+        """The maps of one image, one a sample.
 
         Args:
             name: one of `names`.
@@ -71,10 +71,10 @@ class Predictions(abc.ABC):
 
         Returns:
             int32 [h, w] each. Ids are >= 0; -1 marks pixels of no region, which the metrics count
-            as one region more. A picture without any mask is all -1.
+            as one region more. An image without any mask is all -1.
 
         Raises:
-            InputError: no such picture, a missing or damaged file, maps of several sizes or of
+            InputError: no such image, a missing or damaged file, maps of several sizes or of
                 another than `shape`, or no region and no size.
         """
         drawn = self._drawn(name)
@@ -97,13 +97,13 @@ class Predictions(abc.ABC):
         return drawn.maps
 
     def scores(self, name: str) -> np.ndarray | None:
-        """float64 [n], the score of region k of the picture's one map; None if there are none."""
+        """float64 [n], the score of region k of the image's one map; None if there are none."""
         return self._drawn(name).scores
 
     def score_per_region(self) -> str:
         """Which score ranks regions, for people to read: 'constant' if there are none.
 
-        It looks at the first pictures that can be read and have a region.
+        It looks at the first images that can be read and have a region.
         """
         for name in self.names[:_LOOKED_AT]:
             try:
@@ -124,7 +124,7 @@ class Predictions(abc.ABC):
 
     @abc.abstractmethod
     def _read(self, name: str) -> Drawn:
-        """Reads one picture; `InputError` if there is none of this name."""
+        """Reads one image; `InputError` if there is none of this name."""
 
     def _missing(self, name: str) -> InputError:
         return InputError(

@@ -1,6 +1,6 @@
 """What Segment Anything's automatic mask generator writes: nested masks, with two scores each.
 
-Its `scripts/amg.py` writes for each picture `ID.json`, with `--convert-to-rle`,
+Its `scripts/amg.py` writes for each image `ID.json`, with `--convert-to-rle`,
 
     [{"segmentation": {"size": [h, w], "counts": "..."}, "area": ..., "bbox": [...],
       "predicted_iou": ..., "point_coords": ..., "stability_score": ..., "crop_box": ...}, ...]
@@ -47,7 +47,7 @@ class Sam(Predictions):
     def __init__(
         self, path: os.PathLike | str, *, like: Iterable[str] = (), rule: Rule | None = None
     ):
-        """Lists the pictures.
+        """Lists the images.
 
         Args:
             path: a folder of `ID.json`, a folder of folders with `metadata.csv`, or one `ID.json`.

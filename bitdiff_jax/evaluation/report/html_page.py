@@ -1,4 +1,4 @@
-"""One HTML page that stands alone: tables, plots, and the best, median and worst pictures."""
+"""One HTML page that stands alone: tables, plots, and the best, median and worst images."""
 
 import html
 import math
@@ -39,11 +39,11 @@ def page(
     """The page as a file; it loads nothing.
 
     Args:
-        task: reads the pictures to be shown again.
-        table: rows of the pictures that have figures.
+        task: reads the images to be shown again.
+        table: rows of the images that have metrics.
         summary: of the table.
         about: what was evaluated.
-        shown: pictures at most in each of best, median and worst.
+        shown: images at most in each of best, median and worst.
     """
     title = f"{_short(about['predictions'])} against {_short(about['ground_truth'])}"
     missing = about.get("missing", {})

@@ -55,7 +55,7 @@ def alike(ids: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def painted(maps: Sequence[np.ndarray], cell: int) -> list[np.ndarray]:
-    """Maps of one picture, of whatever sizes, painted with the first one's colours.
+    """Maps of one image, of whatever sizes, painted with the first one's colours.
 
     Args:
         maps: int [h, w] each; negative is near black.
@@ -72,6 +72,6 @@ def painted(maps: Sequence[np.ndarray], cell: int) -> list[np.ndarray]:
 
 
 def photo(image: np.ndarray, cell: int) -> np.ndarray:
-    """The picture at that longest side, uint8 [h, w, 3]."""
+    """The image at that longest side, uint8 [h, w, 3]."""
     height, width = image.shape[:2]
     return transforms.resize_image(image, transforms.resized_shape(height, width, cell))

@@ -1,4 +1,4 @@
-"""The pictures of a report: best, median and worst, each map under what it is."""
+"""The images of a report: best, median and worst, each map under what it is."""
 
 import base64
 import html
@@ -41,7 +41,7 @@ def shown_names(
     if not order:  # nothing to rank by
         places = np.linspace(0, len(table.names) - 1, min(shown, len(table.names)))
         return {"Some": [table.names[round(place)] for place in places.tolist()]}
-    # Few pictures are shared out, from both ends to the middle.
+    # Few images are shared out, from both ends to the middle.
     ends = min(shown, -(-len(order) // 3))
     middle = order[ends : len(order) - ends]
     start = max(0, (len(middle) - shown) // 2)

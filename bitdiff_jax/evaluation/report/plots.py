@@ -15,7 +15,7 @@ _MAX_POINTS = 3000
 
 
 def histogram(title: str, x_label: str, series: Mapping[str, np.ndarray], *, bins: int = 25) -> str:
-    """Shares of the pictures by value, one outline a series (two at most).
+    """Shares of the images by value, one outline a series (two at most).
 
     Args:
         title: above the plot.
@@ -88,9 +88,9 @@ def intervals(title: str, x_label: str, estimates: Mapping[str, Estimate]) -> st
 
 
 def scatter(title: str, x_label: str, y_label: str, x: np.ndarray, y: np.ndarray) -> str:
-    """One number against another of each picture, both on a logarithmic axis from 1 on.
+    """One number against another of each image, both on a logarithmic axis from 1 on.
 
-    Of more than 3,000 pictures every so many-th is drawn, and the title says so.
+    Of more than 3,000 images every so many-th is drawn, and the title says so.
     """
     keep = np.isfinite(x) & np.isfinite(y)
     x, y = x[keep], y[keep]

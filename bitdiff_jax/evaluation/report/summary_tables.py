@@ -221,7 +221,7 @@ def as_json(
 
 
 def csv_lines(table: Table, names: Sequence[str]) -> Iterator[str]:
-    """A line for the heads and one for each of the pictures, with its error if it has no row."""
+    """A line for the heads and one for each of the images, with its error if it has no row."""
     place = {name: index for index, name in enumerate(table.names)}
     yield _csv_line(["name", "error", *table.columns])
     for name in names:

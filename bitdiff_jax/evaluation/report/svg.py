@@ -17,14 +17,14 @@ def frame(
     width: int = WIDTH,
     background: str = "",
 ) -> str:
-    """A whole picture.
+    """A whole image.
 
     Args:
-        title: above the plot, and what a reader that sees no pictures is told.
+        title: above the plot, and what a reader that sees no images is told.
         body: what is in it.
         height: in pixels.
         width: in pixels.
-        background: a colour, for a picture that lies in a file of its own.
+        background: a colour, for an image that lies in a file of its own.
     """
     filled = f'<rect width="{width}" height="{height}" fill="{background}"/>' if background else ""
     return (

@@ -1,12 +1,12 @@
-"""Entity AP of a set of pictures whose regions have scores, from what each picture's row keeps.
+"""Entity AP of a set of images whose regions have scores, from what each image's row keeps.
 
-A row keeps for each view the score of every region and, one character for a person, at how many
-of the ten thresholds it was matched ('a' is 10, '-' a region wholly on what the person left out):
+A row keeps for each view the score of every region and, one character for an annotator, at how many
+of the ten thresholds it was matched ('a' is 10, '-' a region wholly on what the annotator left out):
 
     {"native": {"scores": [0.93, 0.4], "found": ["a3", "70"]}}
 
 Regions are those of the partition, each with the score of its mask; pixels of no mask, which to
-other figures are one region more, are none here: nobody scored them. Scores are kept as float32.
+other metrics are one region more, are none here: nobody scored them. Scores are kept as float32.
 """
 
 import array
@@ -86,13 +86,13 @@ def _of_view(
 
 
 class Ranked(NamedTuple):
-    """The regions of a set of pictures in one view."""
+    """The regions of a set of images in one view."""
 
     regions: metrics.RankedRegions
-    scored: np.ndarray  # bool [pictures], whether a picture's regions have scores
+    scored: np.ndarray  # bool [images], whether an image's regions have scores
 
     def of(self, index: np.ndarray) -> "Ranked":
-        """Those of some of the pictures, each at most once, in this order."""
+        """Those of some of the images, each at most once, in this order."""
         place = np.full(len(self.scored), -1, np.int32)
         place[index] = np.arange(len(index))
         image = place[self.regions.image]
@@ -102,14 +102,14 @@ class Ranked(NamedTuple):
 
 
 class Collector:
-    """Gathers what rows keep, 13 bytes a region and person."""
+    """Gathers what rows keep, 13 bytes a region and annotator."""
 
     def __init__(self) -> None:
         self._columns: dict[str, tuple[array.array, ...]] = {}
         self._scored: dict[str, list[int]] = {}
 
     def add(self, image: int, kept: Mapping[str, Any]) -> None:
-        """One picture's."""
+        """One image's."""
         for view, each in kept.items():
             columns = self._columns.setdefault(
                 view, tuple(array.array(code) for code in ("i", "f", "b", "f"))
@@ -123,7 +123,7 @@ class Collector:
                             column.append(value)
 
     def ranked(self, num_images: int) -> dict[str, Ranked]:
-        """By view, of pictures 0..n-1."""
+        """By view, of images 0..n-1."""
         types = (np.int32, np.float32, np.int8, np.float32)
         result = {}
         for view, columns in self._columns.items():
@@ -137,17 +137,17 @@ class Collector:
 def estimates(
     ranked: Ranked | None, num_target: np.ndarray, *, seed: int = 0
 ) -> dict[str, Estimate]:
-    """The figures of `METRICS` with 95 % bootstrap intervals over pictures.
+    """The metrics of `METRICS` with 95 % bootstrap intervals over images.
 
     A hundred resamples of large sets (a million regions), two thousand of small ones.
 
     Args:
         ranked: of one view; None without.
-        num_target: float [pictures], true regions of each; NaN for pictures that take no part.
+        num_target: float [images], true regions of each; NaN for images that take no part.
         seed: of the resampling.
 
     Returns:
-        NaN throughout unless every picture that takes part has scores.
+        NaN throughout unless every image that takes part has scores.
     """
     known = np.isfinite(num_target)
     if ranked is None or not known.any() or not ranked.scored[known].all():
@@ -163,7 +163,7 @@ def estimates(
     for block in np.array_split(np.arange(resamples), max(1, resamples // 50)):
         times = [np.bincount(rng.integers(count, size=count), minlength=count) for _ in block]
         drawn[block] = metrics.ranked_ap(ranked.regions, targets, np.array(times), max_ranks=_RANKS)
-    # Joining ranks lowers the figure a little, in the resamples as on the whole set.
+    # Joining ranks lowers the metric a little, in the resamples as on the whole set.
     lowered = value - metrics.ranked_ap(ranked.regions, targets, max_ranks=_RANKS)
     low, high = np.nanquantile(drawn + lowered, [0.025, 0.975], axis=0)
     return {

@@ -1,4 +1,4 @@
-"""A mean over pictures and how far other pictures of the kind would move it."""
+"""A mean over images and how far other images of the kind would move it."""
 
 import math
 from typing import NamedTuple
@@ -9,18 +9,18 @@ _RESAMPLES = 2000
 
 
 class Estimate(NamedTuple):
-    """A mean over pictures and what it would be with other pictures of the kind."""
+    """A mean over images and what it would be with other images of the kind."""
 
     mean: float
     low: float  # of the 95 % interval
     high: float
-    num_images: int  # that have the figure
+    num_images: int  # that have the metric
 
 
 def bootstrap(values: np.ndarray, *, seed: int = 0, resamples: int = _RESAMPLES) -> Estimate:
     """Mean of the finite values with the 95 % percentile interval of the bootstrap over them.
 
-    The interval is that of the choice of pictures; it says nothing of another training.
+    The interval is that of the choice of images; it says nothing of another training.
 
     Args:
         values: float [n]; NaN are left out. Their order plays no part.

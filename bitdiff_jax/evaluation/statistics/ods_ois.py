@@ -1,12 +1,12 @@
 """ODS and OIS of predictions at several levels of a parameter: the BSDS500 protocol.
 
-Optimal dataset scale (ODS) takes one level for all pictures, the best for the set; optimal image
-scale (OIS) the best level of each picture (Arbelaez et al. 2011). Both look at the truth. Figures:
+Optimal dataset scale (ODS) takes one level for all images, the best for the set; optimal image
+scale (OIS) the best level of each image (Arbelaez et al. 2011). Both look at the truth. Metrics:
 
-* covering: numerators and pixels added up over people and pictures before they are divided;
+* covering: numerators and pixels added up over annotators and images before they are divided;
   `covering_any` takes for each true region the best region of any level, the benchmark's "best";
-* rand (the probabilistic Rand index) and vi: means over people, then over pictures;
-* boundary_f: the benchmark's counts added up over pictures, then F; each picture's own F chooses
+* rand (the probabilistic Rand index) and vi: means over annotators, then over images;
+* boundary_f: the benchmark's counts added up over images, then F; each image's own F chooses
   its level for OIS (see `metrics.scale` for what differs from the benchmark).
 
 A row keeps for each view the numbers of `FIELDS` of every level, and the best covered pixels:
@@ -93,13 +93,13 @@ def _of_view(
 
 
 class Sweep(NamedTuple):
-    """The levels of a set of pictures in one view; NaN for a picture without a labelled pixel."""
+    """The levels of a set of images in one view; NaN for an image without a labelled pixel."""
 
-    values: np.ndarray  # float64 [pictures, levels, FIELDS]
-    covered: np.ndarray  # float64 [pictures], by the best region of any level
+    values: np.ndarray  # float64 [images, levels, FIELDS]
+    covered: np.ndarray  # float64 [images], by the best region of any level
 
     def of(self, index: np.ndarray) -> "Sweep":
-        """Those of some of the pictures."""
+        """Those of some of the images."""
         return Sweep(self.values[index], self.covered[index])
 
 
@@ -110,17 +110,17 @@ class Collector:
         self._found: dict[str, dict[int, tuple[np.ndarray, float]]] = {}
 
     def add(self, image: int, kept: Mapping[str, Any]) -> None:
-        """One picture's."""
+        """One image's."""
         for view, each in kept.items():
             found = self._found.setdefault(view, {})
             if each is not None:
                 found[image] = np.array(each["levels"], np.float64), each["any"]
 
     def sweeps(self, num_pictures: int) -> dict[str, Sweep]:
-        """By view, of pictures 0..n-1.
+        """By view, of images 0..n-1.
 
         Raises:
-            InputError: pictures of several numbers of levels.
+            InputError: images of several numbers of levels.
         """
         result = {}
         for view, found in self._found.items():
@@ -136,7 +136,7 @@ class Collector:
 
 
 class Optimum(NamedTuple):
-    """One figure of a sweep."""
+    """One metric of a sweep."""
 
     ods: Estimate
     level: int  # of the ODS; -1 without
@@ -144,7 +144,7 @@ class Optimum(NamedTuple):
 
 
 def optima(sweep: Sweep, *, seed: int = 0) -> dict[str, Optimum]:
-    """ODS and OIS of each metric; in each resample of pictures the level is chosen anew."""
+    """ODS and OIS of each metric; in each resample of images the level is chosen anew."""
     field = {name: sweep.values[..., i] for i, name in enumerate(FIELDS)}
     boundary = np.stack([field[name] for name in FIELDS[4:]], axis=-1)
     return {
@@ -156,7 +156,7 @@ def optima(sweep: Sweep, *, seed: int = 0) -> dict[str, Optimum]:
 
 
 def estimates(sweep: Sweep | None, *, seed: int = 0) -> dict[str, Estimate]:
-    """The figures of `METRICS` with 95 % bootstrap intervals over pictures."""
+    """The metrics of `METRICS` with 95 % bootstrap intervals over images."""
     if sweep is None or not len(sweep.values):
         return dict.fromkeys(METRICS, Estimate(math.nan, math.nan, math.nan, 0))
     result: dict[str, Estimate] = {}
@@ -176,14 +176,14 @@ _Combine = Callable[[Sequence[np.ndarray]], np.ndarray]
 def _optimum(
     parts: Sequence[np.ndarray], combine: _Combine, own: _Combine, sign: int, seed: int
 ) -> Optimum:
-    """Of sums [pictures, levels] that `combine` makes a figure of, and `own` one picture's."""
+    """Of sums [images, levels] that `combine` makes a metric of, and `own` one image's."""
     known = np.isfinite(parts).all(axis=(0, 2))
     nothing = Estimate(math.nan, math.nan, math.nan, 0)
     if not known.any():
         return Optimum(nothing, -1, nothing)
     parts = [part[known] for part in parts]
     best = np.argmax(sign * own(parts), axis=1)[:, None]
-    # The last column is each picture's best level.
+    # The last column is each image's best level.
     table = [np.concatenate([p, np.take_along_axis(p, best, axis=1)], axis=1) for p in parts]
     values = combine([each.mean(axis=0) for each in table])
     width = len(values)
@@ -220,7 +220,7 @@ def _f(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def as_text(sweep: Sweep, names: Sequence[str] | None = None) -> str:
-    """A line a figure: at the one level and its name, at each picture's own.
+    """A line a metric: at the one level and its name, at each image's own.
 
     Args:
         sweep: of one view.

@@ -119,7 +119,7 @@ def of_table(table: np.ndarray) -> list[float]:
 def means(
     sums: Sequence[Sequence[float]], boundaries: Sequence[metrics.BoundaryCounts]
 ) -> dict[str, float]:
-    """One picture's means over its pairs of maps; NaN where there are none."""
+    """One image's means over its pairs of maps; NaN where there are none."""
     result = dict.fromkeys(SUMS, math.nan)
     if sums:
         result |= zip(_OF_TABLE, np.mean(sums, axis=0).tolist(), strict=True)

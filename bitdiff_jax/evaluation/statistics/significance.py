@@ -1,6 +1,6 @@
-"""What pictures alone could have made of a mean or of a difference.
+"""What images alone could have made of a mean or of a difference.
 
-Pictures are the units that are drawn: intervals and tests say what other pictures of the kind would
+Images are the units that are drawn: intervals and tests say what other images of the kind would
 have given. They say nothing of another training or another seed.
 """
 
@@ -25,7 +25,7 @@ def intervals(
     """Mean and percentile bootstrap interval of each column, from the same resamples.
 
     Args:
-        values: float [pictures, figures]; NaN are left out, column by column.
+        values: float [images, metrics]; NaN are left out, column by column.
         seed: of the resampling.
         resamples: number of resampled means.
         level: of the interval.
@@ -53,9 +53,9 @@ def intervals(
 
 
 def resampled_means(values: np.ndarray, *, seed: int = 0, resamples: int = 2000) -> np.ndarray:
-    """Means of the columns over pictures drawn with replacement: float64 [resamples, figures].
+    """Means of the columns over images drawn with replacement: float64 [resamples, metrics].
 
-    One matrix product a block of resamples, so that a hundred figures of 33,000 pictures take
+    One matrix product a block of resamples, so that a hundred metrics of 33,000 images take
     seconds and a bounded memory.
     """
     num = len(values)
@@ -83,7 +83,7 @@ def resampled_means(values: np.ndarray, *, seed: int = 0, resamples: int = 2000)
 
 
 class Paired(NamedTuple):
-    """One system against another on the same pictures."""
+    """One system against another on the same images."""
 
     difference: float  # mean of first - second
     low: float  # of the 95 % bootstrap interval
@@ -95,21 +95,21 @@ class Paired(NamedTuple):
 def paired(
     first: np.ndarray, second: np.ndarray, *, seed: int = 0, resamples: int = 10_000
 ) -> Paired:
-    """Tests whether two systems differ in the mean over pictures.
+    """Tests whether two systems differ in the mean over images.
 
-    The sign-flip permutation test (Fisher 1935): if neither were better, each picture's difference
+    The sign-flip permutation test (Fisher 1935): if neither were better, each image's difference
     would as soon have the other sign. p is the share of sign patterns whose mean is at least as far
     from 0: of all 2^n up to n = 14, else of `resamples` random ones and the one at hand.
 
     Args:
-        first: figure of each picture, float [n].
-        second: that of the other system on the same pictures; where either is NaN the picture is
+        first: metric of each image, float [n].
+        second: that of the other system on the same images; where either is NaN the image is
             left out.
         seed: of the resampling.
         resamples: random sign patterns, and bootstrap resamples.
 
     Returns:
-        NaN throughout without a picture.
+        NaN throughout without an image.
     """
     differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     differences = differences[np.isfinite(differences)]
@@ -153,7 +153,7 @@ def verdict(result: Paired, p: float, names: tuple[str, str], better: str | None
         result: of `paired`, first - second.
         p: the corrected p that decides, at .05.
         names: of the two.
-        better: 'high' or 'low'; of a figure of which neither is better, the larger one is named.
+        better: 'high' or 'low'; of a metric of which neither is better, the larger one is named.
     """
     if not p < 0.05 or result.difference == 0:
         return "undecided"
