@@ -1,7 +1,7 @@
 """Draws maps for a source's images and scores them: for a training, a notebook, or 33,000 files.
 
-Each batch is scored while the devices draw the next one, and each image's row is kept as soon as
-it is there; maps are let go.
+Each batch is scored while the devices draw the next one. Each image's row is kept as soon as it is
+there, and its maps are dropped.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import collective, hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
 
-# Images of each of several processes between two times that they meet.
+# Number of images that each of several processes scores before they exchange rows.
 _ROUND = 32
 _SAMPLER = Sampler()
 _REQUEST = Request(batch_size=16)
@@ -38,14 +38,15 @@ _REQUEST = Request(batch_size=16)
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What came out; the same on every process.
+    """The result of an evaluation; the same on every process.
 
     Attributes:
-        scoring: what was computed.
-        names: of all images asked for, in the order of the source.
-        table: their rows, in this order; errors of those that have none.
-        drawn: the images that were asked to be kept, by place, as far as they were drawn now.
-        num_drawn: images that were drawn now; the others had a row.
+        scoring: the measures and views that were computed.
+        names: names of all images that were asked for, in the order of the source.
+        table: rows of these images, in this order, and the errors of those that have none.
+        drawn: the images that were to be kept, with their maps, by their place in the source, as
+            far as they were drawn now.
+        num_drawn: number of images that were drawn now; the others had a row.
     """
 
     scoring: Scoring
@@ -56,7 +57,7 @@ class Evaluation:
 
     @functools.cached_property
     def summary(self) -> summary_tables.Summary:
-        """Means over the images, with 95 % intervals, by FIGURE@VIEW."""
+        """Means over the images, with 95 % intervals, by METRIC@VIEW."""
         return summary_tables.summarise(self.table)
 
     def means(self) -> dict[str, float]:
@@ -106,33 +107,35 @@ def evaluate(
 
     Args:
         model: the model.
-        params: its parameters.
+        params: parameters of the model.
         source: images with their truths.
         sampler: how maps are drawn.
-        request: how many of each image, from which seed, how many at once.
-        scoring: measures and views.
-        measures: own ones, computed beside those of `scoring`.
-        rows_file: keeps the rows, by process 0; images that have one there are not drawn. None
-            keeps them in memory, 8 bytes a metric.
-        about: what is evaluated, JSON: rows of anything else are not continued.
-        num_images: use the first so many images; None for all.
-        num_shown: how many of the first images to keep, with their maps.
-        shuffle_images: show the network another image's image: what it scores without looking.
-        keep_going: an image that cannot be read gets an error for a row rather than ending all;
-            not with `shuffle_images`, where another one would miss it.
-        workers: processes of this one that score; 0 scores here.
-        mesh: the devices; all of them, by default. Each process draws and scores its share of the
-            images, and all of them have to call.
-        resumed: called once, if there are rows already, with their number and all images'.
-        progress: called with the images done and all there are: after each, or with several
-            processes now and then.
+        request: number of maps per image, seed, batch size, and which pieces are specks.
+        scoring: measures and views that are computed.
+        measures: measures of your own, computed beside those of `scoring`.
+        rows_file: path of the file in which process 0 keeps the rows; images that have a row there
+            are not drawn. None keeps rows in memory, 8 bytes per metric.
+        about: what is evaluated, as values for JSON; rows of another evaluation are not continued.
+        num_images: number of first images to use; None for all.
+        num_shown: number of first images to keep, with their maps.
+        shuffle_images: whether to show the network another image instead, which tells what it
+            scores without looking.
+        keep_going: whether an image that cannot be read gets a row with its error instead of ending
+            the evaluation. It cannot be combined with `shuffle_images`, where another image would
+            lack its partner.
+        workers: number of processes, started by this one, that score; 0 scores in this process.
+        mesh: the device mesh; None takes all devices. Each process draws and scores its share of
+            the images, and all of them have to call.
+        resumed: called once, if there are rows already, with their number and that of all images.
+        progress: called with the number of images done and of all images: after each image, or at
+            intervals with several processes.
 
     Returns:
-        The same on every process, whatever their number.
+        The result, which is the same on every process, and for any number of processes.
 
     Raises:
-        InputError: as `draw_source` and `row_store.OnDisk`, an image that cannot be read, or
-            another process failed. What has a row stays.
+        InputError: `draw_source` or `row_store.OnDisk` raises it, an image cannot be read, or
+            another process failed. Rows that were written stay.
     """
     scoring = scoring._replace(measures=(*scoring.measures, *measures))
     mesh = mesh_lib.make_mesh() if mesh is None else mesh
@@ -152,13 +155,13 @@ def evaluate(
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """Which images are drawn, and where their rows go."""
+    """The images that are drawn, and the store of their rows."""
 
     mesh: Mesh
-    count: int  # of images that are asked for
+    count: int  # number of images that are asked for
     names: dict[int, str]  # by place, as far as they are known before reading
-    places: Sequence[int]  # of what has no row yet, of all processes
-    kept: row_store.Rows | None  # where the rows go; None on all processes but the first
+    places: Sequence[int]  # places of the images without a row, of all processes
+    kept: row_store.Rows | None  # the store of the rows; None on all processes but the first
 
     @property
     def alone(self) -> bool:
@@ -179,7 +182,7 @@ def _plan(
     about: Mapping[str, Any],
     stack: contextlib.ExitStack,
 ) -> _Plan:
-    """Opens the rows, to be closed by `stack`, and looks up what they have already."""
+    """Opens the store of rows, to be closed by `stack`, and finds the images without a row."""
     alone = mesh_lib.process_block(mesh)[1] == 1
     count = min(len(source), num_images or len(source))
 
@@ -204,7 +207,7 @@ def _plan(
 
 
 class _Picture(NamedTuple):
-    """One that was drawn, or that could not be read."""
+    """An image that was drawn, or that could not be read."""
 
     place: int
     drawn: Drawn
@@ -223,7 +226,7 @@ def _draw(
     shuffle_images: bool,
     keep_going: bool,
 ) -> Iterator[_Picture]:
-    """This process's share of the plan, drawn as it is asked for."""
+    """This process's share of the plan, drawn lazily."""
     tolerant = source_names.Tolerant(source) if keep_going and not shuffle_images else None
     images = collective.agreed(
         lambda: draw_source(
@@ -248,7 +251,7 @@ def _draw(
 
 
 class _Job(NamedTuple):
-    """What a worker needs of an image."""
+    """The data of an image that a worker needs."""
 
     place: int
     name: str
@@ -264,7 +267,7 @@ def _score(
     shown: dict[int, Drawn],
     workers: int,
 ) -> Generator[tuple[int, rows.Row], None, None]:
-    """The images' rows by place, in their order; the first ones are also put into `shown`."""
+    """The images' rows by place, in their order; the first images are also put into `shown`."""
 
     def jobs() -> Iterator[_Job]:
         for place, drawn, error in pictures:
@@ -288,7 +291,7 @@ def _collect(
     shown: dict[int, Drawn],
     progress: Callable[[int, int], None] | None,
 ) -> Evaluation:
-    """Brings the rows of all processes together, keeping each as soon as it is there."""
+    """Collects the rows of all processes, and keeps each as soon as it is there."""
     alone, names, kept = plan.alone, dict(plan.names), plan.kept
     size = 1 if alone else _ROUND
     finished = plan.num_done

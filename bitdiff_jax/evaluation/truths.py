@@ -32,17 +32,17 @@ class Truth(NamedTuple):
 
 
 class Truths(Protocol):
-    """Random access by name; only the image asked for is in memory."""
+    """Random access to truths by name; only the image that is read is in memory."""
 
     names: tuple[str, ...]
-    unlabelled: str  # one phrase: what pixels without a region were taken for
+    unlabelled: str  # how pixels without a region were read, in one phrase
 
     def read(self, name: str) -> Truth:
         """The truth of one of `names`; `InputError` if a file of it cannot be read."""
 
 
 class SourceTruths:
-    """Those of any source of the package: a data set as shipped, or images/ and labels/."""
+    """Truths of any source of the package: a data set as shipped, or images/ and labels/."""
 
     def __init__(self, source: Source, names: Sequence[str], unlabelled: str):
         self.names = tuple(map(file_names.as_text, names))
@@ -57,7 +57,7 @@ class SourceTruths:
 
 
 class MapTruths:
-    """Those of files of maps alone, in any form in which predictions are read."""
+    """Truths of files of maps alone, in any form in which predictions are read."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class MapTruths:
         known = Names(self.names)
         self._images = {known.name(name): path for name, path in pictures.items()}
         self._ignore_zero = maps.kind == "png" and zero in (None, "ignore")
-        # In files of other kinds pixels without a region are known as such.
+        # Files of other kinds say which pixels have no region.
         self._keep_rest = maps.kind != "png" and zero not in (None, "ignore")
         if maps.kind == "png" and zero is None:
             self._check_zero()
@@ -115,23 +115,23 @@ def open_truths(
     """Opens a ground truth.
 
     Args:
-        ground_truth: a path or a spec; a path that exists is one. A spec is such as
-            'bsds500:DIR,split=val'. A path is that of a folder that holds images/ and labels/, or
-            of files of maps as `predictions.open_predictions` reads them, where `ID_0`, `ID_1`
-            are annotators. These may be a spec, too: KIND:PATH with options zero=, images=,
+        ground_truth: a path or a spec; a text that is an existing path is a path. A spec has the
+            form 'bsds500:DIR,split=val'. A path is that of a folder that holds images/ and labels/,
+            or of files of maps as `predictions.open_predictions` reads them, where `ID_0`, `ID_1`
+            are annotators. Such files may have a spec, too: KIND:PATH with options zero=, images=,
             pngs=, names=, as in
             'coco_panoptic:annotations/panoptic_val2017.json,pngs=DIR,images=val2017'. In
             'folder:DIR,split=val,zero=region' the images may be missing.
-        zero: what id 0 of grey PNGs is, and what pixels of no region are in files of other kinds:
-            'ignore' or 'region'. None ignores them, id 0 as long as it covers little.
-        images_folder: images `ID.jpg` of files of maps, for sheets.
+        zero: how id 0 of grey PNGs, and pixels of no region in files of other kinds, are read:
+            'ignore' or 'region'. None ignores them; id 0 only as long as it covers little.
+        images_folder: folder of images `ID.jpg` for files of maps, which sheets show.
         names: 'whole' if every file of maps is of an image of its own, 'sample_suffix' if `ID_0`,
-            `ID_1` are of ID and several annotators. None finds out by the names of images, of
-            splits and of `others`, and by sizes, and asks where both are possible.
-        others: names of predictions, which are looked at if nothing else tells.
+            `ID_1` are maps of ID by several annotators. None decides by the names of images, of
+            splits and of `others`, and by sizes, and raises an error where both are possible.
+        others: names of predictions, which are used if nothing else decides.
 
     Raises:
-        InputError: there is no such thing, or its reader's.
+        InputError: the ground truth does not exist, or its reader cannot read it.
     """
     path = files.at_home(ground_truth)
     # A file or a folder may itself be called KIND:NAME.
@@ -156,7 +156,7 @@ def open_truths(
 def _exists(path: str) -> bool:
     try:
         return epath.Path(path).exists()
-    except (OSError, ValueError):  # too long for a name, say
+    except (OSError, ValueError):  # for example, too long for a name
         return False
 
 
@@ -233,14 +233,14 @@ def _images(folder: str | None) -> dict[str, str]:
 
 
 class Matching(NamedTuple):
-    """Which names are on both sides, in the order of the truth, and which are missing on one."""
+    """The names that are on both sides, in the order of the truth, and those on one side only."""
 
     both: tuple[str, ...]
     without_prediction: tuple[str, ...]
     without_truth: tuple[str, ...]
 
     def text(self, shown: int = 10) -> str:
-        """What is missing, in full sentences; '' if nothing is."""
+        """A text that says which names are missing; '' if none are."""
         lines = []
         for missing, what in (
             (self.without_prediction, "of the ground truth have no prediction"),
@@ -255,12 +255,14 @@ class Matching(NamedTuple):
 def match(
     predicted: Iterable[str], true: Iterable[str], remedy: str = "name them alike"
 ) -> Matching:
-    """Matches by name; readers of predictions give them the names of the truth where they fit.
+    """Matches predictions and truths by name.
+
+    Readers of predictions already use the names of the truth where these fit.
 
     Args:
         predicted: names of predictions.
         true: names of the truth.
-        remedy: what helps where nothing matches, for the message.
+        remedy: remedy for the message if nothing matches.
 
     Raises:
         InputError: not a single name is on both sides.

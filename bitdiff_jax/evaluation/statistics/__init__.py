@@ -1,1 +1,1 @@
-"""What a set of images makes of its rows: means and their intervals, pooled counts, curves."""
+"""Statistics of a set of images: means with their intervals, pooled counts, ODS and OIS, tests."""

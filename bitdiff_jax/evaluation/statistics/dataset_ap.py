@@ -1,12 +1,14 @@
 """Entity AP of a set of images whose regions have scores, from what each image's row keeps.
 
-A row keeps for each view the score of every region and, one character for an annotator, at how many
-of the ten thresholds it was matched ('a' is 10, '-' a region wholly on what the annotator left out):
+A row keeps for each view the score of every region and, as one character per annotator, at how many
+of the ten thresholds it was matched ('a' is 10, '-' is a region wholly on pixels that the annotator
+did not label):
 
     {"native": {"scores": [0.93, 0.4], "found": ["a3", "70"]}}
 
-Regions are those of the partition, each with the score of its mask; pixels of no mask, which to
-other metrics are one region more, are none here: nobody scored them. Scores are kept as float32.
+Regions are those of the partition, each with the score of its mask. Pixels of no mask, which are
+one more region for other metrics, are no region here, because they have no score. Scores are kept
+as float32.
 """
 
 import array
@@ -34,7 +36,7 @@ METRICS = {
 }
 _DIGITS = "0123456789a"
 _NONE = "-"
-# Regions times resamples that an interval may take, and the different scores in it.
+# Greatest number of regions times resamples of an interval, and of different scores in it.
 _BUDGET = 100_000_000
 _RANKS = 100_000
 
@@ -45,16 +47,16 @@ def kept(
     annotators: Sequence[np.ndarray],
     views: Sequence[View],
 ) -> dict[str, Any]:
-    """What a row keeps, by `KEY`; {} for a map whose regions have no scores.
+    """The part of a row for entity AP, by `KEY`; {} for a map whose regions have no scores.
 
     Args:
         ids: the one sample, int [h, w]; negative pixels are of no region.
-        scores: float [n], of ids 0..n-1; None without.
+        scores: scores of ids 0..n-1, float [n]; None if there are none.
         annotators: truths, as for `image_measures.score`.
-        views: ways of looking.
+        views: sizes and rules of the comparisons.
 
     Raises:
-        InputError: an id without a score.
+        InputError: an id has no score.
     """
     if scores is None:
         if (ids >= 0).any():
@@ -92,7 +94,7 @@ class Ranked(NamedTuple):
     scored: np.ndarray  # bool [images], whether an image's regions have scores
 
     def of(self, index: np.ndarray) -> "Ranked":
-        """Those of some of the images, each at most once, in this order."""
+        """The regions of some of the images, each at most once, in this order."""
         place = np.full(len(self.scored), -1, np.int32)
         place[index] = np.arange(len(index))
         image = place[self.regions.image]
@@ -102,14 +104,14 @@ class Ranked(NamedTuple):
 
 
 class Collector:
-    """Gathers what rows keep, 13 bytes a region and annotator."""
+    """Collects the regions of all rows, 13 bytes per region and annotator."""
 
     def __init__(self) -> None:
         self._columns: dict[str, tuple[array.array, ...]] = {}
         self._scored: dict[str, list[int]] = {}
 
     def add(self, image: int, kept: Mapping[str, Any]) -> None:
-        """One image's."""
+        """Adds the regions of one image."""
         for view, each in kept.items():
             columns = self._columns.setdefault(
                 view, tuple(array.array(code) for code in ("i", "f", "b", "f"))
@@ -123,7 +125,7 @@ class Collector:
                             column.append(value)
 
     def ranked(self, num_images: int) -> dict[str, Ranked]:
-        """By view, of images 0..n-1."""
+        """The regions of images 0..n-1, by view."""
         types = (np.int32, np.float32, np.int8, np.float32)
         result = {}
         for view, columns in self._columns.items():
@@ -139,15 +141,17 @@ def estimates(
 ) -> dict[str, Estimate]:
     """The metrics of `METRICS` with 95 % bootstrap intervals over images.
 
-    A hundred resamples of large sets (a million regions), two thousand of small ones.
+    The interval is from a hundred resamples for large sets (a million regions), and from two
+    thousand for small ones.
 
     Args:
-        ranked: of one view; None without.
-        num_target: float [images], true regions of each; NaN for images that take no part.
-        seed: of the resampling.
+        ranked: the regions in one view; None if there are none.
+        num_target: number of true regions of each image, float [images]; NaN for images that do not
+            take part.
+        seed: seed of the resampling.
 
     Returns:
-        NaN throughout unless every image that takes part has scores.
+        The estimates by name; all are NaN unless every image that takes part has scores.
     """
     known = np.isfinite(num_target)
     if ranked is None or not known.any() or not ranked.scored[known].all():
@@ -163,7 +167,7 @@ def estimates(
     for block in np.array_split(np.arange(resamples), max(1, resamples // 50)):
         times = [np.bincount(rng.integers(count, size=count), minlength=count) for _ in block]
         drawn[block] = metrics.ranked_ap(ranked.regions, targets, np.array(times), max_ranks=_RANKS)
-    # Joining ranks lowers the metric a little, in the resamples as on the whole set.
+    # Joining ranks lowers the metric a little, in the resamples and on the whole set alike.
     lowered = value - metrics.ranked_ap(ranked.regions, targets, max_ranks=_RANKS)
     low, high = np.nanquantile(drawn + lowered, [0.025, 0.975], axis=0)
     return {

@@ -1,4 +1,4 @@
-"""A mean over images and how far other images of the kind would move it."""
+"""A mean over images, and the interval of its values on other images of the same kind."""
 
 import math
 from typing import NamedTuple
@@ -9,26 +9,27 @@ _RESAMPLES = 2000
 
 
 class Estimate(NamedTuple):
-    """A mean over images and what it would be with other images of the kind."""
+    """A mean over images, and its 95 % interval over other images of the same kind."""
 
     mean: float
-    low: float  # of the 95 % interval
+    low: float  # lower end of the 95 % interval
     high: float
-    num_images: int  # that have the metric
+    num_images: int  # number of images that have the metric
 
 
 def bootstrap(values: np.ndarray, *, seed: int = 0, resamples: int = _RESAMPLES) -> Estimate:
     """Mean of the finite values with the 95 % percentile interval of the bootstrap over them.
 
-    The interval is that of the choice of images; it says nothing of another training.
+    The interval accounts for the choice of images, not for the variation of trainings.
 
     Args:
-        values: float [n]; NaN are left out. Their order plays no part.
-        seed: of the resampling.
+        values: values of the images, float [n]; NaN are left out. Their order does not matter.
+        seed: seed of the resampling.
         resamples: number of resampled means.
 
     Returns:
-        NaN throughout if no value is finite; an interval of width 0 for a single one.
+        The estimate; all NaN if no value is finite, and with an interval of width 0 for a single
+        one.
     """
     values = np.sort(values[np.isfinite(values)])
     if not len(values):

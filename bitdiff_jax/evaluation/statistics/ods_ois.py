@@ -56,13 +56,13 @@ def kept(
     views: Sequence[View],
     boundaries: bool = True,
 ) -> dict[str, Any]:
-    """What a row keeps, by `KEY`.
+    """The part of a row for ODS and OIS, by `KEY`.
 
     Args:
-        maps: one a level, int [h, w].
+        maps: maps int [h, w], one per level.
         annotators: truths, as for `image_measures.score`.
-        views: ways of looking.
-        boundaries: false leaves them out, which take most of the time.
+        views: sizes and rules of the comparisons.
+        boundaries: whether boundaries are compared, which takes most of the time.
     """
     return {KEY: {view.name: _of_view(maps, annotators, view, boundaries) for view in views}}
 
@@ -96,31 +96,31 @@ class Sweep(NamedTuple):
     """The levels of a set of images in one view; NaN for an image without a labelled pixel."""
 
     values: np.ndarray  # float64 [images, levels, FIELDS]
-    covered: np.ndarray  # float64 [images], by the best region of any level
+    covered: np.ndarray  # float64 [images], pixels covered by the best region of any level
 
     def of(self, index: np.ndarray) -> "Sweep":
-        """Those of some of the images."""
+        """The levels of some of the images."""
         return Sweep(self.values[index], self.covered[index])
 
 
 class Collector:
-    """Gathers what rows keep."""
+    """Collects the levels of all rows."""
 
     def __init__(self) -> None:
         self._found: dict[str, dict[int, tuple[np.ndarray, float]]] = {}
 
     def add(self, image: int, kept: Mapping[str, Any]) -> None:
-        """One image's."""
+        """Adds the levels of one image."""
         for view, each in kept.items():
             found = self._found.setdefault(view, {})
             if each is not None:
                 found[image] = np.array(each["levels"], np.float64), each["any"]
 
     def sweeps(self, num_pictures: int) -> dict[str, Sweep]:
-        """By view, of images 0..n-1.
+        """The levels of images 0..n-1, by view.
 
         Raises:
-            InputError: images of several numbers of levels.
+            InputError: images differ in their number of levels.
         """
         result = {}
         for view, found in self._found.items():
@@ -136,10 +136,10 @@ class Collector:
 
 
 class Optimum(NamedTuple):
-    """One metric of a sweep."""
+    """ODS and OIS of one metric."""
 
     ods: Estimate
-    level: int  # of the ODS; -1 without
+    level: int  # index of the level of the ODS; -1 if there is none
     ois: Estimate
 
 
@@ -176,7 +176,7 @@ _Combine = Callable[[Sequence[np.ndarray]], np.ndarray]
 def _optimum(
     parts: Sequence[np.ndarray], combine: _Combine, own: _Combine, sign: int, seed: int
 ) -> Optimum:
-    """Of sums [images, levels] that `combine` makes a metric of, and `own` one image's."""
+    """ODS and OIS of sums [images, levels]; `combine` makes the metric, `own` that of an image."""
     known = np.isfinite(parts).all(axis=(0, 2))
     nothing = Estimate(math.nan, math.nan, math.nan, 0)
     if not known.any():
@@ -211,7 +211,7 @@ def _share(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _f(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """As `metrics.BoundaryCounts`: what draws no boundary draws none wrongly."""
+    """F as in `metrics.BoundaryCounts`, where precision is 1 without a predicted boundary."""
     right_pred, pred, right_target, target = parts
     precision = np.where(pred > 0, right_pred / np.maximum(pred, 1e-300), 1.0)
     recall = np.where(target > 0, right_target / np.maximum(target, 1e-300), 1.0)
@@ -220,11 +220,11 @@ def _f(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def as_text(sweep: Sweep, names: Sequence[str] | None = None) -> str:
-    """A line a metric: at the one level and its name, at each image's own.
+    """A text with a line for each metric: its ODS, the level of the ODS, and its OIS.
 
     Args:
-        sweep: of one view.
-        names: of the levels; None for their numbers from 0.
+        sweep: the levels in one view.
+        names: names of the levels; None for their numbers from 0.
     """
     found = estimates(sweep)
     rows = {name: optimum for name, optimum in optima(sweep).items() if optimum.ods.num_images}

@@ -1,8 +1,8 @@
 """Metrics of a set of images: counts are added up over all of them before they are divided.
 
-PQ, entity AP, covering and boundary F are published so. An image gives the mean of its counts over
-its samples and annotators, so that each image weighs the same however many annotated it; boundaries
-are held against all annotators at once, as in the BSDS500 benchmark.
+PQ, entity AP, covering and boundary F are published in this form. An image gives the mean of its
+counts over its samples and annotators, so that each image has the same weight, however many
+annotated it. Boundaries are compared with all annotators at once, as in the BSDS500 benchmark.
 """
 
 import math
@@ -36,7 +36,7 @@ class Pooled(NamedTuple):
     """A metric of a set of images."""
 
     metric: Metric
-    function: Callable[[dict[str, np.ndarray]], np.ndarray]  # of the sums or means of `SUMS`
+    function: Callable[[dict[str, np.ndarray]], np.ndarray]  # of sums or means of `SUMS`
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def _boundary(s: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _constant_ap(s: dict[str, np.ndarray], threshold: str) -> np.ndarray:
-    """One score for all regions: the precision at every recall up to that of all of them."""
+    """AP with one score for all regions: precision is the same at every recall that is reached."""
     precision = _share(s[f"sum_found_{threshold}"], s["sum_regions"])
     recall = _share(s[f"sum_found_{threshold}"], s["sum_regions_true"])
     reached = np.linspace(0.0, 1.0, 101) <= np.asarray(recall)[..., None] + 1e-12

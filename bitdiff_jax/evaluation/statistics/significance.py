@@ -1,7 +1,7 @@
-"""What images alone could have made of a mean or of a difference.
+"""Intervals and tests of means and differences over images.
 
-Images are the units that are drawn: intervals and tests say what other images of the kind would
-have given. They say nothing of another training or another seed.
+Images are the units that are resampled: intervals and tests account for the choice of images, not
+for the variation of trainings or seeds.
 """
 
 import itertools
@@ -13,9 +13,9 @@ import numpy as np
 
 from bitdiff_jax.evaluation.statistics.estimates import Estimate
 
-# Values a block of resampled counts may hold.
+# Greatest number of values in a block of resampled counts.
 _BLOCK = 1 << 22
-# Up to here all sign flips are tried.
+# Greatest number of images for which all sign flips are tried.
 _ALL_FLIPS = 14
 
 
@@ -26,13 +26,13 @@ def intervals(
 
     Args:
         values: float [images, metrics]; NaN are left out, column by column.
-        seed: of the resampling.
+        seed: seed of the resampling.
         resamples: number of resampled means.
-        level: of the interval.
+        level: coverage of the interval, in (0, 1).
 
     Returns:
-        An `Estimate` a column: NaN throughout for one without a finite value, width 0 for one of a
-        single value.
+        An `Estimate` for each column: all NaN for a column without a finite value, and with an
+        interval of width 0 for a single value.
     """
     values = np.asarray(values, np.float64)
     means = resampled_means(values, seed=seed, resamples=resamples)
@@ -42,7 +42,7 @@ def intervals(
     for column, known, resampled in zip(values.T, finite.T, means.T, strict=True):
         resampled = resampled[
             np.isfinite(resampled)
-        ]  # a resample may miss the few values there are
+        ]  # a resample may contain none of few values
         if not known.any():
             result.append(Estimate(math.nan, math.nan, math.nan, 0))
             continue
@@ -55,14 +55,14 @@ def intervals(
 def resampled_means(values: np.ndarray, *, seed: int = 0, resamples: int = 2000) -> np.ndarray:
     """Means of the columns over images drawn with replacement: float64 [resamples, metrics].
 
-    One matrix product a block of resamples, so that a hundred metrics of 33,000 images take
-    seconds and a bounded memory.
+    It takes one matrix product per block of resamples, so that a hundred metrics of 33,000 images
+    take seconds and a bounded memory.
     """
     num = len(values)
     if not num:
         return np.full((resamples, values.shape[1]), math.nan)
     finite = np.isfinite(values)
-    # Around the mean, so that equal values give exactly their own mean.
+    # Taken about the mean, so that equal values give exactly their own mean.
     count = np.maximum(finite.sum(axis=0), 1)
     centre = np.where(finite, values, 0.0).sum(axis=0) / count
     deviation = np.where(finite, values - centre, 0.0)
@@ -83,13 +83,13 @@ def resampled_means(values: np.ndarray, *, seed: int = 0, resamples: int = 2000)
 
 
 class Paired(NamedTuple):
-    """One system against another on the same images."""
+    """The difference of two systems on the same images."""
 
     difference: float  # mean of first - second
-    low: float  # of the 95 % bootstrap interval
+    low: float  # lower end of the 95 % bootstrap interval
     high: float
-    p: float  # two-sided, of the sign-flip test
-    num_images: int  # that both have
+    p: float  # two-sided p of the sign-flip test
+    num_images: int  # number of images that both systems have
 
 
 def paired(
@@ -97,19 +97,20 @@ def paired(
 ) -> Paired:
     """Tests whether two systems differ in the mean over images.
 
-    The sign-flip permutation test (Fisher 1935): if neither were better, each image's difference
-    would as soon have the other sign. p is the share of sign patterns whose mean is at least as far
-    from 0: of all 2^n up to n = 14, else of `resamples` random ones and the one at hand.
+    It is the sign-flip permutation test (Fisher 1935): if neither were better, each image's
+    difference would have either sign with the same probability. p is the share of sign patterns
+    whose mean is at least as far from 0: of all 2^n up to n = 14, otherwise of `resamples` random
+    ones and the observed one.
 
     Args:
-        first: metric of each image, float [n].
-        second: that of the other system on the same images; where either is NaN the image is
-            left out.
-        seed: of the resampling.
-        resamples: random sign patterns, and bootstrap resamples.
+        first: metric of the first system on each image, float [n].
+        second: metric of the second system on the same images, float [n]. Images where either is
+            NaN are left out.
+        seed: seed of the resampling.
+        resamples: number of random sign patterns, and of bootstrap resamples.
 
     Returns:
-        NaN throughout without an image.
+        The difference with its interval and p; all NaN without an image.
     """
     differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     differences = differences[np.isfinite(differences)]
@@ -118,7 +119,7 @@ def paired(
         return Paired(math.nan, math.nan, math.nan, math.nan, 0)
     estimate = intervals(differences[:, None], seed=seed, resamples=resamples)[0]
     observed = abs(differences.sum())
-    # Patterns that tie with the one at hand count, whatever the order of summation rounds to.
+    # Patterns that tie with the observed one count, whatever the order of summation rounds to.
     reach = observed - 1e-12 * np.abs(differences).sum()
     if num <= _ALL_FLIPS:
         signs = np.array(list(itertools.product((-1.0, 1.0), repeat=num)))
@@ -135,7 +136,7 @@ def paired(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979) of several tests' p; NaN stays and does not count."""
+    """Holm's step-down correction (1979) of the p of several tests; NaN stays and is not a test."""
     p = np.asarray(p_values, np.float64)
     result = np.full(len(p), math.nan)
     known = np.flatnonzero(np.isfinite(p))
@@ -150,10 +151,11 @@ def verdict(result: Paired, p: float, names: tuple[str, str], better: str | None
     """The name of the better system, or 'undecided'.
 
     Args:
-        result: of `paired`, first - second.
-        p: the corrected p that decides, at .05.
-        names: of the two.
-        better: 'high' or 'low'; of a metric of which neither is better, the larger one is named.
+        result: result of `paired`, first - second.
+        p: the corrected p, which decides at .05.
+        names: names of the first and second system.
+        better: whether 'high' or 'low' values are better; if neither is, the system with the larger
+            value is named.
     """
     if not p < 0.05 or result.difference == 0:
         return "undecided"
