@@ -5,7 +5,7 @@ sample lacks is the sampler's doing:
 
 - `gaussian`: every value from N(mean, std^2). The denoiser is linear.
 - `groups`: m pixels share one bit, +1 with probability p. The denoiser is a tanh.
-- `listed`: one of K given pictures. The denoiser is a softmax over the list.
+- `listed`: one of K given images. The denoiser is a softmax over the list.
 
 `moments` and `frequency` compute in float64, without drawing anything and without the package,
 what a sampler makes of the first two: the schedule is the closed form of the cosine, the steps come

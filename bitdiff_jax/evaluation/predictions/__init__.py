@@ -1,8 +1,8 @@
-"""Predictions that others' tools wrote, read one image at a time.
+"""Predictions that other tools wrote, read one image at a time.
 
     predictions = open_predictions("runs/mask2former/inference/coco_instances_results.json")
     for name in predictions.names:
-        (labels,) = predictions.maps(name)  # int32 [h, w], -1 = of no region
+        (labels,) = predictions.maps(name)  # int32 [h, w], -1 = no region
 
 | kind | what it is |
 |---|---|
@@ -39,9 +39,9 @@ from bitdiff_jax.evaluation.predictions.sample_files import READINGS, Reading, W
 
 __all__ = ["KINDS", "Predictions", "open_predictions", "written_names"]
 
-# Of kinds that tell samples by the names of files; other kinds have no use for them.
+# Options of kinds that tell samples by the names of files; other kinds do not take them.
 _OF_FILES = ("names", "others")
-# Kind -> its reader and the options that it takes beside `like`.
+# The kinds by name, each with its reader and the options that it takes beside `like`.
 KINDS: dict[str, tuple[Callable[..., Predictions], tuple[str, ...]]] = {
     "png": (IdPngs, _OF_FILES),
     "rgb_png": (RgbPngs, _OF_FILES),
@@ -65,25 +65,29 @@ def open_predictions(
     names: Reading | None = None,
     others: Iterable[Written] = (),
 ) -> Predictions:
-    """Opens predictions, of whatever kind.
+    """Opens predictions of any kind.
 
     Args:
         path: a file or a folder.
-        kind: one of `KINDS`; None finds out, which 'rgb_png' is never found to be.
-        like: names of the ground truth: predictions take them where they fit (the COCO id 139 is
-            '000000000139'), and `a_1.png` is an image rather than a sample where it has one `a_1`.
+        kind: one of `KINDS`; None detects it, but never detects 'rgb_png'.
+        like: names of the ground truth. Predictions take these names where they fit (the COCO id
+            139 is '000000000139'), and `a_1.png` is an image rather than a sample where `a_1` is
+            one of them.
         rule: how masks that overlap become a partition (kinds coco_results, sam and npz with
-            masks); None is the kind's own: the surer on top, for sam the smaller.
+            masks). None takes the rule of the kind: the mask of higher score on top, for sam the
+            smaller one.
         images: for coco_results, a COCO file that lists the images, also those in which nothing
             was found.
         pngs: for coco_panoptic, the folder of PNGs if it is not where panopticapi looks.
-        names: 'whole' if every file is an image, 'sample_suffix' if `ID_0`, `ID_1`, ... are maps of
-            ID, where `like` does not tell; None finds out, or asks. Kinds that do not tell samples
-            by the names of files have no use for it.
-        others: names from elsewhere that tell it, such as those of `written_names`.
+        names: how names are read where `like` does not decide: 'whole' if every file is an image,
+            'sample_suffix' if `ID_0`, `ID_1`, ... are maps of ID. None decides by what is known,
+            and raises an error if both are possible. Only kinds that tell samples by the names of
+            files take it.
+        others: names from elsewhere that help to decide, such as those of `written_names`.
 
     Raises:
-        InputError: an unknown kind, an option that the kind does not take, or as its reader.
+        InputError: the kind is unknown, it does not take an option, or its reader cannot read the
+            files.
     """
     if names not in (None, *READINGS):
         raise InputError(f"names={names!r} is not known: use one of {', '.join(READINGS)}")
@@ -100,15 +104,16 @@ def open_predictions(
 
 
 def written_names(path: os.PathLike | str, kind: str | None = None, **options: Any) -> Written:
-    """The names in predictions as they stand, from which the names of a truth are understood.
+    """The names in predictions as they are written, which help to read the names of a truth.
 
     Args:
-        path: as for `open_predictions`.
-        kind: as there.
-        **options: as there.
+        path: a file or a folder, as for `open_predictions`.
+        kind: one of `KINDS`; None detects it.
+        **options: other options of `open_predictions`.
 
     Raises:
-        InputError: as there, but not where files may be images or samples.
+        InputError: `open_predictions` raises it for another reason than files that may be images or
+            samples.
     """
     kind, path = _kind(path, kind, ())
     if KINDS[kind][1] == _OF_FILES:

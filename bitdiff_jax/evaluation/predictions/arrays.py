@@ -18,7 +18,7 @@ from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
 SUFFIXES = (".npz", ".npy")
 _MASKS = ("masks", "segmentation")
 _SCORES = ("scores", "predicted_iou")
-# numpy.savez calls an array arr_0 that is given no name.
+# numpy.savez calls an array arr_0 if it has no name.
 _FIELDS = {"labels", "arr_0", *_MASKS, *_SCORES}
 
 
@@ -27,9 +27,9 @@ class Arrays(Predictions):
 
     `ID.npz` holds either 'labels' (or one array of any name), integers [h, w] or [samples, h, w],
     ids >= 0 and -1 for no region; or 'masks' (or 'segmentation') [n, h, w], each of 0 and one other
-    value (1 or 255), which a rule makes a partition. 'scores' (or 'predicted_iou') [n] is of the n
-    masks, or of regions 0..n-1 of one map. `ID.npy` holds labels. One npz file of many images has
-    labels under each one's name.
+    value (1 or 255), which a rule makes a partition. 'scores' (or 'predicted_iou') [n] are scores
+    of the n masks, or of regions 0..n-1 of one map. `ID.npy` holds labels. One npz file of many
+    images holds the labels of each image under its name.
     """
 
     kind = "npz"
@@ -41,26 +41,27 @@ class Arrays(Predictions):
         """Lists the images.
 
         Args:
-            path: the folder, the npz file of many images, or `ID.npz` of one, whose arrays are
-                called as above.
+            path: the folder, the npz file of many images, or `ID.npz` of one image with arrays of
+                the names above.
             like: names of the ground truth, see `Names`.
-            rule: for masks; `Rule()` if None: the surer mask on top, all take part.
+            rule: how masks become a partition; None takes `Rule()`: the mask of higher score on
+                top, and all masks take part.
 
         Raises:
-            InputError: no such folder or file, or nothing in it.
+            InputError: the folder or file does not exist, or is empty.
         """
         names = Names(like)
         self._rule = rule or Rule()
         self._file: Mapping[str, np.ndarray] | None = None
         keys: dict[str, Any] = {}
         if epath.Path(path).is_file():
-            # Stays open: the table of a file of 33,000 arrays takes a while to read.
+            # It stays open, because the table of a file of 33,000 arrays takes a while to read.
             self._file = load(path)
             if not isinstance(self._file, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: one array without names; put it into a folder as ID.npy")
             keys = {key: key for key in self._file}
             if keys and set(keys) <= _FIELDS and not any(map(names.find, keys)):
-                # The file of one image, named itself: its arrays are no images.
+                # The path is the file of one image, so its arrays are not images.
                 self._file.close()
                 self._file, keys = (
                     None,
@@ -129,9 +130,9 @@ def _are_binary(masks: np.ndarray) -> bool:
 
 
 def load(path: os.PathLike | str) -> Any:
-    """What numpy reads; `InputError` for what it does not."""
+    """Reads a file with numpy; raises `InputError` if numpy cannot read it."""
     try:
-        # By name, so that numpy closes the file with the archive.
+        # Opened by name, so that numpy closes the file with the archive.
         return np.load(os.fspath(path), allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
@@ -140,7 +141,7 @@ def load(path: os.PathLike | str) -> Any:
 
 
 def array(file: Mapping[str, np.ndarray], key: str, path: os.PathLike | str) -> np.ndarray:
-    """One array of an npz file; `InputError` if it is damaged."""
+    """Reads one array of an npz file; raises `InputError` if it is damaged."""
     try:
         return file[key]
     except Exception as error:  # zipfile, zlib and numpy raise various things on damaged bytes
@@ -154,7 +155,7 @@ def _reason(error: Exception) -> str:
 
 
 def label_maps(labels: np.ndarray, where: str) -> tuple[np.ndarray, ...]:
-    """[h, w] or [n, h, w] as int32 maps; `InputError` if they are none."""
+    """Int32 maps from an array [h, w] or [n, h, w]; raises `InputError` if they are not labels."""
     if labels.ndim not in (2, 3) or labels.dtype.kind not in "iub" or not labels.size:
         raise InputError(
             f"{where}: a map must be integers [h, w] or [samples, h, w], this is {labels.dtype} "

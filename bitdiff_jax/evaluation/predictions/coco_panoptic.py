@@ -1,11 +1,11 @@
-"""COCO panoptic: PNGs of segment ids and a JSON file of what the segments are.
+"""COCO panoptic predictions: PNGs of segment ids, and a JSON file that describes the segments.
 
     {"annotations": [{"image_id": 139, "file_name": "000000000139.png",
                       "segments_info": [{"id": 3937500, "category_id": 1}, ...]}, ...]}
 
-with R + 256 G + 65536 B of a pixel its segment's id, and 0 void; as panopticapi's `evaluation.py`
-reads it and detectron2 (`predictions.json`), mmdetection (`PREFIX.panoptic.json`) and the tools
-around DETR, Mask2Former and OneFormer write it; https://cocodataset.org/#format-results.
+R + 256 G + 65536 B of a pixel is the id of its segment, and 0 is void. `evaluation.py` of
+panopticapi reads this form; detectron2 (`predictions.json`), mmdetection (`PREFIX.panoptic.json`) and the tools
+around DETR, Mask2Former and OneFormer write it. See https://cocodataset.org/#format-results.
 """
 
 import os
@@ -29,12 +29,12 @@ _VOID = 0
 
 
 class CocoPanoptic(Predictions):
-    """Segments of COCO panoptic PNGs; classes play no part.
+    """Segments of COCO panoptic PNGs; their classes are not used.
 
-    Void, and segments with iscrowd 1, which are of several things, are of no region: -1. A segment
-    that is listed but has no pixel is none. Regions are numbered by ascending id. Where all
-    segments of an image have a 'score', as those of detectron2's panoptic FPN and of Hugging
-    Face's post-processing do, it is theirs.
+    Void, and segments with iscrowd 1, which hold several things, are no region: -1. A segment that
+    is listed but has no pixel is no region. Regions are numbered by ascending id. Where all
+    segments of an image have a 'score', as those of detectron2's panoptic FPN and of Hugging Face's
+    post-processing do, these are the scores of the regions.
     """
 
     kind = "coco_panoptic"
@@ -50,14 +50,15 @@ class CocoPanoptic(Predictions):
 
         Args:
             path: the JSON file.
-            pngs: the folder of PNGs. None looks for the first one in a folder named as the file
-                without '.json' beside it, as panopticapi does, or beside its folder, as COCO's own
-                annotations/ and panoptic_val2017/ are, and then beside the file.
+            pngs: the folder of PNGs. None looks for the first PNG in a folder beside the file that
+                has its name without '.json', as panopticapi does, then in such a folder beside the
+                file's folder, as COCO's own annotations/ and panoptic_val2017/ are, and then beside
+                the file.
             like: names of the ground truth, see `Names`.
 
         Raises:
-            InputError: no such file, not JSON, another kind, two annotations of one image, or no
-                folder with the PNGs.
+            InputError: the file does not exist, is not JSON or of another kind, an image has two
+                annotations, or there is no folder with the PNGs.
         """
         self._records = Records(path, note="file_name")
         file = self._records.path

@@ -23,9 +23,9 @@ from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
 
 
 class CocoResults(Predictions):
-    """Masks of a COCO file, made into a partition by a rule; classes play no part.
+    """Masks of a COCO file, made into a partition by a rule; their classes are not used.
 
-    Masks with iscrowd 1 are left out: they are of several things and not one region.
+    Masks with iscrowd 1 are left out, because they hold several things.
     """
 
     kind = "coco_results"
@@ -45,14 +45,15 @@ class CocoResults(Predictions):
             images: a COCO annotation file that lists the images of the ids (`file_name`,
                 `height`, `width`). An image in which nothing was found is not in the results: it
                 has a prediction (of no region) only if it is listed here. None takes the list in
-                `path` itself, or else the id for the name.
+                `path` itself, or the id as the name if there is no list.
             like: names of the ground truth, which are taken where they fit, as
                 'val2017/000000000139.jpg' does for the id 139.
-            rule: `Rule()` if None: the surer mask on top, all take part.
+            rule: how masks become a partition; None takes `Rule()`: the mask of higher score on
+                top, and all masks take part.
 
         Raises:
-            InputError: no such file, not JSON, results without masks, an id that `images` does not
-                list, or no prediction.
+            InputError: the file does not exist or is not JSON, results have no masks, `images` does
+                not list an id, or there is no prediction.
         """
         self._records = Records(path)
         self._rule = rule or Rule()
@@ -103,7 +104,7 @@ def drawn_of(
     """The partition of one image's records with RLE.
 
     Raises:
-        InputError: masks of several sizes, damaged RLE, scores on some records alone.
+        InputError: masks differ in size, RLE is damaged, or only some records have scores.
     """
     masks: list[np.ndarray] = []
     scores: list[Any] = []
@@ -142,7 +143,7 @@ def drawn_of(
 def _listed_as(
     listed: Mapping[int | str, Any], records: Records, where: str
 ) -> dict[int | str, int | str]:
-    """Id in the list of images -> id in the records, where one may be 139 and one '000139'."""
+    """The id in the records of each id in the list of images; one may be 139 and one '000139'."""
     table = json_values.IdTable({key: key for key in listed})
     ids = {key: key for key in listed}
     for image_id in records.image_ids:
@@ -163,7 +164,7 @@ def _listed_as(
 
 
 def _shape(image: dict[str, Any], where: str) -> tuple[int, int] | None:
-    """(h, w) of an image in the list; None where it does not say."""
+    """The size (h, w) of an image in the list; None where it is not given."""
     if image.get("height") is None or image.get("width") is None:
         return None
     height, width = (

@@ -1,4 +1,4 @@
-"""Which kind of predictions a path holds, by what is there."""
+"""Detects which kind of predictions a path holds, by its files."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions import arrays, json_index, parameter_levels, pngs, sam
 from bitdiff_jax.evaluation.predictions.image_names import Names
 
-# What detectron2's evaluator leaves in its folder, beside files that are not for us.
+# Files of predictions that detectron2's evaluator leaves in its folder, beside other files.
 _RESULTS = ("coco_instances_results.json", "inference/coco_instances_results.json")
 
 
@@ -30,7 +30,7 @@ def detect(path: os.PathLike | str, like: Iterable[str] = ()) -> Found:
         like: names of the ground truth, which tell a folder of an image from one of a level.
 
     Raises:
-        InputError: nothing is there, or nothing that is known, or several kinds.
+        InputError: the path does not exist, or holds no known kind or several kinds.
     """
     place = epath.Path(path)
     if place.is_file():
@@ -59,15 +59,15 @@ def detect(path: os.PathLike | str, like: Iterable[str] = ()) -> Found:
 
 
 def _kinds(files: list[epath.Path], folder: str) -> Iterator[Found]:
-    """What the files of a folder tell; the PNGs of a panoptic JSON file tell nothing."""
+    """The kinds that the files of a folder show; PNGs of a panoptic JSON file do not count."""
     found = []
     for each in [each for each in files if each.suffix.lower() == ".json"]:
         kind = _of_json(each)
-        # A folder of SAM's has a file for each image: one is enough.
+        # A folder of SAM has a file for each image, of which one is enough.
         if kind == "sam":
             found = [Found(kind, folder)]
             break
-        # Settings and the like may lie there too.
+        # Other JSON files, such as settings, may lie there too.
         if kind is not None:
             found.append(Found(kind, os.fspath(each)))
     yield from found
@@ -82,11 +82,11 @@ def _kinds(files: list[epath.Path], folder: str) -> Iterator[Found]:
     elif not found and not numpys and _is_sweep(epath.Path(folder)):
         yield Found("levels", folder)
     elif not found and not numpys and any(each.suffix.lower() in IMAGE_SUFFIXES for each in files):
-        yield Found("png", folder)  # its reader tells what is wrong with JPEG
+        yield Found("png", folder)  # its reader says what is wrong with JPEG
 
 
 def _is_sweep(folder: epath.Path) -> bool:
-    """Folders named by numbers, and images that are in more than one of them."""
+    """Whether there are folders named by numbers, and images that are in more than one of them."""
     found = parameter_levels.level_folders(folder)
     if len(found) < 2 or not all(parameter_levels.is_number(each.name) for each in found):
         return False
@@ -95,7 +95,7 @@ def _is_sweep(folder: epath.Path) -> bool:
 
 
 def _check_levels(place: epath.Path, names: Names) -> None:
-    """Numbers are names of images, too: folders `ID/0.png` of masks look like a sweep."""
+    """Refuses folders `ID/0.png` of masks, which look like a sweep if images have numbers."""
     for each in parameter_levels.level_folders(place):
         if (name := names.find(each.name)) is not None:
             raise InputError(
@@ -106,7 +106,7 @@ def _check_levels(place: epath.Path, names: Names) -> None:
 
 
 def _has_levels(path: epath.Path) -> bool:
-    """Whether it is one image's levels; a damaged file is for its reader to tell."""
+    """Whether a file holds one image's levels; a damaged file is left to its reader."""
     try:
         with arrays.load(path) as file:
             return (
@@ -132,7 +132,7 @@ def _of_file(path: epath.Path) -> str:
 
 
 def _of_json(path: epath.Path) -> str | None:
-    """By the first record, the rest of the file is not read; None if it is no prediction."""
+    """The kind by the file's first record, without reading the rest; None for other files."""
     for _, record, _, _ in (each for each in json_index.scan(path) if each[0] != "images"):
         if not isinstance(record, dict):
             continue

@@ -1,4 +1,4 @@
-"""A model's drawn maps in the place of predictions on disk, for tables, sheets and pages."""
+"""A model's drawn maps, used like predictions on disk by tables, sheets and pages."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,10 +11,10 @@ KIND = "model"
 
 
 class DrawnMaps(Predictions):
-    """Predictions and truths at once, of those images that are at hand.
+    """Predictions and truths of the images that were drawn and kept.
 
     Attributes:
-        unlabelled: as of `Truths`.
+        unlabelled: how pixels without a region were read, in one phrase.
     """
 
     kind = KIND
@@ -22,13 +22,13 @@ class DrawnMaps(Predictions):
     def __init__(
         self, path: str, names: Sequence[str], drawn: Mapping[str, Drawn], unlabelled: str
     ):
-        """Takes what was drawn.
+        """Takes the drawn maps.
 
         Args:
-            path: the checkpoint.
-            names: of all images that were evaluated.
-            drawn: some of them, with their maps.
-            unlabelled: what pixels without a region were taken for.
+            path: path of the checkpoint.
+            names: names of all images that were evaluated.
+            drawn: some of these images, with their maps.
+            unlabelled: how pixels without a region were read, in one phrase.
         """
         super().__init__(path, list(names))
         self.unlabelled = unlabelled

@@ -1,4 +1,4 @@
-"""Names of images: what a tool calls them, and what the ground truth does."""
+"""Names of images: finds the ground truth's name for the name that a tool wrote."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,11 +11,12 @@ from bitdiff_jax.errors import InputError
 class Names:
     r"""Finds the name by which the ground truth knows an image.
 
-    Tools write `000000000139.png`, `000000000139` or the number 139 for what is
-    `val2017/000000000139.jpg` to the ground truth. Tried in turn: the name itself, without folder
-    (`/` or, from Windows, `\`) and ending, as a number. Accents are the same whether they are
-    composed or not (NFC, NFD). A form that two images share finds neither. What is not found
-    keeps its own name, without the ending of an image file, as text (`file_names.as_text`).
+    Tools write `000000000139.png`, `000000000139` or the number 139 for an image that the ground
+    truth calls `val2017/000000000139.jpg`. Three forms are tried in turn: the name itself, the name
+    without folder (`/` or, from Windows, `\`) and ending, and the name as a number. Accents are the
+    same whether they are composed or not (NFC, NFD). A form that two images share finds neither. An
+    image that is not found keeps its own name, without the ending of an image file, as text
+    (`file_names.as_text`).
     """
 
     def __init__(self, truth: Iterable[str] = ()):
@@ -28,13 +29,13 @@ class Names:
         )
 
     def find(self, written: Any) -> str | None:
-        """The ground truth's name of what a tool wrote, text or number; None if it has none."""
+        """The ground truth's name of an image, by a tool's text or number; None without one."""
         text = as_text(str(written))
         if text in self.truth:
             return text
         if (whole := self._whole.get(same(text))) is not None:
             return whole
-        # A backslash may also be a letter of a name.
+        # A backslash may also be a character of the name.
         for short in (short_name(text), short_name(text.rpartition("\\")[2])):
             if (found := self._stems.get(same(short))) is not None:
                 return found
@@ -43,15 +44,15 @@ class Names:
         return None
 
     def name(self, written: Any) -> str:
-        """As `find`, or else the name as written without the ending of an image file."""
+        """The name that `find` returns, or the name as written without an image file's ending."""
         found = self.find(written)
         return stem(as_text(str(written))) if found is None else found
 
     def table(self, written: Iterable[Any], path: str) -> dict[str, Any]:
-        """Name -> what the tool wrote, for each of the images in `path`.
+        """The tool's own name of each image in `path`, by the image's name.
 
         Raises:
-            InputError: two become one name.
+            InputError: two images get the same name.
         """
         table: dict[str, Any] = {}
         for each in written:

@@ -1,8 +1,8 @@
-"""Predictions in one large JSON file, as a compact index: which bytes of it are of which image.
+"""A compact index of predictions in one large JSON file: which bytes belong to which image.
 
 The results of a detector on 33,000 images, a hundred masks each, are some gigabytes of JSON.
-The file is read once in pieces, and its records are dropped again; what stays is 24 bytes a record.
-The records of an image are read when they are needed.
+The file is read once in pieces, and its records are dropped again; the index takes 24 bytes per
+record. The records of an image are read when they are needed.
 """
 
 import array
@@ -29,11 +29,12 @@ class Records:
 
     Attributes:
         path: the file.
-        images: image id, as `json_values.identity` reads it -> its record in the list 'images';
-            None where there is no such list.
-        image_ids: of the images that have a record, in the order of the file.
-        first: the first record, None if there is none.
-        notes: image id -> what was to be noted of its records, in the order of the file.
+        images: record of each image in the list 'images', by the id that `json_values.identity`
+            reads; None where there is no such list.
+        image_ids: ids of the images that have a record, in the order of the file.
+        first: the first record; None if there is none.
+        notes: values of the field `note` of each image's records, by image id, in the order of the
+            file.
     """
 
     def __init__(self, path: os.PathLike | str, *, note: str | None = None):
@@ -41,10 +42,10 @@ class Records:
 
         Args:
             path: the JSON file.
-            note: a field of the records to keep.
+            note: name of a field of the records whose values are kept; None keeps none.
 
         Raises:
-            InputError: no such file, not JSON, or records without a usable image_id.
+            InputError: the file does not exist or is not JSON, or a record has no usable image_id.
         """
         self.path = os.fspath(path)
         self.images: dict[int | str, dict[str, Any]] | None = None
@@ -71,7 +72,7 @@ class Records:
         self.image_ids = tuple(rows)
         self._rows = rows
         owner = np.array(owners, np.int64)
-        # Stable: the records of an image stay in the order of the file.
+        # A stable sort, so that the records of an image stay in the order of the file.
         order = np.argsort(owner, kind="stable")
         self._spans = np.stack([np.array(begins, np.int64), np.array(ends, np.int64)], 1)[order]
         self._firsts = np.append(0, np.cumsum(np.bincount(owner, minlength=len(rows))))
@@ -85,7 +86,7 @@ class Records:
         """The records of one image, in the order of the file; [] if it has none.
 
         Raises:
-            InputError: the file has gone or has changed since.
+            InputError: the file is gone or was changed since.
         """
         row = self._rows.get(image_id)
         if row is None:
@@ -110,11 +111,11 @@ def scan(path: os.PathLike | str) -> Iterator[tuple[str | None, Any, int, int]]:
     """Each record of a list, or of an object's 'annotations' and 'images'.
 
     Yields:
-        The list's name (None for that of a file that is a list), the record, and its bytes. Before
-        the first of each list comes one that is None, so that an empty list is seen.
+        The list's name (None if the file is a list), the record, and its first and last byte. A
+        None comes before the first record of each list, so that an empty list is seen.
 
     Raises:
-        InputError: no such file, or not JSON of one of the two forms.
+        InputError: the file does not exist, or is not JSON of one of the two forms.
     """
     try:
         with epath.Path(path).open("rb") as file:
@@ -131,7 +132,7 @@ def scan(path: os.PathLike | str) -> Iterator[tuple[str | None, Any, int, int]]:
 
 
 class _Text:
-    """A file read in pieces, one character a byte, so that places in it are places in the file."""
+    """A file read in pieces, one character per byte, so that positions are those in the file."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
@@ -147,7 +148,7 @@ class _Text:
         self._place, self._whole = 0, not piece
 
     def peek(self) -> str:
-        """The next character that is no space, '' at the end."""
+        """The next character that is no space; '' at the end."""
         while True:
             while self._place < len(self._text) and self._text[self._place] in " \t\r\n":
                 self._place += 1
@@ -165,13 +166,13 @@ class _Text:
         return found
 
     def value(self) -> tuple[Any, int, int]:
-        """Reads any value; with its first byte and the one behind it."""
+        """Reads any value, and returns it with its first byte and the byte behind it."""
         self.peek()
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._place)
             except json.JSONDecodeError as error:
-                # Cut by the end of the piece, or wrong: only more text tells.
+                # Cut by the end of the piece, or wrong, which only more text can show.
                 if self._whole or len(self._text) - self._place > _MAX_VALUE:
                     place = self._before + error.pos
                     raise json.JSONDecodeError(f"{error.msg} at byte {place}", "", 0) from None

@@ -1,8 +1,8 @@
-"""Masks that may overlap, with a score each, made into one partition of the image.
+"""Makes one partition of the image from masks that may overlap, each with a score.
 
-A mask head answers with a bag of masks: they overlap, leave gaps, and carry a confidence. A
-partition has one region at every pixel. Between the two lies a rule, and metrics depend on it, so
-it is a value with a name (`Rule`) that is stated beside the metrics.
+The masks of a detector overlap, leave gaps, and have a confidence. A partition has one region at
+every pixel. Metrics depend on the rule that makes one of the other, so the rule is a value (`Rule`)
+that is stated beside the metrics.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ ORDERS: tuple[str, ...] = get_args(Order)
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """Whose a pixel of several masks is, and which masks take part.
+    """Which mask gets a pixel of several masks, and which masks take part.
 
     Masks are laid from the top down; each takes those of its pixels that none above it has.
 
@@ -28,12 +28,12 @@ class Rule:
         order: which mask lies on top: that of the higher 'score' (of equal scores, and without
             scores, the earlier one), the 'smaller' by its whole area (of equal areas as by
             'score'), the 'earlier' or the 'later' of the list.
-        min_score: masks of a lower score take no part. Detectors write a fixed number of masks a
-            image, most of them of no confidence: 0 keeps them all, and they fill gaps.
-        min_visible: a mask of which less than this share of its pixels is left takes no part, and
-            its pixels go to those below it. .5 of each, with order 'score', is how panopticapi's
-            `combine_semantic_and_instance_predictions` lays instances, and detectron2's panoptic
-            FPN: their thresholds of confidence and of overlap.
+        min_score: lowest score of a mask that takes part. Detectors write a fixed number of masks
+            per image, most of them of low confidence: 0 keeps them all, and they fill gaps.
+        min_visible: smallest share of its pixels, in [0, 1], that a mask must keep; otherwise its
+            pixels go to the masks below it. With `min_score` and `min_visible` of .5 and order
+            'score' the rule is that of panopticapi's `combine_semantic_and_instance_predictions`
+            and of detectron2's panoptic FPN.
     """
 
     order: Order = "score"
@@ -51,14 +51,14 @@ class Rule:
 
 
 class Partition(NamedTuple):
-    """One region at every pixel, or none.
+    """A partition made of masks.
 
     Attributes:
-        labels: int32 [h, w], 0..n-1 in the order of the masks' list; -1 where no mask lies. To the
-            metrics these unassigned pixels are one region more.
-        masks: intp [n], which mask of the list each region is. A mask that is empty, lies below
-            others altogether or is left out by the rule is none.
-        scores: float64 [n] of each region, or None without scores.
+        labels: int32 [h, w], ids 0..n-1 in the order of the masks' list; -1 where no mask lies. For
+            the metrics these unassigned pixels are one more region.
+        masks: intp [n], place of each region's mask in the list. A mask that is empty, lies wholly
+            below others or is left out by the rule gives no region.
+        scores: float64 [n], score of each region; None without scores.
     """
 
     labels: np.ndarray
@@ -73,17 +73,18 @@ def partition(
     shape: tuple[int, int] | None = None,
     rule: Rule | None = None,
 ) -> Partition:
-    """One partition of binary masks.
+    """Makes one partition of binary masks.
 
     Args:
-        masks: [h, w] each, or [n, h, w]; what is not 0 is inside.
-        scores: float [n], higher is surer; None if there are none.
-        shape: (h, w); needed where there is no mask.
-        rule: `Rule()` if None: the surer mask on top, all take part.
+        masks: masks [h, w], or an array [n, h, w]; pixels that are not 0 are inside.
+        scores: score of each mask, float [n], higher is surer; None if there are none.
+        shape: size (h, w) of the image; needed where there is no mask.
+        rule: which mask gets a pixel; None takes `Rule()`: the mask of higher score on top, and all
+            masks take part.
 
     Raises:
-        InputError: masks of several shapes or of another than `shape`, no mask and no shape, or
-            scores that are not one finite number a mask.
+        InputError: masks differ in shape or from `shape`, there is no mask and no shape, or scores
+            are not one finite number per mask.
     """
     shapes = {np.shape(mask) for mask in masks} | ({tuple(shape)} if shape else set())
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
@@ -105,13 +106,14 @@ def partition_of_runs(
     *,
     rule: Rule | None = None,
 ) -> Partition:
-    """As `partition`, of masks as runs of pixels by columns, `data.readers.runs.runs` of RLE.
+    """Does the same as `partition` for masks given as runs of pixels, column by column.
 
     Args:
-        masks: int [k, 2] each, begin and length of the runs.
-        scores: float [n], or None.
-        shape: (h, w).
-        rule: as for `partition`.
+        masks: begin and length of the runs of each mask, int [k, 2], as `data.readers.runs.runs`
+            returns them for RLE.
+        scores: score of each mask, float [n], higher is surer; None if there are none.
+        shape: size (h, w) of the image.
+        rule: which mask gets a pixel, as for `partition`.
     """
     areas = np.array([int(mask[:, 1].sum()) for mask in masks], np.int64)
 
@@ -142,7 +144,7 @@ def _laid(
         left = inside[flat[inside] == UNASSIGNED]
         if len(left) and len(left) >= rule.min_visible * areas[i]:
             flat[left] = i
-    # Each mask that owns a pixel, renumbered in the order of the list; the last place is of -1.
+    # Masks that own a pixel are renumbered in the order of the list; the last place is for -1.
     owners = np.zeros(len(areas) + 1, bool)
     owners[flat] = True
     chosen = np.flatnonzero(owners[:-1])

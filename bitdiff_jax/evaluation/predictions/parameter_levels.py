@@ -1,6 +1,7 @@
 """One prediction at several levels of a parameter: a sweep, or a hierarchy cut at several heights.
 
-Not samples: a sample is an answer, a level a way of asking. They are evaluated by ODS and OIS.
+Levels are not samples, because they differ by a setting and not by chance. They are evaluated by
+ODS and OIS.
 """
 
 import os
@@ -22,10 +23,11 @@ _THRESHOLDS = "thresholds"
 
 
 class Levels(Predictions):
-    """A folder of folders `LEVEL/ID.png`, each as `IdPngs`; or npz files with an array 'levels'.
+    """A folder of folders `LEVEL/ID.png`, each read by `IdPngs`, or npz files of 'levels'.
 
-    `ID.npz` holds 'levels', integers [n, h, w], -1 for no region, and perhaps 'thresholds' [n],
-    their names, which must be the same in all files. Every image must have every level.
+    `ID.npz` holds an array 'levels', integers [n, h, w], -1 for no region, and optionally
+    'thresholds' [n], their names, which must be the same in all files. Every image must have every
+    level.
     """
 
     kind = "levels"
@@ -39,14 +41,15 @@ class Levels(Predictions):
             like: names of the ground truth, see `Names`.
 
         Raises:
-            InputError: no such folder, fewer than two levels, samples within a level.
+            InputError: the folder does not exist, there are fewer than two levels, or a level holds
+                samples.
         """
         self._folders: dict[str, IdPngs] = {}
         self._files: dict[str, epath.Path] = {}
         place = epath.Path(path)
         like = tuple(like)
         if folders := level_folders(place):
-            # There are no samples within a level: without a truth every file is an image.
+            # A level holds no samples, so without a truth every file is an image.
             reading: sample_files.Reading | None = None if like else "whole"
             self._folders = {each.name: IdPngs(each, like=like, names=reading) for each in folders}
             names = sorted({name for each in self._folders.values() for name in each.names})

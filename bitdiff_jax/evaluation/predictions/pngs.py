@@ -23,10 +23,11 @@ TABLE = "regions.csv"
 
 
 class IdPngs(Predictions):
-    """`ID.png`, or `ID_0.png`, `ID_1.png`, ... of several samples; TIFF, BMP and the like as well.
+    """Files `ID.png`, or `ID_0.png`, `ID_1.png`, ... of several samples; also TIFF, BMP and others.
 
-    Grey of up to 16 bits (TIFF: 32) or a palette: the numbers as stored are the regions, 0 one like
-    any other. Whether `ID_0`, `ID_1` are samples of ID is read as `sample_files.group` says.
+    They are grey of up to 16 bits (TIFF: 32) or have a palette: the stored numbers are the regions,
+    of which 0 is one like any other. `sample_files.group` decides whether `ID_0`, `ID_1` are
+    samples of ID.
     """
 
     kind = "png"
@@ -44,13 +45,13 @@ class IdPngs(Predictions):
         Args:
             path: the folder.
             like: names of the ground truth, see `Names`.
-            names: how names are read about which `like` says nothing: 'whole', each file is an
-                image, or 'sample_suffix', `ID_k` is a map of ID; None finds out.
-            others: names from elsewhere, looked at where `like` and `names` say nothing.
+            names: how names are read where `like` does not decide: 'whole' if each file is an
+                image, 'sample_suffix' if `ID_k` is a map of ID; None decides by what is known.
+            others: names from elsewhere, used where `like` and `names` do not decide.
 
         Raises:
-            InputError: no such folder, no maps in it, two files for one map, or files that may be
-                images or maps of one image.
+            InputError: the folder does not exist or has no maps, there are two files for one map,
+                or files may be images or maps of one image.
         """
         known = Names(like)
         found, altering = _maps(path)
@@ -64,8 +65,8 @@ class IdPngs(Predictions):
         )
         table = known.table(groups, os.fspath(path))
         self._items = {name: [found[stem] for stem in groups[key]] for name, key in table.items()}
-        # A photograph may lie beside its map. Where it is all there is of an image that the ground
-        # truth has, the reader of maps tells what is wrong with it.
+        # A photograph may lie beside its map. If an image of the ground truth has only a
+        # photograph, the reader of maps says what is wrong with it.
         for stem, file in altering.items():
             if (name := known.find(stem)) is not None:
                 self._items.setdefault(name, [file])
@@ -81,9 +82,9 @@ class IdPngs(Predictions):
 
 
 class RgbPngs(IdPngs):
-    """As `IdPngs`, of colour PNGs: R + 256 G + 65536 B is the region, each colour one.
+    """Colour PNGs, named as for `IdPngs`: R + 256 G + 65536 B is the id of the region.
 
-    Not chosen unasked: a photograph is such a file too.
+    This kind is never detected, because a photograph is such a file too.
     """
 
     kind = "rgb_png"
@@ -95,7 +96,7 @@ class RgbPngs(IdPngs):
 class SegmentFolder(Predictions):
     """The folder that `bitdiff segment` fills: `ID_labels.png`, ids 1..n, and `regions.csv`.
 
-    There is one map an image, the sample that is closest to the others. The score of a region is
+    There is one map per image, the sample that is closest to the others. The score of a region is
     its agreement, where there was more than one sample. Region k here is id k + 1 of the file.
     """
 
@@ -103,7 +104,7 @@ class SegmentFolder(Predictions):
     score = "agreement"
 
     def __init__(self, path: os.PathLike | str, *, like: Iterable[str] = ()):
-        """Lists the folder and reads the table of regions; errors as `IdPngs`."""
+        """Lists the folder and reads the table of regions; raises the errors of `IdPngs`."""
         found = {
             file_names.as_text(each.name.removesuffix(LABELS)): each
             for each in listed(path)
@@ -120,33 +121,33 @@ class SegmentFolder(Predictions):
         identity, path = self._items[name]
         labels = images.read_labels(path) - 1
         count = int(labels.max()) + 1
-        # Another run's table may be in the folder: it speaks of its own images alone.
+        # The folder may hold another run's table, which has only that run's images.
         rows = self._agreement.get(identity, {})
         scores = [rows.get(region + 1, np.nan) for region in range(count)]
         return Drawn((labels,), np.array(scores) if np.isfinite(scores).all() else None)
 
 
 def listed(path: os.PathLike | str) -> list[epath.Path]:
-    """The files of a folder by name, without hidden ones and what systems put beside others.
+    """The files of a folder by name, without hidden ones and those that systems add.
 
     Raises:
-        InputError: it is not there, or not a folder.
+        InputError: the path does not exist, or is not a folder.
     """
     folder = epath.Path(path)
     if not folder.is_dir():
         raise InputError(f"{os.fspath(path)}: no such folder; check the path")
-    # By name: what a folder lists first differs from disk to disk.
+    # Sorted by name, because the order of a folder differs from disk to disk.
     found = sorted(folder.iterdir(), key=lambda each: each.name)
     return [each for each in found if not file_names.is_litter(each.name)]
 
 
 def names_of_files(path: os.PathLike | str) -> sample_files.Written:
-    """The names of a folder's maps as they stand, which may be `ID_0`, `ID_1` of one image."""
+    """The names of a folder's maps as written, of which `ID_0`, `ID_1` may be one image."""
     return sample_files.Written(tuple(_maps(path)[0]), raw=True)
 
 
 def _maps(path: os.PathLike | str) -> tuple[dict[str, epath.Path], dict[str, epath.Path]]:
-    """File without ending -> file, of maps and of images in formats that alter numbers.
+    """Files by name without ending: of maps, and of images in formats that alter numbers.
 
     The latter are taken for maps if there are no others.
     """
@@ -164,7 +165,7 @@ def _maps(path: os.PathLike | str) -> tuple[dict[str, epath.Path], dict[str, epa
 
 
 def _size(path: epath.Path) -> tuple[int, int] | None:
-    """(width, height) by the file's head; what is wrong with a file, its reader tells."""
+    """The size (width, height) in the file's head; None if it cannot be read."""
     try:
         with path.open("rb") as file, Image.open(file) as image:
             return image.size
@@ -173,12 +174,12 @@ def _size(path: epath.Path) -> tuple[int, int] | None:
 
 
 def _agreement(path: epath.Path) -> dict[str, dict[int, float]]:
-    """Image -> region -> agreement, of the rows that have one."""
+    """The agreement of each region by image and region, of the rows that have one."""
     table: dict[str, dict[int, float]] = {}
     if not path.exists():
         return table
     try:
-        # Names of the files in it may be no UTF-8.
+        # Names of files in it may not be UTF-8.
         text = files.read_text(path, errors="surrogateescape")
         for row in csv.DictReader(io.StringIO(text)):
             if row["agreement"]:

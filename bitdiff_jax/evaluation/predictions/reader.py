@@ -1,4 +1,4 @@
-"""What a reader of predictions is, whoever wrote them."""
+"""The interface of readers of predictions, for all formats."""
 
 import abc
 import os
@@ -13,12 +13,13 @@ _LOOKED_AT = 8
 
 
 class Drawn(NamedTuple):
-    """What was predicted for one image.
+    """The predictions for one image.
 
     Attributes:
-        maps: int32 [h, w], one a sample; ids >= 0, -1 = of no region. () if there is no region at
-            all and the file does not say how large the image is.
-        scores: float64 [n], of region k of the one map at place k; None if there are none.
+        maps: maps int32 [h, w], one per sample; ids >= 0, -1 = no region. () if there is no region
+            at all and the file does not say how large the image is.
+        scores: float64 [n], the score of region k of the one map at place k; None if there are
+            none.
     """
 
     maps: tuple[np.ndarray, ...]
@@ -26,17 +27,17 @@ class Drawn(NamedTuple):
 
 
 class Predictions(abc.ABC):
-    """Random access by name to predictions on disk; only the image asked for is in memory.
+    """Random access by name to predictions on disk; only the image that is read is in memory.
 
     Attributes:
-        kind: one of `predictions.KINDS`.
-        path: what was opened.
-        names: the images that have a prediction, sorted. Those that are missing are for the
-            caller to tell: nothing is made up for them.
-        rule: how masks are made a partition, in words; None for kinds that hold none.
-        levels: names of the values of a parameter, where an image's maps are one for each of them
-            and not samples; None elsewhere.
-        score: what scores of regions are called in the files.
+        kind: kind of the predictions, one of `predictions.KINDS`.
+        path: path that was opened.
+        names: names of the images that have a prediction, sorted. Images without one are not
+            listed; `truths.match` finds them.
+        rule: how masks are made a partition, in words; None for kinds without masks.
+        levels: names of the values of a parameter, where an image has one map for each of them
+            instead of samples; None elsewhere.
+        score: name of the regions' scores in the files.
     """
 
     kind: str
@@ -63,19 +64,19 @@ class Predictions(abc.ABC):
         return f"{type(self).__name__}({self.path!r}, {len(self)} pictures)"
 
     def maps(self, name: str, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, ...]:
-        """The maps of one image, one a sample.
+        """The maps of one image, one per sample.
 
         Args:
-            name: one of `names`.
-            shape: (h, w) that they must have; None takes them as they are.
+            name: name of the image, one of `names`.
+            shape: size (h, w) that the maps must have; None takes any size.
 
         Returns:
-            int32 [h, w] each. Ids are >= 0; -1 marks pixels of no region, which the metrics count
-            as one region more. An image without any mask is all -1.
+            Maps int32 [h, w]. Ids are >= 0; -1 marks pixels of no region, which the metrics count
+            as one more region. An image without any mask is all -1.
 
         Raises:
-            InputError: no such image, a missing or damaged file, maps of several sizes or of
-                another than `shape`, or no region and no size.
+            InputError: the image is unknown, a file is missing or damaged, maps differ in size or
+                from `shape`, or there is no region and no size.
         """
         drawn = self._drawn(name)
         if not drawn.maps:
@@ -101,7 +102,7 @@ class Predictions(abc.ABC):
         return self._drawn(name).scores
 
     def score_per_region(self) -> str:
-        """Which score ranks regions, for people to read: 'constant' if there are none.
+        """The name of the score that ranks regions, for reports; 'constant' if there is none.
 
         It looks at the first images that can be read and have a region.
         """
@@ -117,14 +118,14 @@ class Predictions(abc.ABC):
         return "constant"
 
     def _drawn(self, name: str) -> Drawn:
-        # Maps and scores are asked for by turns, and large masks take long to decode.
+        # Kept, because maps and scores are asked for in turn, and masks take long to decode.
         if self._last is None or self._last[0] != name:
             self._last = name, self._read(name)
         return self._last[1]
 
     @abc.abstractmethod
     def _read(self, name: str) -> Drawn:
-        """Reads one image; `InputError` if there is none of this name."""
+        """Reads one image; raises `InputError` if there is none of this name."""
 
     def _missing(self, name: str) -> InputError:
         return InputError(

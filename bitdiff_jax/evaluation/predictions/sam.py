@@ -1,4 +1,4 @@
-"""What Segment Anything's automatic mask generator writes: nested masks, with two scores each.
+"""Predictions of Segment Anything's automatic mask generator: nested masks, with two scores each.
 
 Its `scripts/amg.py` writes for each image `ID.json`, with `--convert-to-rle`,
 
@@ -29,7 +29,7 @@ from bitdiff_jax.evaluation.predictions.masks_to_partition import Partition, Rul
 from bitdiff_jax.evaluation.predictions.pngs import listed
 from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
 
-# A whole, its parts and their parts are all there: the whole on top would hide what it is made of.
+# Masks of a whole and of its parts are all there; the whole on top would hide its parts.
 RULE = Rule(order="smaller")
 SCORE = "predicted_iou"
 _TABLE = "metadata.csv"
@@ -52,10 +52,10 @@ class Sam(Predictions):
         Args:
             path: a folder of `ID.json`, a folder of folders with `metadata.csv`, or one `ID.json`.
             like: names of the ground truth, see `Names`.
-            rule: None for `RULE`: the smaller mask on top.
+            rule: how masks become a partition; None takes `RULE`: the smaller mask on top.
 
         Raises:
-            InputError: no such folder, or nothing in it.
+            InputError: the folder does not exist, or is empty.
         """
         self._rule = rule or RULE
         names = Names(like)
@@ -88,12 +88,12 @@ def partition_of(
     shape: tuple[int, int] | None = None,
     rule: Rule | None = None,
 ) -> Partition:
-    """The partition of what `generate` returned with output_mode 'binary_mask', in memory.
+    """The partition of masks in memory, as `generate` returns them for output_mode 'binary_mask'.
 
     Args:
         masks: records with 'segmentation', bool [h, w], and 'predicted_iou'.
-        shape: (h, w); needed where there is no mask.
-        rule: None for `RULE`.
+        shape: size (h, w) of the image; needed where there is no mask.
+        rule: how masks become a partition; None takes `RULE`: the smaller mask on top.
     """
     scores = [float(each[SCORE]) for each in masks]
     return partition(

@@ -1,9 +1,9 @@
 """Which files named `ID_0`, `ID_1`, ... are maps of one image, and which are images of their own.
 
 A folder with `img_0.png` to `img_9.png` may hold ten images, or ten maps of the image `img`:
-samples of a prediction, annotators of a truth. The names alone do not tell. What tells is what
-else is known: the names of the other side, those of images and splits, and the sizes of the files.
-Where both readings stay possible, the caller is asked.
+samples of a prediction, annotators of a truth. The names alone do not decide it. Other knowledge
+does: the names of the other side, those of images and splits, and the sizes of the files. Where
+both readings stay possible, an error asks the caller to choose.
 """
 
 import re
@@ -20,10 +20,10 @@ _SUFFIX = re.compile(r"(?P<id>.+)_(?P<sample>\d+)")
 
 
 class Written(NamedTuple):
-    """Names of images from elsewhere, which tell how a folder's names are meant.
+    """Names of images from elsewhere, which help to decide how a folder's names are meant.
 
     Attributes:
-        names: the names.
+        names: the names as they are written.
         raw: whether they are names of files, of which `ID_0` may be a sample of ID; False where
             each is known to be an image.
     """
@@ -36,8 +36,8 @@ class _Group(NamedTuple):
     """Files `ID_k` of one ID."""
 
     identity: str
-    stems: tuple[str, ...]  # by k
-    regular: bool  # k = 0, 1, ..., n - 1 and written so: frame_0001 is a name
+    stems: tuple[str, ...]  # names without ending, by k
+    regular: bool  # whether k = 0, 1, ..., n - 1 without leading zeros: frame_0001 is a name
 
 
 def group(
@@ -53,15 +53,16 @@ def group(
 
     Args:
         stems: names of the files without their ending.
-        names: those of the other side, if they are known to be names of images. They decide.
-        where: the folder, for the message.
+        names: names of the other side, if they are known to be names of images; they decide first.
+        where: name of the folder, for the message.
         reading: 'whole' (each file is an image) or 'sample_suffix' (`ID_k` is a map of ID), for
-            files about which `names` says nothing; None finds out.
-        others: looked at where neither says anything; may be costly to iterate.
-        size: (width, height) of a file, None if it cannot be read. Maps of one image have one size.
+            files about which `names` does not decide; None goes on to `others` and `size`.
+        others: names from elsewhere, used where neither decides; they may be costly to iterate.
+        size: function of a stem that returns the file's (width, height), or None if it cannot be
+            read. Maps of one image have the same size.
 
     Returns:
-        Image -> the stems of its maps, in order.
+        The stems of each image's maps, in order, by the image's name.
 
     Raises:
         InputError: both readings are possible.
@@ -72,7 +73,7 @@ def group(
     if reading is not None:
         readings = {each: found or reading for each, found in readings.items()}
     elif names.truth:
-        # What the other side does not have is missing there under either reading.
+        # A group that the other side does not have is missing there under either reading.
         readings = {
             each: "whole" if found is None and not _is_of(each, names) else found
             for each, found in readings.items()
@@ -118,7 +119,7 @@ def _hits(group: _Group, names: Names) -> bool:
 
 
 def _by_names(group: _Group, names: Names) -> Reading | None:
-    """By names each of which is an image; None if they have neither or both."""
+    """The reading by names that are all images; None if they have neither form or both."""
     hits, is_of = _hits(group, names), _is_of(group, names)
     if hits == is_of:
         return None
@@ -126,7 +127,7 @@ def _by_names(group: _Group, names: Names) -> Reading | None:
 
 
 def _by_others(group: _Group, tables: Iterable[tuple[Names, frozenset[str]]]) -> Reading | None:
-    """By all of them, where they agree."""
+    """The reading by all of these names, where they agree."""
     found = {
         _by_names(group, names) for names, doubtful in tables if group.identity not in doubtful
     } - {None}
@@ -134,7 +135,7 @@ def _by_others(group: _Group, tables: Iterable[tuple[Names, frozenset[str]]]) ->
 
 
 def _open_in(written: Written) -> frozenset[str]:
-    """The IDs about which names of files say nothing, as they may be meant in the same two ways."""
+    """The IDs for which names of files do not decide, since they have the same two readings."""
     groups = _groups(tuple(map(short_name, written.names))) if written.raw else []
     return frozenset(each.identity for each in groups if each.regular)
 

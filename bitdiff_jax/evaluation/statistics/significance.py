@@ -40,9 +40,7 @@ def intervals(
     result = []
     tails = [(1 - level) / 2, (1 + level) / 2]
     for column, known, resampled in zip(values.T, finite.T, means.T, strict=True):
-        resampled = resampled[
-            np.isfinite(resampled)
-        ]  # a resample may contain none of few values
+        resampled = resampled[np.isfinite(resampled)]  # a resample may contain none of few values
         if not known.any():
             result.append(Estimate(math.nan, math.nan, math.nan, 0))
             continue
