@@ -1,4 +1,4 @@
-"""Ahead-of-time compilation for a machine that is not there: what would fit, and what it costs."""
+"""Ahead-of-time compilation for machines that are not present: what fits, and what it costs."""
 
 from bitdiff_jax.compile.accelerators import Accelerator, find
 from bitdiff_jax.compile.programs import lower

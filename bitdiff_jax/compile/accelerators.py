@@ -1,6 +1,6 @@
 """The table of accelerators: what `--accelerator NAME` stands for.
 
-Published figures per chip: memory, bandwidth and peak of bfloat16 from the vendors' pages (Cloud
+Published numbers per chip: memory, bandwidth and peak of bfloat16 from the vendors' pages (Cloud
 TPU v5e, v6e and v5p; NVIDIA A100 SXM 80 GB and H100 SXM). What of a TPU's memory a program may use
 is what its compiler says when a program does not fit. A TPU's clock is the peak divided by what its
 matrix units do in a cycle: 4 x 128 x 128 multiply-adds (v5e), 8 x 128 x 128 (v5p) and, so that no
@@ -23,10 +23,10 @@ class Accelerator:
     """A machine: chips of one kind and how they are wired.
 
     Attributes:
-        name: as on the command line.
-        chip: the chips.
-        devices: how many.
-        platform: 'tpu' or 'cuda'.
+        name: name on the command line.
+        chip: kind of the chips.
+        devices: number of chips.
+        platform: platform of JAX, 'tpu' or 'cuda'.
         topology: the compiler's name of the arrangement.
         host_bounds: chips of one host along each axis of a TPU slice.
         machine: the machine's name in the cloud, for TPUs.
@@ -44,7 +44,7 @@ class Accelerator:
 
     @property
     def hosts(self) -> int:
-        """Machines that the chips sit in."""
+        """Number of machines that hold the chips."""
         if self.platform == "cuda":
             return 1
         x, y, z = self.host_bounds
@@ -102,10 +102,10 @@ _ALIASES = {"h100": "h100-1", "a100": "a100-1"}
 
 
 def find(name: str) -> Accelerator:
-    """The accelerator of a name; `h100` is one of it, `v5litepod-8` is v5e-8.
+    """The accelerator of a name; `h100` is one H100, and `v5litepod-8` is v5e-8.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: no accelerator has this name.
     """
     known = _ALIASES.get(name, name.replace("v5litepod-", "v5e-"))
     if known not in ACCELERATORS:
@@ -116,11 +116,11 @@ def find(name: str) -> Accelerator:
 
 
 def peak_flops(device_kind: str, dtype: str) -> float | None:
-    """What a device that is there can do a second; None if its kind is not in the table.
+    """Greatest FLOP/s of a device; None if its kind is not in the table.
 
     Args:
-        device_kind: `jax.Device.device_kind`.
-        dtype: that the network computes in. At JAX's default precision a TPU multiplies float32 as
+        device_kind: kind of the device, `jax.Device.device_kind`.
+        dtype: compute dtype of the network. At JAX's default precision a TPU multiplies float32 as
             bfloat16, a GPU as TF32, at half the rate.
     """
     for chip, start in _KINDS:

@@ -1,4 +1,4 @@
-"""What was measured of a compiled program -> the figures to show."""
+"""Makes the report of a compiled program from its measurements."""
 
 import dataclasses
 from typing import Any
@@ -17,23 +17,23 @@ from bitdiff_jax.tools.xla_cost.costs import Costs, costs
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The figures of one program on one accelerator; per device and run unless said otherwise.
+    """The numbers of one program on one accelerator, per device and run unless said otherwise.
 
     Attributes:
-        measured: what the compiler said.
-        devices: chips.
-        chip: their kind.
-        parameters: of the network.
-        dtype: of its computation.
-        config_batch: the config's global batch.
-        learning_rate: the config's.
-        model_flops: analytic, see `bitdiff_jax.flops`.
-        needed: bytes of memory.
-        usable: bytes that there are.
-        costs: from the text of the compiled program; None if it does not fit.
-        predicted_seconds: from the compiler's estimate of cycles; None where there is none.
-        peak_seconds: at the chip's peaks, see `Costs.seconds`.
-        utilisation: model FLOPs by the chip's peak and the predicted time.
+        measured: measurements of the compiler.
+        devices: number of chips.
+        chip: kind of the chips.
+        parameters: number of parameters of the network.
+        dtype: compute dtype of the network.
+        config_batch: global batch size of the config.
+        learning_rate: learning rate of the config.
+        model_flops: FLOPs of the model by its definition, see `bitdiff_jax.flops`.
+        needed: bytes of memory that the program needs.
+        usable: bytes of memory that a program may use.
+        costs: costs from the text of the compiled program; None if it does not fit.
+        predicted_seconds: seconds by the compiler's estimate of cycles; None without an estimate.
+        peak_seconds: seconds at the chip's peaks, see `Costs.seconds`.
+        utilisation: model FLOPs over those of the chip's peak in the predicted time.
     """
 
     measured: Measured
@@ -62,11 +62,11 @@ class Report:
 
 
 def make(measured: Measured, text: str, config: ml_collections.ConfigDict) -> Report:
-    """Draws up the figures.
+    """Makes the report.
 
     Args:
-        measured: what the compiler said.
-        text: of the compiled program; '' if it does not fit.
+        measured: measurements of the compiler.
+        text: text of the compiled program; '' if it does not fit.
         config: the config that it was compiled for.
     """
     accelerator = accelerators.find(measured.accelerator)

@@ -40,11 +40,11 @@ def line(first: tuple[int, int], second: tuple[int, int]) -> Line:
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What was compiled to find the largest batch.
+    """The programs that were compiled to find the largest batch.
 
     Attributes:
-        compiled: what was measured, by images a device.
-        line: through the two batches.
+        compiled: measurements of each program, by images per device.
+        line: the line through two batches.
         predicted: the largest batch by the line.
         largest: the largest batch that was compiled and fits; 0 if none does.
     """
@@ -63,9 +63,10 @@ def find(compile_batch: Callable[[int], Measured], usable: int, wanted: int) -> 
     gives the answer, which is compiled too.
 
     Args:
-        compile_batch: compiles for so many images a device.
-        usable: bytes of a device.
-        wanted: images a device that are asked for anyway; one of the two if it is large enough.
+        compile_batch: function of the images per device that compiles the program.
+        usable: bytes of memory of a device that a program may use.
+        wanted: images per device that are asked for anyway; one of the two batches if it is large
+            enough.
     """
     first = max(wanted, MIN_BATCH)
     compiled = {batch: compile_batch(batch) for batch in (first, 2 * first)}

@@ -1,4 +1,4 @@
-"""Asking a process of its own to compile, and what it answers."""
+"""Compiles in a process of its own: the request and its result."""
 
 import dataclasses
 import gzip
@@ -18,16 +18,16 @@ from bitdiff_jax.parallel import compilation_cache
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to compile.
+    """A request to compile a program.
 
     Attributes:
-        config: a config's values.
-        accelerator: a name of `accelerators.ACCELERATORS`.
-        program: one of `programs.PROGRAMS`.
-        batch_size: global.
-        folder: where compiled programs are noted, by a hash of the program and of the compiler's
-            versions; one that is there is not compiled again.
-        only_cached: do not compile.
+        config: values of a config.
+        accelerator: name of the accelerator, a key of `accelerators.ACCELERATORS`.
+        program: name of the program, one of `programs.PROGRAMS`.
+        batch_size: global batch size.
+        folder: folder of results, by a hash of the program and of the compiler's versions; a
+            program that is there is not compiled again.
+        only_cached: whether to use only results that are there, and compile nothing.
     """
 
     config: dict[str, Any]
@@ -40,16 +40,16 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What the compiler said of a program; numbers are for one device.
+    """Measurements of a compiled program; numbers are for one device.
 
     Attributes:
         memory: bytes of arguments, outputs, aliased (outputs in the place of arguments),
             temporaries, code and peak; empty if the program does not fit.
         xla: flops and bytes by XLA's own count, which runs loops once; None where the compiler
             does not tell.
-        compile_cpu_seconds: of all threads; 0 if it was not measured.
+        compile_cpu_seconds: CPU seconds of all threads; 0 if they were not measured.
         out_of_memory: bytes that the program would take, if they are too many.
-        cached: whether this is from an earlier time.
+        cached: whether the result is from an earlier compilation.
     """
 
     program: str
@@ -68,7 +68,7 @@ class Measured:
 
     @property
     def per_device(self) -> int:
-        """Images a device."""
+        """Number of images per device."""
         return self.batch_size // accelerators.find(self.accelerator).devices
 
     def memory_needed(self) -> int:

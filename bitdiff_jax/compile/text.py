@@ -1,4 +1,4 @@
-"""Reports as text for people."""
+"""Reports as text for the terminal."""
 
 from bitdiff_jax.compile.accelerators import find
 from bitdiff_jax.compile.compiled_figures import Report
@@ -10,7 +10,7 @@ _TITLES = {"train": "training step", "sample": "sampler, one map of each image"}
 
 
 def render(report: Report) -> str:
-    """A table of one program's figures."""
+    """A table of one program's numbers."""
     measured, total = report.measured, report.costs
     accelerator = find(measured.accelerator)
     known = f", known from {measured.date}" if measured.cached else ""
@@ -77,8 +77,8 @@ def render_fit(fit: Fit, reports: dict[int, Report]) -> str:
     """The largest batch, and what an image costs at each that was compiled.
 
     Args:
-        fit: the search.
-        reports: by images a device, those compiled for it and others.
+        fit: result of the search.
+        reports: reports by images per device, of the programs compiled for the search and others.
     """
     any_report = next(iter(reports.values()))
     usable = amount(any_report.usable, "B")

@@ -4,8 +4,9 @@
                       "segments_info": [{"id": 3937500, "category_id": 1}, ...]}, ...]}
 
 R + 256 G + 65536 B of a pixel is the id of its segment, and 0 is void. `evaluation.py` of
-panopticapi reads this form; detectron2 (`predictions.json`), mmdetection (`PREFIX.panoptic.json`) and the tools
-around DETR, Mask2Former and OneFormer write it. See https://cocodataset.org/#format-results.
+panopticapi reads this form; detectron2 (`predictions.json`), mmdetection (`PREFIX.panoptic.json`)
+and the tools around DETR, Mask2Former and OneFormer write it. See
+https://cocodataset.org/#format-results.
 """
 
 import os

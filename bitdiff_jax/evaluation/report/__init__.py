@@ -1,1 +1,1 @@
-"""Rows of an evaluation as people read them: tables, plots, side-by-side images, a page."""
+"""Reports of an evaluation's rows: tables, plots, side-by-side images, a page."""

@@ -36,14 +36,14 @@ figcaption { margin-bottom: .3em }
 def page(
     task: Task, table: Table, summary: Summary, about: Mapping[str, Any], *, shown: int = 8
 ) -> bytes:
-    """The page as a file; it loads nothing.
+    """The text of the page, which loads no other file.
 
     Args:
-        task: reads the images to be shown again.
+        task: predictions and truths, from which the images that are shown are read again.
         table: rows of the images that have metrics.
-        summary: of the table.
-        about: what was evaluated.
-        shown: images at most in each of best, median and worst.
+        summary: summary of the table.
+        about: settings of the evaluation.
+        shown: greatest number of images in each of best, median and worst.
     """
     title = f"{_short(about['predictions'])} against {_short(about['ground_truth'])}"
     missing = about.get("missing", {})
@@ -124,7 +124,7 @@ def _cell(estimate: Estimate) -> str:
 
 
 def _table(heads: Sequence[str], rows: Mapping[str, tuple[str, Sequence[Estimate]]]) -> str:
-    """Rows of name -> what it is and its estimates; columns and rows of nothing are left out."""
+    """A table of estimates with names and titles; empty columns and rows are left out."""
     kept = {name: row for name, row in rows.items() if any(e.num_images for e in row[1])}
     columns = [i for i in range(len(heads)) if any(row[1][i].num_images for row in kept.values())]
     head = "".join(f"<th>{html.escape(heads[i])}</th>" for i in columns)
@@ -137,7 +137,7 @@ def _table(heads: Sequence[str], rows: Mapping[str, tuple[str, Sequence[Estimate
 
 
 def _said(metric: Metric) -> str:
-    """What a metric is, in one line."""
+    """The description of a metric in one line."""
     parts = [metric.label, metric.text, metric.direction]
     return "; ".join(part for part in parts if part)
 

@@ -27,21 +27,21 @@ class SheetRow(NamedTuple):
 def sheet(
     rows: Sequence[SheetRow], heads: Sequence[str], view: View, measure: Measure, *, cell: int = 128
 ) -> np.ndarray:
-    """A line a row: the image, the first annotator's map and the predictions, each with its score.
+    """A sheet with rows of an image, the first annotator's map and predictions with their scores.
 
     Regions have the colour of the region of the shown truth that they share most pixels with, one
     to one. Below each prediction stands the first metric of `measure` of this very map, the mean
     over all annotators of the image.
 
     Args:
-        rows: what is shown; all with as many maps as there are heads, or fewer.
-        heads: of the predictions' columns.
-        view: in which maps are scored.
-        measure: by which they are scored.
-        cell: longest side of each in the sheet.
+        rows: images with their maps; each has as many maps as there are heads, or fewer.
+        heads: heads of the predictions' columns.
+        view: the view in which maps are scored.
+        measure: the measure by which they are scored.
+        cell: longest side, in pixels, of each image and map.
 
     Returns:
-        uint8 [H, W, 3].
+        The sheet, uint8 [H, W, 3].
     """
     with_image = any(row.image is not None for row in rows)
     strips = [_strip([*(["image"] if with_image else []), "truth", *heads], cell, head=True)]

@@ -1,4 +1,4 @@
-"""Pictures and maps as people see them beside each other: one region, one colour."""
+"""Colours of maps that are shown side by side: a region has the same colour in all of them."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from bitdiff_jax.data import labelmaps, transforms
 from bitdiff_jax.data.contact_sheet import paint
 from bitdiff_jax.evaluation.host_contingency import contingency
 
-# Regions times regions that are matched; colours of more would tell nothing.
+# Greatest number of regions times regions that are matched; more colours would look alike.
 _MAX_CELLS = 1 << 20
 
 
@@ -55,14 +55,14 @@ def alike(ids: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def painted(maps: Sequence[np.ndarray], cell: int) -> list[np.ndarray]:
-    """Maps of one image, of whatever sizes, painted with the first one's colours.
+    """Maps of one image, of any sizes, painted with the first one's colours.
 
     Args:
-        maps: int [h, w] each; negative is near black.
-        cell: longest side of what is returned.
+        maps: maps int [h, w]; negative pixels are near black.
+        cell: longest side, in pixels, of each result.
 
     Returns:
-        uint8 [h, w, 3] each, with white boundaries.
+        Images uint8 [h, w, 3] with white boundaries.
     """
     height, width = maps[0].shape
     shape = transforms.resized_shape(height, width, cell)

@@ -1,4 +1,4 @@
-"""The images of a report: best, median and worst, each map under what it is."""
+"""The images of a report: best, median and worst, each map under its title."""
 
 import base64
 import html
@@ -19,19 +19,19 @@ from bitdiff_jax.metrics import MEASURES, Metric
 _COUNTS = ("regions", "regions_true")
 _MAX_ANNOTATORS, _MAX_SAMPLES = 4, 5
 _ON_A_LINE = 6
-CELL = 150  # longest side of what is shown
+CELL = 150  # longest side of each image and map, in pixels
 
 
 def shown_names(
     table: Table, view: View, shown: int, metric: Metric = MEASURES[0].metrics[0]
 ) -> dict[str, list[str]]:
-    """Which images the page shows, by title; each once.
+    """The names of the images that the page shows, by title; each image once.
 
     Args:
-        table: the rows.
-        view: of which view.
-        shown: images at most in each group.
-        metric: by which they are ranked.
+        table: rows of the evaluation.
+        view: the view that is shown.
+        shown: greatest number of images in each group.
+        metric: name of the metric by which images are ranked.
     """
     values = table.column(f"{metric.name}@{view.name}")
     values = -values if metric.better == "low" else values
@@ -54,7 +54,7 @@ def shown_names(
 
 
 def as_html(task: Task, table: Table, view: View, shown: int) -> list[str]:
-    """Parts of the page: `shown` images at most in each group."""
+    """Parts of the page with at most `shown` images in each group."""
     metric = task.measures[0].metrics[0]
     names = (*(measure.name for measure in task.measures[:2]), *_COUNTS)
     columns = {name: table.column(f"{name}@{view.name}") for name in names}
@@ -76,7 +76,7 @@ def as_html(task: Task, table: Table, view: View, shown: int) -> list[str]:
 
 
 def _figure_of(task: Task, name: str, found: Mapping[str, float], view: View) -> str:
-    """One image with its maps, each under what it is."""
+    """One image with its maps, each under its title."""
     texts = [
         f"{key} {value:.3f}"
         for key, value in found.items()
@@ -99,7 +99,7 @@ def _cell(name: str, head: str, source: str) -> str:
 
 
 def image_row(task: Task, name: str, view: View) -> list[list[tuple[str, str]]]:
-    """(what it is, data URI) of an image, if there is one, and its truths; then of its samples."""
+    """Two lists of (title, data URI): of an image, if there is one, and its truths; of samples."""
     truth = task.truths.read(name)
     samples = task.samples(name, truth.labels[0].shape)
     annotators, drawn = truth.labels[:_MAX_ANNOTATORS], samples[:_MAX_SAMPLES]

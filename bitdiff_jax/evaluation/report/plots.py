@@ -1,6 +1,6 @@
 """Plots as SVG text, for pages that must stand alone: no script, no font, nothing to fetch.
 
-A plot of nothing is ''.
+A plot without data is ''.
 """
 
 import math
@@ -18,10 +18,10 @@ def histogram(title: str, x_label: str, series: Mapping[str, np.ndarray], *, bin
     """Shares of the images by value, one outline a series (two at most).
 
     Args:
-        title: above the plot.
-        x_label: what the values are.
-        series: name -> float [n]; what is not finite is left out.
-        bins: number of them between 0 and 1; wider if values reach further.
+        title: title above the plot.
+        x_label: label of the values' axis.
+        series: values float [n] by name; those that are not finite are left out.
+        bins: number of bins between 0 and 1; they are wider if values reach further.
     """
     known = {name: v[np.isfinite(v)] for name, v in series.items()}
     known = {name: v for name, v in known.items() if len(v)}
@@ -64,7 +64,7 @@ def histogram(title: str, x_label: str, series: Mapping[str, np.ndarray], *, bin
 
 
 def intervals(title: str, x_label: str, estimates: Mapping[str, Estimate]) -> str:
-    """Means with their intervals, a line each, on an axis that holds 0 and all of them."""
+    """Means with their intervals, one per line, on an axis that holds 0 and all of them."""
     known = {name: e for name, e in estimates.items() if e.num_images}
     if not known:
         return ""

@@ -59,13 +59,13 @@ def estimate_of(summary: Summary, name: str, view: View) -> Estimate:
 def as_text(
     table: Table, summary: Summary, view: View, measures: Sequence[Measure] = MEASURES
 ) -> str:
-    """The main metrics of one view in words, with which end of each is better.
+    """A text with the main metrics of one view in words, and whether high or low is better.
 
     Args:
-        table: the rows.
-        summary: of the table.
-        view: of which view.
-        measures: what was computed.
+        table: rows of the evaluation.
+        summary: summary of the table.
+        view: the view that is shown.
+        measures: the measures that were computed.
     """
     if view.name in table.sweeps:
         return ods_ois.as_text(table.sweeps[view.name], table.about.get("levels"))
@@ -92,7 +92,7 @@ def as_text(
 
 
 def _columns(table: Table, titles: Mapping[str, str]) -> dict[str, str]:
-    """Those of the suffixes of which the table's numbers of maps make another value."""
+    """The suffixes that give another value than the mean, by the table's numbers of maps."""
     several = bool((table.column("num_samples") > 1).any())
     annotators = bool((table.column("num_people") > 1).any())
     return {
@@ -171,7 +171,7 @@ def _mean(estimate: Estimate, digits: int) -> str:
 def differences(
     table: Table, first: View, second: View, measures: Sequence[Measure] = MEASURES
 ) -> dict[str, significance.Paired]:
-    """What one view's rules are worth on the same maps: first - second, by metric."""
+    """The difference of two views on the same maps, first - second, by metric."""
     return {
         name: significance.paired(
             *(table.column(f"{name}@{view.name}") for view in (first, second))
@@ -187,7 +187,7 @@ def differences_text(
     second: View,
     measures: Sequence[Measure] = MEASURES,
 ) -> str:
-    """Both views' means and the difference, a line a metric."""
+    """A text with both views' means and their difference, one line per metric."""
     lines = [f"{'':<15}{first.name:>9}{second.name:>9}{'difference':>12}  95 % interval"]
     for name, found in differences(table, first, second, measures).items():
         if found.num_images:
@@ -202,7 +202,7 @@ def differences_text(
 def as_json(
     summary: Summary, about: Mapping[str, Any], measures: Sequence[Measure] = MEASURES
 ) -> bytes:
-    """The summary by view and metric, and what it is of; what is not defined is null."""
+    """The summary by view and metric, and its settings, for JSON; undefined values are null."""
     known = image_measures.described(measures)
     views: dict[str, dict[str, Any]] = {}
     for column, estimate in summary.items():
@@ -240,7 +240,7 @@ def _csv_line(cells: Sequence[Any]) -> str:
 
 
 def number(value: Any) -> Any:
-    """For JSON: NaN and infinities are null, numpy's numbers plain."""
+    """A value for JSON: NaN and infinities become None, and numpy's numbers plain ones."""
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     return value

@@ -17,14 +17,14 @@ def frame(
     width: int = WIDTH,
     background: str = "",
 ) -> str:
-    """A whole image.
+    """A whole SVG image.
 
     Args:
-        title: above the plot, and what a reader that sees no images is told.
-        body: what is in it.
-        height: in pixels.
-        width: in pixels.
-        background: a colour, for an image that lies in a file of its own.
+        title: title above the plot, which is also its text alternative.
+        body: SVG elements of the image.
+        height: height in pixels.
+        width: width in pixels.
+        background: colour of the background, for an image in a file of its own.
     """
     filled = f'<rect width="{width}" height="{height}" fill="{background}"/>' if background else ""
     return (
