@@ -1,4 +1,4 @@
-"""What several settings must agree on."""
+"""Conditions on several settings."""
 
 import ml_collections
 
@@ -13,9 +13,9 @@ def check(config: ml_collections.ConfigDict) -> None:
     """Refuses settings that do not fit each other; each by itself is in its domain.
 
     Raises:
-        InputError: the settings, their values and a remedy.
+        InputError: settings do not fit; the message has their names, their values and a remedy.
     """
-    # A network of one's own has bounds of its own, and its module says them.
+    # A network of the user's has bounds of its own, which its module checks.
     if not extensions.is_reference(config.model.net.implementation):
         _check_net(config.model)
     _check_codes(config.model)
@@ -67,7 +67,7 @@ def _check_net(model: ml_collections.ConfigDict) -> None:
 
 
 def _check_codes(model: ml_collections.ConfigDict) -> None:
-    """The encoding's number of codes, and whether the palette can lay them out."""
+    """Checks the encoding's number of codes, and that the palette can lay them out."""
     if extensions.is_reference(model.encoding):
         return
     try:

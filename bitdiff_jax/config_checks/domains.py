@@ -1,4 +1,4 @@
-"""The domains that a setting's value can be asked to lie in."""
+"""Domains of settings: sets that a setting's value has to lie in."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ class Domain(Protocol):
     """A set of values."""
 
     def remedy(self, value: Any) -> str | None:
-        """None for a value that is in the set; else what to use instead, as 'use 1 or more'."""
+        """None for a value in the set; otherwise the remedy, such as 'use 1 or more'."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Whole:
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """Whole numbers from 1 on, and -1 for 'what is left'."""
+    """Whole numbers from 1 on, and -1 for all devices that are left."""
 
     def remedy(self, value: Any) -> str | None:
         """See `Domain`."""
@@ -50,9 +50,9 @@ class Real:
     Attributes:
         low: the lowest value.
         high: the highest value.
-        open_low: leave out `low` itself.
-        open_high: leave out `high` itself; infinity is left out unless this is False.
-        optional: allow None.
+        open_low: whether `low` itself is left out.
+        open_high: whether `high` itself is left out; infinity is left out unless this is False.
+        optional: whether None is allowed.
     """
 
     low: float = -math.inf
@@ -86,9 +86,9 @@ class Choice:
     """One of some values.
 
     Attributes:
-        known: the values.
-        extensible: allow `package.module:name` as well, see `bitdiff_jax.extensions`.
-        hint: said after the values.
+        known: the known values.
+        extensible: whether `package.module:name` is allowed as well, see `bitdiff_jax.extensions`.
+        hint: text that follows the values in the message.
     """
 
     known: Sequence[Any]

@@ -155,14 +155,15 @@ CHECKS: dict[str, Domain] = {
 def check(config: ml_collections.ConfigDict) -> None:
     """Refuses a config with a setting that cannot be used.
 
-    Nothing is compiled, opened or asked of a device; what data and devices must agree on with the
-    settings is for `training.setup.prepare`.
+    Nothing is compiled or opened, and no device is used; `training.setup.prepare` checks settings
+    against data and devices.
 
     Args:
         config: a whole config.
 
     Raises:
-        InputError: the first such setting, its value and what to use instead; or a key is missing.
+        InputError: a setting cannot be used, or a key is missing. The message names the first such
+            setting, its value and what to use instead.
     """
     values = settings(config)
     for key in settings(config_lib.default()):
@@ -176,10 +177,10 @@ def _check_values(values: Mapping[str, Any]) -> None:
     """Refuses a value outside its domain.
 
     Args:
-        values: by key, as 'sampling.num_steps'.
+        values: values by dotted keys, such as 'sampling.num_steps'.
 
     Raises:
-        InputError: the first such value, and what to use instead.
+        InputError: a value is outside its domain; the message says what to use instead.
     """
     for key, domain in CHECKS.items():
         if key in values and (remedy := domain.remedy(values[key])):

@@ -1,7 +1,7 @@
-"""Data whose denoiser is known in closed form, and what a sampler must make of it.
+"""Data whose denoiser is known in closed form, and the exact result of a sampler on them.
 
-For three kinds of data the best possible network, E[x0 | x_t], is a formula, so that whatever a
-sample lacks is the sampler's doing:
+For three kinds of data the best possible network, E[x0 | x_t], is a formula, so that every error of
+a sample comes from the sampler:
 
 - `gaussian`: every value from N(mean, std^2). The denoiser is linear.
 - `groups`: m pixels share one bit, +1 with probability p. The denoiser is a tanh.
@@ -173,13 +173,13 @@ def moments(
     null: tuple[float, float] = (0.0, 1.0),
     weight: float = 0.0,
 ) -> tuple[float, float]:
-    """Mean and variance of what comes out for `gaussian` data, exactly: all is linear.
+    """Exact mean and variance of samples of `gaussian` data, for which all is linear.
 
     Args:
-        path: of `steps`.
+        path: steps of the sampler, see `steps`.
         cond: (mean, std) of the data.
-        null: those that the empty condition stands for.
-        weight: of guidance; x0 is not clipped.
+        null: (mean, std) that the empty condition stands for.
+        weight: guidance weight; x0 is not clipped.
     """
     mean, var = 0.0, 1.0
     for step in path:
@@ -207,11 +207,11 @@ def frequency(
     of starts is carried forward instead.
 
     Args:
-        path: of `steps`.
-        size: m, pixels in a group.
+        path: steps of the sampler, see `steps`.
+        size: number m of pixels in a group.
         probability: P(+1) of the data.
-        null: that of the empty condition.
-        weight: of guidance; x0 is clipped to [-1, 1].
+        null: P(+1) that the empty condition stands for.
+        weight: guidance weight; x0 is clipped to [-1, 1].
     """
     root = size**0.5
     half_logits = [0.5 * np.log(p / (1 - p)) for p in (probability, null)]

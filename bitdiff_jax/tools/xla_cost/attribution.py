@@ -32,7 +32,7 @@ _PLACES = (
     ("sampler, outside the net", r"\bjit\(draw_rows\)"),
 )
 _IN_NET = re.compile(rf"(down|up)_\d+|middle|stem|time|out|{_NET}")
-# What a block of attention has beside the attention itself.
+# Parts of an attention block beside the attention itself.
 _BESIDE = re.compile(r"_attention_\d+/(norm|qkv|proj|add|add_any)\b")
 _IDLE = frozenset(
     ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "iota", "partition-id")
@@ -44,19 +44,20 @@ _LAYOUT = frozenset(
 _SPECIAL = frozenset(
     ("sort", "gather", "scatter", "custom-call", "rng", "rng-bit-generator", "while", "fft")
 )
-_DEPTH = 8  # of the search for a name among operands
+_DEPTH = 8  # greatest depth of the search for a name among operands
 
 
 def name(operation: Operation, module: hlo.Module) -> str:
-    """Its op_name: that of a convolution in it, its own, that of most of it, that of an operand.
+    """The op_name of an operation; '' if there is none.
 
-    '' if there is none.
+    It is the name of a convolution in it, or else its own, that of most of its parts, or that of an
+    operand.
     """
     return _name(operation.instruction, operation.computation, module, _DEPTH)
 
 
 def place(op_name: str) -> str:
-    """Part of the project: a level of the net, the optimizer, ...; 'unnamed' without a name."""
+    """The part of the project, such as a level of the net or the optimizer, or 'unnamed'."""
     for replacement, pattern in _PLACES:
         if found := re.search(pattern, op_name):
             return found.expand(replacement)
@@ -71,7 +72,8 @@ def phase(op_name: str) -> str:
 
 
 def kind(operation: Operation, module: hlo.Module, op_name: str) -> str:
-    """Kind of work. A fused operation is what its dearest part is: a product before all else.
+    """The kind of work. A fused operation has the kind of its most expensive part; a
+    product comes before all others.
 
     Linear maps count as convolutions, with a kernel of one pixel.
     """

@@ -24,17 +24,17 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Dear:
-    """One operation.
+    """One of the most expensive operations.
 
     Attributes:
-        name: in the program's text.
-        opcode: of XLA.
-        place: see `attribution.place`.
-        kind: see `attribution.kind`.
-        op_name: of the traced operation.
+        name: name in the program's text.
+        opcode: XLA's name of the kind of operation.
+        place: part of the project, see `attribution.place`.
+        kind: kind of work, see `attribution.kind`.
+        op_name: name of the traced operation.
         shapes: operands -> results with the order of their dimensions in memory; S(1) is on the
             chip.
-        cost: its costs.
+        cost: costs of the operation.
     """
 
     name: str
@@ -51,9 +51,9 @@ class Breakdown:
     """Where a program's costs go.
 
     Attributes:
-        by_cycles: whether the compiler estimates cycles; if not, time is that at the peaks.
-        parts: all of it, the dearest first.
-        dearest: the dearest operations.
+        by_cycles: whether the compiler estimates cycles; if not, time is that at the chip's peaks.
+        parts: all parts of the program, the most expensive first.
+        dearest: the most expensive operations.
     """
 
     by_cycles: bool
@@ -77,7 +77,7 @@ class Breakdown:
 
 
 def from_json(values: dict[str, Any]) -> Breakdown:
-    """What `Breakdown.to_json` wrote."""
+    """The `Breakdown` of values that `Breakdown.to_json` returned."""
 
     def made(kind: Any, rows: Sequence[dict[str, Any]]) -> list[Any]:
         return [kind(**{**row, "cost": Cost(**row["cost"])}) for row in rows]
@@ -90,9 +90,9 @@ def breakdown(text: str, chip: Chip, dearest: int = 20) -> Breakdown:
     """Sorts the operations of a compiled program's text.
 
     Args:
-        text: of the compiled program, see `hlo.parse`.
-        chip: for the seconds at its peaks.
-        dearest: how many single operations to list.
+        text: text of the compiled program, see `hlo.parse`.
+        chip: the chip whose peaks give seconds.
+        dearest: number of single operations to list.
     """
     program = operations.read(text)
     parts: dict[tuple[str, str, str], Cost] = {}

@@ -8,9 +8,9 @@ class Chip:
     """One device, as JAX counts them.
 
     Attributes:
-        kind: its name.
-        memory: bytes of it, as sold.
-        usable: bytes that a program may take.
+        kind: name of the device.
+        memory: bytes of memory, as sold.
+        usable: bytes of memory that a program may take.
         peak_flops: bfloat16 operations a second (a multiply-add is two).
         bandwidth: bytes a second between the chip and its memory.
         clock: cycles a second, for TPUs, whose compiler estimates cycles.

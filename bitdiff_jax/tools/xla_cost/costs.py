@@ -13,12 +13,12 @@ from bitdiff_jax.tools.xla_cost.operations import Cost
 
 @dataclasses.dataclass
 class Costs(Cost):
-    """Of one run of a program on one device.
+    """Costs of one run of a program on one device.
 
     Attributes:
-        estimated: how many operations carry an estimate of cycles.
+        estimated: number of operations with an estimate of cycles.
         flops_once: `flops` with the body of each loop run once, as XLA counts.
-        bytes_once: `bytes` likewise.
+        bytes_once: `bytes` with the body of each loop run once.
         collectives: kind -> [operations, bytes of their operands, without the padding of tiles].
         loops: [name, trip count] of each loop; None is not known, and counted as 1.
     """

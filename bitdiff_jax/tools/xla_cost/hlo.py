@@ -26,11 +26,11 @@ class Shape:
     """An array's element type, dimensions and place.
 
     Attributes:
-        dtype: as XLA writes it.
-        dimensions: sizes.
+        dtype: element type, as XLA writes it.
+        dimensions: sizes of the dimensions.
         minor_to_major: the dimensions in the order of memory, the fastest first.
         tile: sizes to whose multiples the fastest dimensions are filled up, the fastest last.
-        on_chip: in a TPU's fast memory rather than in HBM.
+        on_chip: whether it lies in a TPU's fast memory rather than in HBM.
     """
 
     dtype: str
@@ -41,7 +41,7 @@ class Shape:
 
     @property
     def bytes(self) -> int:
-        """As it lies in memory, with the padding of tiles: 64 channels take 128 lanes of a TPU."""
+        """Bytes in memory, with the padding of tiles: 64 channels take 128 lanes of a TPU."""
         sizes = list(self.dimensions)
         for dimension, tile in zip(self.minor_to_major, reversed(self.tile), strict=False):
             sizes[dimension] = -(-sizes[dimension] // tile) * tile
@@ -49,7 +49,7 @@ class Shape:
 
     @property
     def payload(self) -> int:
-        """Bytes without that padding."""
+        """Bytes without the padding of tiles."""
         return self._bytes(self.dimensions)
 
     def _bytes(self, sizes: Sequence[int]) -> int:

@@ -34,14 +34,14 @@ class Operation:
     """One operation of a device; its costs are those of one run.
 
     Attributes:
-        instruction: its line.
-        computation: where the line stands.
-        times: how often it runs.
-        flops: of convolutions and products.
-        bytes: of operands and results, as they lie in memory.
-        hbm_bytes: those in the device's main memory.
-        cycles: the compiler's estimate; None if it has none.
-        collectives: (kind, bytes of the operands) of those in it.
+        instruction: line of the operation in the text.
+        computation: computation that holds the line.
+        times: how often the operation runs.
+        flops: FLOPs of convolutions and products.
+        bytes: bytes of operands and results, as they lie in memory.
+        hbm_bytes: those of `bytes` that lie in the device's main memory.
+        cycles: the compiler's estimate of cycles; None if it has none.
+        collectives: (kind, bytes of the operands) of each collective in it.
     """
 
     instruction: hlo.Instruction
@@ -58,7 +58,7 @@ class Operation:
         return max(self.flops / chip.peak_flops, self.hbm_bytes / chip.bandwidth)
 
     def cost(self, chip: Chip) -> "Cost":
-        """Its costs, as often as it runs."""
+        """The costs of all its runs."""
         return Cost(
             operations=self.times,
             cycles=(self.cycles or 0) * self.times,
@@ -74,13 +74,13 @@ class Cost:
     """Sums over operations, each as often as it runs, of one device.
 
     Attributes:
-        operations: how many there are.
-        cycles: the compiler's estimate, summed over the operations that carry one.
+        operations: number of operations.
+        cycles: the compiler's estimate of cycles, summed over the operations that have one.
         seconds: the longer of arithmetic and main memory at the chip's peaks, summed over the
             operations: what a perfect machine would take, but for operands that are read in part.
-        flops: of convolutions and products: 2 a multiply-add, none for a padding's zeros.
-        bytes: operands and results of all operations, as they lie in memory. What stays inside a
-            fused operation is not counted; of an operand that is read in part, all is.
+        flops: FLOPs of convolutions and products: 2 per multiply-add, none for a padding's zeros.
+        bytes: bytes of operands and results of all operations, as they lie in memory. Values inside
+            a fused operation are not counted; an operand that is read in part counts wholly.
         hbm_bytes: those of `bytes` that lie in the device's main memory.
     """
 
@@ -92,7 +92,7 @@ class Cost:
     hbm_bytes: float = 0
 
     def add(self, other: "Cost") -> None:
-        """Adds those of another to these."""
+        """Adds the costs of another to these."""
         for field in dataclasses.fields(Cost):
             total = getattr(self, field.name) + getattr(other, field.name)
             setattr(self, field.name, total)
@@ -100,11 +100,11 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A program that was walked through.
+    """A program that was read.
 
     Attributes:
-        module: its text, read.
-        operations: in the order in which they first run.
+        module: the parsed text.
+        operations: the operations in the order in which they first run.
         loops: [name, trip count] of each loop; None is not known, and counted as 1.
     """
 
