@@ -26,6 +26,7 @@ def test_every_seam_has_a_section():
         assert files and len(files) < len(blocks(text)), f"{title}: a module and its use"
 
 
+@pytest.mark.multiprocess
 @pytest.mark.parametrize("title", SECTIONS)
 def test_a_section_runs(title, tmp_path):
     uses = []

@@ -111,6 +111,7 @@ def paper():
     return model_lib.from_config(config_lib.load("paper"))
 
 
+@pytest.mark.slow
 def test_the_papers_forward_pass_is_what_xla_counts(paper):
     side = paper.image_size
     shapes = (1, side, side, 6), (1,), (1, side, side, 3)

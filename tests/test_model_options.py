@@ -60,7 +60,7 @@ def test_every_option_trains_and_samples(changes):
 def test_self_conditioning_adds_channels_and_uses_them():
     plain, conditioned = tiny(), tiny(**{"model.objective.self_condition": 1.0})
     shapes = [
-        jax.eval_shape(m.init, jax.random.key(0))["stem"]["kernel"].shape
+        jax.eval_shape(m.init, jax.random.key(0))["first"]["kernel"].shape
         for m in (plain, conditioned)
     ]
     assert shapes[1][2] == shapes[0][2] + 6

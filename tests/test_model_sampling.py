@@ -8,6 +8,7 @@ import sys
 
 import jax
 import numpy as np
+import pytest
 
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.diffusion.step_methods import Ddim
@@ -93,6 +94,7 @@ def test_an_own_step_method_through_the_model():
     assert np.mean(np.asarray(own.codes) == plain.codes) < 0.99
 
 
+@pytest.mark.multiprocess
 def test_64_bits_draw_the_same_for_the_same_seed(tmp_path):
     environment = {**os.environ, "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
     path = tmp_path / "wide.npz"

@@ -40,6 +40,7 @@ def trained(tmp_path_factory):
     return loop.train(configured(), workdir), workdir
 
 
+@pytest.mark.slow
 def test_it_trains_is_saved_loaded_and_sampled(trained):
     state, workdir = trained
     assert int(state.step) == 2
@@ -56,6 +57,7 @@ def test_it_trains_is_saved_loaded_and_sampled(trained):
     assert drawn.codes.min() >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argument", "says"),
     [

@@ -123,6 +123,7 @@ def training():
     return config
 
 
+@pytest.mark.slow
 def test_model_and_sources_given_in_python(tmp_path):
     own = tiny(model__num_bits=4)
     state = loop.train(training(), tmp_path, model=own, sources=own_parts.Stripes())

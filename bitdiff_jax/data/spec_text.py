@@ -65,14 +65,14 @@ def write(kind: str, path: str = "", options: Mapping[str, str] | None = None) -
         options: values by key, of text.
     """
     pairs = (f"{key}={_quoted(value)}" for key, value in (options or {}).items())
-    quoted = _quoted(path)
-    if path.startswith("~") and quoted == path:
-        quoted = f'"{path}"'
-    return ",".join([f"{kind}:{quoted}", *pairs])
+    # Not for the home folder, if it begins as that does.
+    return ",".join([f"{kind}:{_quoted(path, also=path.startswith('~'))}", *pairs])
 
 
-def _quoted(value: str) -> str:
-    if value == value.strip() and not value.startswith('"') and not set(value) & {",", ";"}:
+def _quoted(value: str, also: bool = False) -> str:
+    """The value, in quotes where it needs them or `also` asks for them."""
+    plain = value == value.strip() and not value.startswith('"') and not set(value) & {",", ";"}
+    if plain and not also:
         return value
     return '"' + value.replace('"', '""') + '"'
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bitdiff_jax.diffusion.precision import widened
 
@@ -150,4 +151,4 @@ def _probability(pred: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def _log(probability: jax.Array) -> jax.Array:
-    return jnp.log(jnp.maximum(probability, jnp.finfo(probability.dtype).tiny))
+    return jnp.log(jnp.maximum(probability, float(np.finfo(probability.dtype).tiny)))

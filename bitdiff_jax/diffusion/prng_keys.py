@@ -21,4 +21,5 @@ def typed(keys: jax.Array) -> jax.Array:
         raise ValueError(f"a PRNG key is {kind}; use jax.random.key(seed) or one of its splits")
     if jnp.issubdtype(keys.dtype, jax.dtypes.prng_key):
         return keys
-    return jax.random.wrap_key_data(keys)
+    wrapped: jax.Array = jax.random.wrap_key_data(keys)
+    return wrapped

@@ -146,7 +146,7 @@ def _taken(given: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _own_method(reference: str, key: str) -> StepMethod:
-    found = extensions.resolve(reference, key)
+    found: Any = extensions.resolve(reference, key)
     if isinstance(found, type):
         try:
             found = found()
@@ -159,7 +159,8 @@ def _own_method(reference: str, key: str) -> StepMethod:
         _check_method(found)
     except InputError as error:
         raise InputError(f"{key}={reference!r}: {error}") from None
-    return found
+    method: StepMethod = found
+    return method
 
 
 def _check_method(method: Any) -> None:

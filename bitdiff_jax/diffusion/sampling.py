@@ -95,20 +95,24 @@ def sample(
     """
     keys, noise = _check_noise(x_init.shape, sampler.draws, keys, noise)
     denoise = _as_pytree(denoise_fn)
-    return _sample(
+    drawn: jax.Array | tuple[jax.Array, Trajectory] = _sample(
         denoise, x_init, cond, null_cond, sampler, keys, noise, valid_mask, pad_value,
         schedule=schedule, prediction=prediction, self_condition=self_condition,
         return_trajectory=return_trajectory,
     )  # fmt: skip
+    return drawn
 
 
-def _as_pytree(denoise_fn: DenoiseFn) -> jax.tree_util.Partial:
+def _as_pytree(denoise_fn: DenoiseFn) -> DenoiseFn:
     """The function as an argument of a jit: compared as an object, its arrays by their shapes."""
+    partial: Any = jax.tree_util.Partial
     if isinstance(denoise_fn, functools.partial):
         arguments = jax.tree.leaves((denoise_fn.args, denoise_fn.keywords))
         if all(hasattr(leaf, "dtype") for leaf in arguments):
-            return jax.tree_util.Partial(denoise_fn.func, *denoise_fn.args, **denoise_fn.keywords)
-    return jax.tree_util.Partial(denoise_fn)
+            bound: DenoiseFn = partial(denoise_fn.func, *denoise_fn.args, **denoise_fn.keywords)
+            return bound
+    alone: DenoiseFn = partial(denoise_fn)
+    return alone
 
 
 def _check_noise(
@@ -146,9 +150,11 @@ def _clip_range(clip: bool | tuple[float, float]) -> tuple[float, float] | None:
     static_argnames=("schedule", "prediction", "self_condition", "return_trajectory"),
 )
 def _sample(
-    denoise_fn, x_init, cond, null_cond, sampler, keys, noise, valid_mask, pad_value, *, schedule,
-    prediction, self_condition, return_trajectory,
-):  # fmt: skip
+    denoise_fn: DenoiseFn, x_init: jax.Array, cond: Any, null_cond: Any, sampler: Sampler,
+    keys: jax.Array | None, noise: jax.Array | None, valid_mask: jax.Array | None,
+    pad_value: Any, *, schedule: Schedule, prediction: Prediction, self_condition: bool,
+    return_trajectory: bool,
+) -> jax.Array | tuple[jax.Array, Trajectory]:  # fmt: skip
     given, dtype = x_init.dtype, widened_dtype(x_init.dtype)
     x_init = x_init.astype(dtype)
     num_steps, method, clip = sampler.num_steps, sampler.method, _clip_range(sampler.clip)
@@ -160,10 +166,12 @@ def _sample(
         if weight.ndim:
             weight = expand(weight, x_init)
 
-    def guide(both):
+    def guide(both: jax.Array) -> jax.Array:
         return guidance.combine(*guidance.split(both), weight) if guided else both
 
-    def denoise(x_t, previous, t, alpha_t, sigma_t):
+    def denoise(
+        x_t: jax.Array, previous: Any, t: jax.Array, alpha_t: jax.Array, sigma_t: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         """Guided x0 at the scalar time t, unclipped, and its eps."""
         net_input = guidance.interleave(x_t, x_t) if guided else x_t
         if guided and self_condition:
@@ -176,9 +184,9 @@ def _sample(
             return x0, guide(to_eps(output, net_input, alpha_t, sigma_t, prediction))
         return x0, eps_from_x0(x0, x_t, alpha_t, sigma_t)
 
-    def draw(i, step_noise):
+    def draw(i: jax.Array, step_noise: Any) -> jax.Array:
         if noise is not None:
-            return step_noise.astype(dtype)
+            return jnp.asarray(step_noise, dtype)
         if keys is None:
             return jnp.zeros((), dtype)
         shape = x_init.shape[1:]
@@ -186,7 +194,7 @@ def _sample(
             keys
         )
 
-    def step(x_t, previous, inputs):
+    def step(x_t: jax.Array, previous: Any, inputs: Any) -> tuple[jax.Array, Trajectory]:
         i, step_noise = inputs
         t, s = ((i + k).astype(dtype) / num_steps for k in (1, 0))
         alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
@@ -204,7 +212,7 @@ def _sample(
     if noise is not None and noise.shape[0] < num_steps:  # the last step's is never used
         noise = jnp.concatenate([noise, jnp.zeros_like(noise, shape=(1, *x_init.shape))])
 
-    def body(carry, inputs):
+    def body(carry: Any, inputs: Any) -> tuple[Any, Trajectory | None]:
         x_t, previous = carry
         x_s, trajectory = step(x_t, previous, inputs)
         previous = trajectory.x0 if self_condition else None

@@ -116,7 +116,8 @@ class Schedule:
         q = self._squared_scale
         total = q * fall + rise
         slope = self._span * (q / total) * (slope / total)
-        return slope / self.gamma(t) / self.one_minus_gamma(t)
+        derivative: jax.Array = slope / self.gamma(t) / self.one_minus_gamma(t)
+        return derivative
 
     @property
     def _squared_scale(self) -> float:

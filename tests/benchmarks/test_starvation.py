@@ -5,6 +5,10 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
+
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "robustness" / "starvation.py"
 
 

@@ -81,6 +81,7 @@ def test_a_dry_run_finds_what_a_training_would_stop_at(tmp_path, capsys):
     assert "nowhere" in err
 
 
+@pytest.mark.slow
 def test_the_kind_of_images_is_that_of_the_data(tmp_path, capsys):
     root = tmp_path / "nuclei"
     for name in ("images", "labels"):

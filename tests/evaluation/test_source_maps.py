@@ -237,10 +237,12 @@ def test_one_and_eight_devices_draw_the_same_maps():
 def test_specks_of_drawn_maps_are_given_to_what_surrounds_them(tiny, thirteen):
     source = make_source(3)
     cleaned = list(tiny[0](source, batch_size=4, min_area="8 drawn"))
+    changed = 0
     for raw, each in zip(thirteen, cleaned, strict=False):
         want = specks.clean(raw.codes, "8 drawn", raw.labels[0].shape)
-        assert (want != raw.codes).any()
+        changed += int((want != raw.codes).sum())
         assert np.mean(each.codes == want) > 0.9  # as `_ALIKE`, and what a flipped bit joins
+    assert changed
     _, model, params = tiny
     unasked = list(draw_source(model, params, source, Sampler(2, 1.0), Request(batch_size=4)))
     assert _agreement(unasked, cleaned) == 1

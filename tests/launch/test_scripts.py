@@ -115,12 +115,12 @@ def test_slurm_queues_again_what_was_saved_and_nothing_else(code, tmp_path, trai
 
 @needs_tools
 def test_slurm_takes_another_training(tmp_path, trained):
-    arguments = ["--config", "base:smoke", "--config.train.num_steps=2"]
+    arguments = ["--config", "base:smoke", "--config.train.num_steps=5"]
     settings = on_a_cluster(tmp_path) | {"DATA": "/not/there"}  # which it does not name
     result = run("slurm.sh", *arguments, folder=tmp_path, **settings)
     ((_, *argv),) = result.of("bitdiff")
     config, _ = parsed(argv, trained)
-    assert config.train.num_steps == 2 and config.model.image_size == 32
+    assert config.train.num_steps == 5 and config.model.image_size == 32
 
 
 def test_slurm_asks_for_the_signal_that_the_trainer_hears():

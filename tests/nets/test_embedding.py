@@ -1,11 +1,8 @@
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitdiff_jax.nets import embedding
 from bitdiff_jax.nets.embedding import sinusoid
 
 
@@ -30,7 +27,3 @@ def test_a_low_precision_time_is_embedded_in_float32():
     got = sinusoid(jnp.asarray([0.5], jnp.bfloat16), 8)
     assert got.dtype == jnp.float32
     np.testing.assert_allclose(got, sinusoid(jnp.asarray([0.5]), 8), atol=1e-7)
-
-
-def test_the_docstring_runs():
-    assert doctest.testmod(embedding).failed == 0

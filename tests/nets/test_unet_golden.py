@@ -87,6 +87,7 @@ def test_outputs_and_activations_of_the_small_net(golden, dtype, atol, network):
         np.testing.assert_allclose(got, want, atol=1e-5, err_msg=torch_name)
 
 
+@pytest.mark.slow
 @both
 def test_five_training_steps_of_the_small_net(golden, network):
     """Schedule, bits, loss weight, gradients and AdamW behind a clip, together."""
@@ -133,6 +134,7 @@ def test_five_training_steps_of_the_small_net(golden, network):
     np.testing.assert_allclose(norms, g["train/grad_norm_per_param_step0"], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @both
 def test_the_paper_net(golden, network):
     g = golden("unet_full")

@@ -68,6 +68,8 @@ loop.train(fakes.config(num_steps=1000), sys.argv[4])
 """
 
 
+@pytest.mark.multiprocess
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_that_is_left_alone(victim, tmp_path):
     port = launch.free_port()

@@ -41,6 +41,7 @@ def test_of_an_accelerator_no_time_is_promised():
     assert "CPU" not in said and said.endswith("3 GiB of memory")
 
 
+@pytest.mark.slow
 def test_what_is_expected_of_a_network():
     """Parameters and state are exact; the maps grow with the batch, and shrink with its parts."""
     config = config_lib.load("base:smoke")

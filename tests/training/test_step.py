@@ -87,6 +87,7 @@ def test_accumulation_is_the_same_step():
     assert distance(whole[2], parts[2]) < 1e-5
 
 
+@pytest.mark.slow
 def test_accumulation_keeps_the_activations_of_one_part():
     whole, parts = compiled().memory_analysis(), compiled(accumulate=2).memory_analysis()
     assert parts.temp_size_in_bytes < 0.75 * whole.temp_size_in_bytes

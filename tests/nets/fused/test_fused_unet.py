@@ -50,6 +50,7 @@ def values_and_gradients(net, params, x, time):
     return np.asarray(output), jax.tree.map(np.asarray, gradients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
@@ -74,6 +75,7 @@ def test_outputs_and_gradients_are_those_of_the_plain_network(fields):
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * norm)
 
 
+@pytest.mark.slow
 def test_in_bfloat16_both_are_as_far_from_float32():
     x, time = inputs()
     params = drawn(UNet(**ONE_LEVEL), x, time)
@@ -88,6 +90,7 @@ def test_in_bfloat16_both_are_as_far_from_float32():
         assert jnp.linalg.norm(ours - theirs) < 0.05 * jnp.linalg.norm(theirs)
 
 
+@pytest.mark.slow
 def test_it_starts_from_the_same_parameters_for_the_same_key():
     x, time = inputs()
     key = jax.random.key(3)
@@ -98,6 +101,7 @@ def test_it_starts_from_the_same_parameters_for_the_same_key():
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
+@pytest.mark.slow
 def test_remat_is_in_its_gradient():
     x, time = inputs()
     for remat in (False, True):
