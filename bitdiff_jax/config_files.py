@@ -54,6 +54,8 @@ def locate(name: str) -> tuple[pathlib.Path, str]:
             return path, file["variant"] or ""
         problem = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise InputError(f"--config: {path} {problem}; name a file with get_config")
+    if not name:
+        raise InputError(f"--config is empty; name one of {', '.join(names())}")
     stem, _, variant = name.partition(":")
     for folder in _CONFIG_DIRS:
         if "/" not in stem and (folder / f"{stem}.py").is_file():
@@ -82,15 +84,19 @@ def _import(path: pathlib.Path) -> ModuleType:
         spec.loader.exec_module(module)
     except InputError:
         raise
-    except Exception as error:
+    # Such as a script without `if __name__ == "__main__"`, which ends.
+    except (Exception, SystemExit) as error:
         raise InputError(_failure(path, error)) from error
     return module
 
 
-def _failure(path: pathlib.Path, error: Exception) -> str:
+def _failure(path: pathlib.Path, error: BaseException) -> str:
     """Where in a config's file an error arose, and what it is, in one line."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    text = error.msg if isinstance(error, SyntaxError) else str(error).strip("'\"")
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    # Keys come in quotes, and of an unknown one ml_collections shows the whole config.
+    text = re.sub(r"^'(.*)'$", r"\1", text, flags=re.DOTALL)
+    text = re.sub(r" Other fields present: .*?(?=Did you mean|\Z)", " ", text, flags=re.DOTALL)
     place = f"{path}, line {line}" if line else f"{path}"
     return f"--config: {place}: {type(error).__name__}: {' '.join(text.split())}; correct it"

@@ -9,11 +9,17 @@ import importlib
 import os
 import re
 import sys
+import traceback
 from typing import Any
 
 from bitdiff_jax.errors import InputError
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+# Files whose lines are of no help to whom a part belongs: ours and those of what is built upon.
+_NOT_THEIRS = re.compile(
+    rf"{re.escape(os.path.dirname(__file__))}\b|.*site-packages.(jax|jaxlib|flax|numpy)\b|<"
+)
 
 
 def is_reference(text: str) -> bool:
@@ -46,16 +52,33 @@ def resolve(text: str, key: str) -> Any:
                 f"{key}={text!r}: {module_name} needs the module {error.name!r}, which is not "
                 "installed"
             ) from error
+        if module_name.endswith(".py"):
+            raise InputError(
+                f"{key}={text!r} names a file; say {module_name.removesuffix('.py')}:{name}, the "
+                "module's name"
+            ) from None
         raise InputError(
             f"{key}={text!r}: there is no module {error.name!r}; install it, or run the command "
             "in the folder that holds it"
         ) from None
-    except Exception as error:
+    # Such as a script without `if __name__ == "__main__"`, which ends.
+    except (Exception, SystemExit) as error:
         raise InputError(
-            f"{key}={text!r}: {module_name} cannot be imported ({type(error).__name__}: {error})"
+            f"{key}={text!r}: {module_name} cannot be imported ({failure(error)})"
         ) from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise InputError(f"{key}={text!r}: {module_name} has no {name}")
         found = getattr(found, part)
     return found
+
+
+def failure(error: BaseException) -> str:
+    """What other people's code raised, and where, in one line: 'KeyError: 'a', cells.py line 7'."""
+    text = " ".join(str(error).split())
+    told = type(error).__name__ + (f": {text}" if text else "")
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [each for each in frames if not _NOT_THEIRS.match(each.filename)]
+    if isinstance(error, SyntaxError) or not theirs:  # names its own place, or has none
+        return told
+    return f"{told}, {os.path.basename(theirs[-1].filename)} line {theirs[-1].lineno}"

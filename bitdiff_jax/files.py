@@ -32,8 +32,10 @@ def make_folder(path: epath.PathLike, argument: str) -> epath.Path:
         argument: the option that named it, for the message: '--out', '--workdir'.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: it has no name, or cannot be made.
     """
+    if not os.fspath(path):  # such as a shell's variable that is not set
+        raise InputError(f"{argument} is empty; name a folder")
     folder = epath.Path(at_home(path))
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -86,3 +86,27 @@ def no_source():
 def wrong_labels():
     item = Stripes()[0]
     return [{**item, "labels": (item["labels"][0].astype(np.int64),)}]
+
+
+def negative_labels():
+    item = Stripes()[0]
+    return [{**item, "labels": (item["labels"][0] - 3,)}]
+
+
+def fails(*_):
+    raise KeyError("missing")
+
+
+class FailsAtItems(Stripes):
+    def __getitem__(self, index):
+        return fails()
+
+
+def one_number(pred, target, mask):
+    """No loss of rows: it would be multiplied with all weights without a word."""
+    return jnp.mean(jnp.square(pred - target))
+
+
+def too_many(schedule, t):
+    """No weight of rows, but one of each two."""
+    return jnp.ones((len(t), len(t)))

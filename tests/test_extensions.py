@@ -14,7 +14,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "my_broken.py").write_text("1 / 0\n")
     (tmp_path / "my_needy.py").write_text("import no_such_module_here\n")
     yield tmp_path
-    for name in ("my_parts", "my_broken", "my_needy"):
+    for name in ("my_parts", "my_broken", "my_needy", "my_raising"):
         sys.modules.pop(name, None)
 
 
@@ -43,3 +43,20 @@ def test_one_line_says_what_is_wrong(folder, text, says):
 @pytest.mark.parametrize("text", ["folder:/data/x", "folder:../x", "a:", ":a", "a b:c", "1a:b"])
 def test_paths_are_no_references(text):
     assert not extensions.is_reference(text)
+
+
+def test_a_module_that_ends_and_one_named_as_a_file(folder):
+    (folder / "my_script.py").write_text("import sys\n\nsys.exit(3)\n")
+    with pytest.raises(InputError, match=r"SystemExit: 3, my_script\.py line 3"):
+        extensions.resolve("my_script:thing", "key")
+    with pytest.raises(InputError, match=r"names a file; say my_parts:Outer"):
+        extensions.resolve("my_parts.py:Outer", "key")
+
+
+def test_what_someone_elses_code_raised_is_one_line(folder):
+    (folder / "my_raising.py").write_text("def fail():\n    raise ValueError('two\\nlines')\n")
+    try:
+        extensions.resolve("my_raising:fail", "key")()
+    except ValueError as error:
+        assert extensions.failure(error) == "ValueError: two lines, my_raising.py line 2"
+    assert extensions.failure(KeyError()) == "KeyError"

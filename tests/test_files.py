@@ -36,6 +36,11 @@ def test_a_file_in_the_way_is_named_with_the_argument(tmp_path, below):
         files.make_folder(tmp_path / "a" / below, "--out")
 
 
+def test_a_folder_without_a_name():
+    with pytest.raises(InputError, match="--out is empty; name a folder"):
+        files.make_folder("", "--out")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_texts_are_read_in_any_encoding_that_says_what_it_is(tmp_path, encoding):
     (tmp_path / "a.json").write_bytes('["é"]'.encode(encoding))

@@ -1,5 +1,7 @@
 """Parts of other projects, given in Python and by `module:name` in the config."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,6 +43,8 @@ def test_own_encoding_by_config():
         ("Bare", "has no .*num_codes"),
         ("Shifted", "does not give back"),
         ("Absent", "has no Absent"),
+        ("fails", "failed: KeyError: 'missing'"),
+        ("Stripes.__len__", "failed: AttributeError"),
     ],
 )
 def test_what_is_no_encoding_is_told(name, says):
@@ -67,6 +71,30 @@ def test_own_loss_and_weight_by_config():
     assert counted.any() and not counted.all()
     np.testing.assert_allclose(loss, np.asarray(rows.error)[counted].sum() / 4, rtol=1e-5)
     np.testing.assert_allclose(metrics["absolute"], np.mean(rows.error) / 6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "says"),
+    [
+        ("loss", "one_number", r"loss gave \[\] for 2 rows"),
+        ("loss", "fails", r"loss failed: KeyError: 'missing', own_parts\.py line"),
+        ("weight", "too_many", r"weight gave \[2, 2\] for 2 rows"),
+        ("weight", "fails", "weight failed: KeyError"),
+        ("weight", "own_number", "has no own_number"),
+    ],
+)
+def test_a_wrong_loss_or_weight_is_told_before_a_training(part, name, says):
+    with pytest.raises(InputError, match=says):
+        tiny(**{f"model__objective__{part}": f"{HERE}:{name}"})
+
+
+def test_a_wrong_loss_given_in_python_is_told_when_it_is_traced():
+    model = tiny()
+    objective = dataclasses.replace(model.objective, loss=own_parts.one_number)
+    wrong = dataclasses.replace(model, objective=objective)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    with pytest.raises(InputError, match=r"loss gave \[\] for .* rows"):
+        jax.eval_shape(wrong.loss, params, batch_of(), jax.random.key(1))
 
 
 def test_a_loss_of_the_raw_output():
@@ -107,6 +135,9 @@ def test_own_source_by_spec():
         ("no_source", "gave int"),
         ("wrong_labels", r"int64 \[12, 12\]; it must be int32 \[12, 12\]"),
         ("absent", "has no absent"),
+        ("negative_labels", "holds -3; ids begin at 0"),
+        ("fails", r"failed: KeyError: 'missing', own_parts\.py line"),
+        ("FailsAtItems", r"item 0 of .*: KeyError: 'missing', own_parts\.py line"),
     ],
 )
 def test_what_is_no_source_is_told(spec, says):

@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     paths = named(args.predictions)
     evaluate_files.expand_paths(args)
     chosen = options.views_of(args.protocol, args.score_size)
-    out = files.make_folder(args.out, "--out") if args.out else None
+    out = None if args.out is None else files.make_folder(args.out, "--out")
     truth = evaluate_files.open_truth([*paths.values()], args)
     tasks = {
         tool: evaluate_files.make_task(path, args, truth, chosen) for tool, path in paths.items()
@@ -153,8 +153,12 @@ def named(arguments: list[str]) -> dict[str, str]:
     for name, path in pairs:
         tool = name or "_".join(pathlib.PurePath(path).parts[-length:]).strip("/")
         tool = file_names.as_text(tool)
-        if _file_name(tool) in map(_file_name, tools):
-            raise InputError(f"two tools are called {tool!r}; name them, as in mine=DIR")
+        for other in tools:
+            if _file_name(tool) == _file_name(other):
+                same = f"two tools are called {tool!r}"
+                if tool != other:
+                    same = f"tools {other!r} and {tool!r} would have files of one name"
+                raise InputError(f"{same}; name them, as in mine=DIR")
         tools[tool] = path
     return tools
 

@@ -89,6 +89,8 @@ def _in_one_line(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, ImportError) and "gcsfs" in str(error):
         return "gs:// needs gcsfs: pip install 'bitdiff_jax[gcs]'"
+    if isinstance(error, KeyError) and str(error.args[0]).endswith("://"):  # from etils.epath
+        return f"{error.args[0]} cannot be read or written here; use a local path, gs:// or s3://"
     if isinstance(error, OSError) and error.errno in _SYSTEM:
         return (
             f"{error.filename}: {_SYSTEM[error.errno]}" if error.filename else _SYSTEM[error.errno]

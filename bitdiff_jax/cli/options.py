@@ -140,7 +140,7 @@ def output_folder(args: argparse.Namespace) -> Any:
     """
     if args.html and not args.out:
         raise InputError("--html writes report.html into a folder: name it with --out DIR")
-    return files.make_folder(args.out, "--out") if args.out else None
+    return None if args.out is None else files.make_folder(args.out, "--out")
 
 
 def views_of(protocol: str, sizes: str) -> "tuple[protocols.View, ...]":

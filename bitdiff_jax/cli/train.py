@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import shlex
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -17,6 +18,14 @@ _EPILOG = """\
 A tuple is written whole and in quotes: "--config.model.net.channel_multipliers=(1,2,2)",
   "--config.mesh.rules=('.*/qkv/.* replicate', '.* fsdp')"
 All keys are in bitdiff_jax/config.py. Running the same command again resumes the training."""
+
+# What a setting takes, by the type of its default.
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a tuple in quotes, such as '(1,2)'",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -37,6 +46,8 @@ def main(argv: list[str]) -> int:
         help="check the settings, open the data, read a batch, tell what to expect; write nothing",
     )
     args, overrides = parser.parse_known_args(argv)
+    if not args.workdir:  # such as a shell's variable that is not set
+        raise InputError("--workdir is empty; name a folder")
     config = override(config_lib.load(args.config), overrides, parser)
 
     # After the parsing: they import jax.
@@ -58,7 +69,7 @@ def main(argv: list[str]) -> int:
         kind, dtype = jax.devices()[0].device_kind, config.model.net.dtype
         config.telemetry.peak_flops = accelerators.peak_flops(kind, dtype) or 0.0
     loop.train(config, args.workdir)
-    if jax.process_index() == 0:
+    if jax.process_index() == 0 and config.train.checkpoint_every:
         workdir = shlex.quote(args.workdir)
         print(f"next: bitdiff segment photo.jpg --checkpoint {workdir} --out segmented")
     return 0
@@ -93,13 +104,27 @@ def override(
             "all keys are in bitdiff_jax/config.py"
         ) from error
     except (flags.Error, TypeError, ValueError) as error:
-        raise InputError(" ".join(str(error).split())) from error
+        raise InputError(_wrong_value(overrides, config, str(error))) from error
     if rest:
         raise _unexpected(rest[0], config, parser)
     # Worker processes of the input pipeline read absl's global flags.
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
     return values.config
+
+
+def _wrong_value(overrides: list[str], config: ConfigDict, told: str) -> str:
+    """What to write instead of a value of another type than its setting's."""
+    for argument in overrides:
+        name, _, value = argument.partition("=")
+        if f"flag {argument}:" not in told or not _is_key(config, argument):
+            continue
+        setting: Any = config
+        for part in name.removeprefix("--config.").split("."):
+            setting = setting[part]
+        if type(setting) in _KINDS:
+            return f"{name} is {value!r}; use {_KINDS[type(setting)]}"
+    return " ".join(told.split())
 
 
 def _unexpected(argument: str, config: ConfigDict, parser: options.Parser | None) -> InputError:

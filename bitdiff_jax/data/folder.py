@@ -207,6 +207,7 @@ def _read_splits(path: epath.Path) -> dict[str, Any]:
 
 def _split_names(root: epath.Path, split: str, pictures: file_names.NameTable) -> list[str]:
     names = _listed_names(root, split)
+    listed.check_list(names, pictures, root / "splits.json")
     found = {name: pictures.find(name) for name in names}
     missing = [name for name in names if found[name] is None]
     if missing:

@@ -96,7 +96,8 @@ def frames(image: ImageFile.ImageFile, path: os.PathLike | str) -> tuple[int, ..
     """The numbers of the frames that a file holds, for `Image.seek`.
 
     Smaller versions of an image that lie in the same file (the levels of a pyramid, thumbnails, the
-    previews in a phone's JPEG) and masks of it are no frames.
+    previews in a phone's JPEG) and masks of it are no frames. Pages of other proportions are,
+    unless the file says what else they are.
 
     Raises:
       InputError: the file is damaged, or holds a stack in a form that Pillow cannot read.
@@ -123,9 +124,17 @@ def _pages(image: ImageFile.ImageFile, count: int) -> Iterator[int]:
     for number in range(1, count):
         image.seek(number)
         kind = image.tag_v2.get(_SUBFILE, 0)  # type: ignore[attr-defined]
-        if image.size == size and not int(kind) & _NO_FRAME:
+        if not int(kind) & _NO_FRAME and not _is_smaller_version(image.size, size):
             yield number
     image.seek(0)
+
+
+def _is_smaller_version(size: tuple[int, int], whole: tuple[int, int]) -> bool:
+    """Whether a page may be another one shrunk: of its proportions, to a pixel."""
+    (width, height), (full_width, full_height) = size, whole
+    if size == whole or width > full_width or height > full_height:
+        return False
+    return abs(width * full_height - height * full_width) <= max(whole)
 
 
 def _read(path: os.PathLike | str) -> bytes:

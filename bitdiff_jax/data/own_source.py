@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bitdiff_jax import extensions
+from bitdiff_jax.data.labelmaps import IGNORE
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.errors import InputError
 
@@ -33,7 +34,12 @@ def open_own(reference: str, options: Mapping[str, str], text: str) -> Source:
         raise InputError(
             f"data: {text!r}: {reference} does not take these options: {error}"
         ) from None
-    source: Source = make(**options)
+    try:
+        source: Source = make(**options)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"data: {text!r} failed: {extensions.failure(error)}") from error
     check_source(source, text)
     return source
 
@@ -55,7 +61,12 @@ def check_source(source: Any, name: str) -> None:
         )
     if not len(source):
         raise InputError(f"data: {name!r} holds no images")
-    item = source[0]
+    try:
+        item = source[0]
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"data: item 0 of {name!r}: {extensions.failure(error)}") from error
     if not isinstance(item, Mapping):
         raise InputError(
             f"data: item 0 of {name!r} is {type(item).__name__}; it must be a dict with 'name', "
@@ -83,4 +94,9 @@ def check_source(source: Any, name: str) -> None:
                 f"data: a label map of item 0 of {name!r} is {label_map.dtype} "
                 f"{list(label_map.shape)}; it must be int32 {list(image.shape[:2])}, ids from 0 on "
                 "and -1 for ignored pixels"
+            )
+        if label_map.size and label_map.min() < IGNORE:
+            raise InputError(
+                f"data: a label map of item 0 of {name!r} holds {label_map.min()}; ids begin at 0, "
+                "and -1 is an ignored pixel"
             )

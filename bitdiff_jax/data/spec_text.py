@@ -44,7 +44,8 @@ def parse(text: str) -> list[Spec]:
     """The specs of a text, which are joined by ';'; empty ones do not count.
 
     Raises:
-        InputError: a part that is not of the form key=value, or a quote without its end.
+        InputError: a part that is not of the form key=value, a key that is there twice, or a quote
+            without its end.
     """
     specs = []
     place = 0
@@ -95,6 +96,8 @@ def _parse_one(text: str, begin: int) -> tuple[Spec, int]:
                 f"data: {text[start:place]!r} in {text.strip()!r} is not of the form key=value; a "
                 'path or value with a comma stands in double quotes, folder:"/data/a, b"'
             )
+        if key in options:
+            raise InputError(f"data: {text.strip()!r} says {key}= twice; say it once")
         options[key], place = _value(text, place + 1)
     return Spec(kind, path, options, text[begin:place].strip()), place
 

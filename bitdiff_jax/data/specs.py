@@ -24,7 +24,7 @@ from bitdiff_jax.data import file_names, own_source, readers, spec_text
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.data.resident import Resident
 from bitdiff_jax.data.spec_text import Spec
-from bitdiff_jax.errors import InputError
+from bitdiff_jax.errors import InputError, did_you_mean
 from bitdiff_jax.scenes import PosteriorSource, SceneSource
 
 
@@ -85,7 +85,10 @@ def _open(spec: Spec, options: dict[str, str], image_size: int) -> tuple[Source,
 
     reference = f"{spec.kind}:{spec.path}"
     if spec.kind not in readers.READERS and extensions.is_reference(reference):
-        return own_source.open_own(reference, options, text), True
+        try:
+            return own_source.open_own(reference, options, text), True
+        except InputError as error:
+            raise InputError(f"{error}{_similar_kind(spec.kind)}") from error
     if spec.kind == "scenes":
         source = SceneSource(**numbers("level", "seed", "length", "size"))
     elif spec.kind == "posterior":
@@ -105,10 +108,15 @@ def _open_reader(spec: Spec, options: dict[str, str]) -> Source:
         raise InputError(
             f"data: unknown kind {spec.kind!r} in {text!r}; use scenes, posterior, KIND:DIR with "
             f"one of {known}, or package.module:function"
+            f"{_similar_kind(spec.kind)}"
         )
     if not spec.path:
         raise InputError(f"data: {text!r} names no folder; say {spec.kind}:DIR")
     return readers.make(spec.kind, spec.path, options.pop("split", None), **options)
+
+
+def _similar_kind(kind: str) -> str:
+    return did_you_mean(kind, ("scenes", "posterior", *readers.READERS))
 
 
 def _number(text: str, key: str, value: str, kind: type) -> Any:

@@ -143,5 +143,5 @@ def write(
             ) from error
         except Exception as error:
             raise InputError(
-                f"formats: {called} failed on {name!r}: {type(error).__name__}: {error}"
+                f"formats: {called} failed on {name!r}: {extensions.failure(error)}"
             ) from error

@@ -144,7 +144,14 @@ def from_settings(
         )
     made = extensions.resolve(name, "config.model.net.implementation")
     _check_constructor(made, name, given, options)
-    net = made(**given, **options)
+    try:
+        net = made(**given, **options)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"config.model.net.implementation={name!r} failed: {extensions.failure(error)}"
+        ) from error
     for method in ("init", "apply"):
         if not callable(getattr(net, method, None)):
             raise InputError(

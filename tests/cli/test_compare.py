@@ -96,6 +96,8 @@ def test_tools_get_names():
         compare.named(["a"])
     with pytest.raises(InputError, match="two tools"):
         compare.named(["a/x", "a/x"])
+    with pytest.raises(InputError, match="tools 'p;q' and 'p,q' would have files of one name"):
+        compare.named(["a/p;q", "a/p,q"])
 
 
 def test_errors_are_one_line(root, capsys):

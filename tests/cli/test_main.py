@@ -49,6 +49,7 @@ def test_the_version(capsys):
         (NotADirectoryError(errno.ENOTDIR, "x", "a/b"), "a/b: is inside a file; name a folder"),
         (OSError(errno.EROFS, "x", "/mnt/a"), "/mnt/a: is on a disk that can only be read"),
         (OSError(errno.ENOSPC, "x"), "no space left; free some and run it again"),
+        (KeyError("https://"), "https:// cannot be read or written here; use a local path"),
     ],
 )
 def test_what_the_system_refuses_is_one_line(error, message, capsys, monkeypatch):
@@ -61,7 +62,15 @@ def test_what_the_system_refuses_is_one_line(error, message, capsys, monkeypatch
     assert err.startswith(f"bitdiff prepare: error: {message}") and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("error", [RuntimeError("mine"), AssertionError(), OSError("other")])
+def test_an_address_is_no_path(capsys):
+    argv = ["segment", "https://a.b/c.png", "--checkpoint=x", "--out=y"]
+    assert cli.main(argv) == 2
+    assert capsys.readouterr().err.startswith("bitdiff segment: error: https:// cannot be read")
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("mine"), AssertionError(), OSError("other"), KeyError("name")]
+)
 def test_errors_of_the_program_are_not_hidden(error, monkeypatch):
     def broken(argv):
         raise error

@@ -40,6 +40,10 @@ def train(*argv):
         ("--config.model.net.dtype=float17", "float32, bfloat16, float16"),
         ("--config.model.net.channel_multipliers=(1.5,2)", "channel_multipliers"),
         ("--config.eval.batch_size=0", "config.eval.batch_size is 0"),
+        ("--config.seed=1.5", "--config.seed is '1.5'; use a whole number"),
+        ("--config.optimizer.b1=x", "--config.optimizer.b1 is 'x'; use a number"),
+        ("--config.model.net.remat=maybe", "remat is 'maybe'; use true or false"),
+        ("--config.model.net.channel_multipliers=(1,", "use a tuple in quotes"),
     ],
 )
 def test_what_is_mistyped_is_one_line(argument, message, tmp_path, capsys):
@@ -122,13 +126,15 @@ CONFIG_FILES = [
     ("x = 1\n", "has no get_config"),
     ("def get_config(variant=''):\n    return 3\n", "returned int, not a ConfigDict"),
     ("x = (\n", "line 1: SyntaxError"),
-    ("import nonsense_module\n", "line 1: ModuleNotFoundError"),
+    ("import nonsense_module\n", "No module named 'nonsense_module'; correct it"),
     ("def get_config(variant=''):\n    return 1 / 0\n", "line 2: ZeroDivisionError"),
     (
         "from bitdiff_jax import config\ndef get_config(variant=''):\n"
         "    c = config.default()\n    c.train.num_step = 3\n    return c\n",
-        "line 4: AttributeError",
+        'line 4: AttributeError: Key "num_step" does not exist and cannot be added since the '
+        'config is locked. Did you mean "num_steps" instead of "num_step"?; correct it\n',
     ),
+    ("import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
     ("def get_config():\n    return 1\n", "TypeError"),
     (
         "from bitdiff_jax import config\ndef get_config(variant=''):\n"
@@ -144,6 +150,13 @@ def test_a_config_file_that_is_none(text, message, tmp_path, capsys):
     path.write_text(text)
     err = failed(capsys, "train", f"--config={path}", f"--workdir={tmp_path / 'run'}")
     assert message in err and (str(path) in err or "variant" in err)
+
+
+def test_names_that_are_empty(tmp_path, capsys):
+    assert failed(capsys, "train", "--config=", f"--workdir={tmp_path}").startswith(
+        "bitdiff train: error: --config is empty; name one of base"
+    )
+    assert "--workdir is empty; name a folder" in failed(capsys, *train("--workdir="))
 
 
 def test_a_config_that_is_a_folder_or_another_file(tmp_path, capsys):

@@ -92,6 +92,7 @@ def test_split_gives_its_order(root):
         ('{"train": ["a", "zz"]}', "zz"),
         ('{"train": ["a", "a"]}', "twice"),
         ('{"train": [1]}', "strings"),
+        ('{"train": ["a.png"]}', "names the file 'a.png'; list IDs without ending: a"),
     ],
 )
 def test_bad_splits_are_named(root, content, word):

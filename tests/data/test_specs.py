@@ -84,7 +84,10 @@ def test_one_source_is_one():
     ("text", "message"),
     [
         ("", "no source is given"),
-        ("scene", "unknown kind 'scene'"),
+        ("scene", "unknown kind 'scene'.*did you mean scenes?"),
+        ("fodler:/x", "unknown kind 'fodler'.*did you mean folder?"),
+        ("fodler:x", "no module 'fodler'.*did you mean folder?"),
+        ("scenes,level=1,level=2", "says level= twice"),
         ("scenes,levels=1", "no option levels"),
         ("scenes,level", "'level' in 'scenes,level' is not of the form key=value"),
         ("scenes,level=x", "level=x"),

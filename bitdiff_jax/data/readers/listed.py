@@ -164,6 +164,32 @@ def find_base(
     )
 
 
+def check_list(
+    names: Iterable[str], present: file_names.NameTable, path: os.PathLike | str
+) -> None:
+    """Refuses a list of IDs that names one twice, or a file instead of its ID.
+
+    Args:
+      names: the list.
+      present: the IDs that there are.
+      path: its file, for messages.
+    """
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{os.fspath(path)}: names {name!r} twice; remove one")
+        seen.add(name)
+        identity, suffix = os.path.splitext(name)
+        if (
+            present.find(name) is None
+            and suffix.lower() in images.IMAGE_SUFFIXES
+            and present.find(identity) is not None
+        ):
+            raise InputError(
+                f"{os.fspath(path)}: names the file {name!r}; list IDs without ending: {identity}"
+            )
+
+
 def require_all(
     names: Iterable[str],
     present: file_names.NameTable,

@@ -78,9 +78,10 @@ def readable(folder: epath.Path, suffixes: Container[str], remedy: str) -> list[
             others += [] if path.is_dir() else [path]
     if others:
         why = "JPEG alters region ids; " if others[0].suffix.lower() in (".jpg", ".jpeg") else ""
+        more = f", nor can {len(others) - 1} more there" if len(others) > 1 else ""
         raise InputError(
-            f"{others[0]}: cannot be used, nor can {len(others) - 1} other files there, and left "
-            f"out what they show would be missing; {why}{remedy}, or move it elsewhere"
+            f"{others[0]}: cannot be used{more}, and left out what it shows would be missing; "
+            f"{why}{remedy}, or move it elsewhere"
         )
     return found
 

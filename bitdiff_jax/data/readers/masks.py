@@ -18,7 +18,7 @@ class MasksReader(listed.ListedReader):
 
     The second form is that of the Data Science Bowl 2018 (stage1_train.zip). Masks are grey files
     of a lossless form (PNG, TIFF, BMP, ...) and of the picture's size: what is brighter than half
-    of the brightest value in the file is inside, be that 1 or 255. Each frame of a stack is a mask.
+    of the brightest value in a frame is inside, be that 1 or 255. Each frame of a stack is a mask.
     The masks of a picture are numbered from 1 in the order of their names; empty ones have a number
     and no pixels. An empty folder is a picture without objects.
 
@@ -133,14 +133,22 @@ def _mask_files(folder: epath.Path) -> list[epath.Path]:
 def read_masks(path: str) -> list[np.ndarray]:
     """The masks in a file, bool [h, w] of each frame."""
     frames = images.read_label_frames(path, grey_palette=True)
-    half = max(int(values.max()) for values in frames) / 2
     for number, values in enumerate(frames):
-        if len(frames) > 1 and len(np.unique(values)) > 2:
+        found = np.unique(values)
+        if len(frames) > 1 and len(found) > 2:
             raise InputError(
-                f"{path}: frame {number} of {len(frames)} has {len(np.unique(values))} different "
-                "values; each frame of a stack is the mask of one object, of two values at most"
+                f"{path}: frame {number} of {len(frames)} has {len(found)} different values; each "
+                "frame of a stack is the mask of one object, of two values at most"
             )
-    return [values > half for values in frames]
+        # Soft edges have gaps among their values, or all that a byte has.
+        if 2 < len(found) < 128 and np.array_equal(found, np.arange(len(found))):
+            raise InputError(
+                f"{path}: its values 0 to {found[-1]} look like ids of {found[-1]} regions, and a "
+                "mask is one object; use the kind 'folder' for files of ids, or write a file for "
+                "each object"
+            )
+    # By the frame: programs write object k of a stack as the number k, too.
+    return [values > int(values.max()) / 2 for values in frames]
 
 
 def _runs(inside: np.ndarray) -> np.ndarray:

@@ -53,6 +53,7 @@ class VOCReader(listed.ListedReader):
         if split is not None:
             listed.check_split(root, split, _lists(base))
             names = _names(base, split, table)
+            listed.check_list(names, table, _list_path(base, split))
             listed.require_all(names, table, base / "SegmentationObject", "{}.png")
         pictures = _by_stem(base / "JPEGImages", images.IMAGE_SUFFIXES)
         known = file_names.NameTable(pictures)

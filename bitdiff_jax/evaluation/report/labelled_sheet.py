@@ -94,6 +94,8 @@ def _strip(texts: Sequence[str], cell: int, *, head: bool = False) -> np.ndarray
     draw = ImageDraw.Draw(strip)
     font = ImageFont.load_default(size)
     for column, text in enumerate(texts):
+        # Names of files may hold line breaks, which cannot be measured or drawn as one line.
+        text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
         shown = text
         while draw.textlength(shown, font) > cell:
             shown = cut(text, len(shown) - 1)

@@ -254,3 +254,39 @@ def test_real_nuclei(real_data, tmp_path):
     assert len(reader) == 3
     for item in (reader[k] for k in range(3)):
         np.testing.assert_array_equal(item["labels"][0], expected[item["name"]])
+
+
+@pytest.mark.parametrize("highs", [(1, 2, 3), (255, 1, 7)])
+def test_frames_of_a_stack_have_a_brightest_value_each(tmp_path, highs):
+    masks = boxes((0, 5, 0, 5), (0, 4, 8, 12), (6, 12, 3, 9))
+    plain(tmp_path, masks=masks)
+    expected = labels(tmp_path)
+    for path in (tmp_path / "masks" / "a").iterdir():
+        path.unlink()
+    frames = [mask // 255 * high for mask, high in zip(masks, highs, strict=True)]
+    first, *others = map(Image.fromarray, frames)
+    first.save(tmp_path / "masks/a/all.tif", save_all=True, append_images=others)
+    np.testing.assert_array_equal(labels(tmp_path), expected)
+    assert set(np.unique(expected)) == {-1, 1, 2, 3}
+
+
+def test_a_frame_of_another_shape_is_not_passed_over(tmp_path):
+    masks = boxes((0, 5, 0, 5), (6, 12, 3, 9))
+    plain(tmp_path)
+    others = [Image.fromarray(masks[1][:6])]
+    Image.fromarray(masks[0]).save(
+        tmp_path / "masks/a/all.tif", save_all=True, append_images=others
+    )
+    with pytest.raises(InputError, match=r"all\.tif: is 17x6, its picture .* is 17x12"):
+        labels(tmp_path)
+
+
+def test_a_file_of_ids_is_no_mask(tmp_path):
+    ids = np.zeros((12, 17), np.uint8)
+    ids[:4], ids[4:8, :5], ids[9:] = 1, 2, 3
+    plain(tmp_path, masks=[ids])
+    with pytest.raises(InputError, match=r"m00\.png: its values 0 to 3 look like ids"):
+        labels(tmp_path)
+    soft = np.linspace(0, 255, 204).astype(np.uint8).reshape(12, 17)
+    layouts.save(tmp_path / "masks/a/m00.png", soft)
+    np.testing.assert_array_equal(labels(tmp_path), np.where(soft > 127, 1, -1))

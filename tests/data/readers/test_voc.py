@@ -58,7 +58,7 @@ def test_lists(year):
     assert readers.make("voc", year, "val").names == ("2007_000033", "2007_000030")
     for text, words in (
         ("", "names no picture"),
-        ("2007_000033\n2007_000033\n", "both are called 2007_000033"),
+        ("2007_000033\n2007_000033\n", "val\\.txt: names '2007_000033' twice; remove one"),
         ("2007_000033\n2007_9\n2007_8\n", r"2 of 3 .*2007_9\.png"),
     ):
         (lists / "val.txt").write_text(text)
@@ -84,6 +84,15 @@ def test_names_with_spaces(year):
     path.write_text("street at night\n2007_000030 2007_000031\n")
     expected = ("street at night", "2007_000030", "2007_000031")
     assert readers.make("voc", year, "val").names == expected
+
+
+def test_a_list_of_files(year):
+    path = year / "ImageSets" / "Segmentation" / "val.txt"
+    path.write_text("2007_000030\n2007_000033.jpg\n")
+    with pytest.raises(
+        InputError, match=r"'2007_000033\.jpg'; list IDs without ending: 2007_000033"
+    ):
+        readers.make("voc", year, "val")
 
 
 @pytest.mark.parametrize("name", ["train", "val", "mine"])

@@ -53,3 +53,10 @@ def test_rows_of_other_numbers_of_maps_and_none_at_all():
     assert got.shape[1] == GAP + 4 * (48 + GAP)
     assert sheet([], []).shape[2] == 3
     assert labelled_sheet.sample_heads(1) == ["sample"]
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\r\nb", "bell\x07", "中文"])
+def test_any_name_of_a_file_is_one_line(name):
+    plain = sheet([labelled_sheet.SheetRow("a", None, [TRUTH], [TRUTH])], ["one"])
+    got = sheet([labelled_sheet.SheetRow(name, None, [TRUTH], [TRUTH])], ["one"])
+    assert got.shape == plain.shape
