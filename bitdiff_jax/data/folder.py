@@ -44,7 +44,8 @@ class FolderSource:
         Args:
           root: the folder.
           split: a key of splits.json; None for all pictures.
-          zero: what id 0 means: 'ignore' (not annotated, becomes -1) or 'region' (one like others).
+          zero: what id 0 means: 'ignore' (not annotated, becomes -1), 'background' (one region,
+            known as what it is) or 'region' (one like others).
             None is 'ignore' as long as 0 covers little; else it must be said.
 
         Raises:
@@ -98,8 +99,15 @@ class FolderSource:
         return f"folder zero={zero} {zlib.crc32(listing.encode()):08x}"
 
     @property
+    def has_background(self) -> bool:
+        """Whether id 0 is the background of every label map."""
+        return self.zero == "background"
+
+    @property
     def unlabelled(self) -> str:
         """What pixels without a region are taken for, and why."""
+        if self.zero == "background":
+            return "id 0 is the background, as asked for"
         if self.zero == "region":
             return "id 0 is a region like the others, as asked for"
         why = "as asked for" if self.zero else "because 0 covers little of the label maps"
@@ -119,7 +127,8 @@ class FolderSource:
     def read_ids(self, path: str) -> np.ndarray:
         """One label map as int32 [h, w], with id 0 treated as `zero` says."""
         ids = images.read_labels(path)
-        return ids if self.zero == "region" else np.where(ids == 0, labelmaps.IGNORE, ids)
+        ignores = self.zero in (None, "ignore")
+        return np.where(ids == 0, labelmaps.IGNORE, ids) if ignores else ids
 
     @property
     def label_paths(self) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ class MasksReader(listed.ListedReader):
           root: the folder.
           split: a subfolder that is in one of the forms; None for `root` itself, or for all of its
             splits if it has them, in which case names begin with 'SPLIT/'.
-          zero: what pixels of no mask are: 'ignore' (not annotated), or 'region', one region with
-            id 0, such as the background of a microscope slide.
+          zero: what pixels of no mask are: 'background', one region with id 0, as on a microscope
+            slide; 'ignore' (not annotated); or 'region', one region with id 0 like the others.
           order: whose a pixel of several masks is: 'smaller' (the one of fewer pixels, so that what
             lies on a larger thing stays), 'later' or 'earlier' by name.
 
@@ -76,9 +76,11 @@ class MasksReader(listed.ListedReader):
     @property
     def unlabelled(self) -> str:
         """What pixels without a region are taken for, and why."""
-        if self.zero == "region":
-            return "pixels of no mask are one region, as asked for"
-        return "pixels of no mask are taken for not annotated and ignored; zero=region keeps them"
+        if self.zero != "ignore":
+            return f"pixels of no mask are {listed.of_zero(self.zero)}"
+        return (
+            "pixels of no mask are taken for not annotated and ignored; zero=background keeps them"
+        )
 
     @classmethod
     def splits(cls, root: os.PathLike | str) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ class MasksReader(listed.ListedReader):
             for inside in read_masks(os.fspath(path)):
                 listed.check_size(image, image_path, inside, os.fspath(path))
                 masks.append((len(masks) + 1, _runs(inside)))
-        uncovered = 0 if self.zero == "region" else IGNORE
+        uncovered = IGNORE if self.zero == "ignore" else 0
         height, width = image.shape[:2]
         return image, (overlaps.paint(masks, height, width, order=self.order, uncovered=uncovered),)
 

@@ -38,6 +38,7 @@ class RecordSource:
         unlabelled: what pixels without a region were taken for, and why.
         digest: of all records, in hexadecimal; one for each split.
         max_annotators: the most label maps that one picture has.
+        has_background: whether id 0 is the background of every label map.
     """
 
     def __init__(self, root: os.PathLike | str, split: str | None = None):
@@ -58,6 +59,7 @@ class RecordSource:
             raise InputError(f"{root}: has no split {split!r}; it has: {', '.join(known)}")
         parts = list(known.values()) if split is None else [known[split]]
         self.unlabelled = str(index["unlabelled"])
+        self.has_background = bool(index.get("has_background"))  # not in older ones
         self.size = int(index["parameters"]["size"])
         self.digest = " ".join(part["digest"] for part in parts)
         self.max_annotators = max(int(part["max_annotators"]) for part in parts)
