@@ -128,6 +128,19 @@ class RecordSource:
             return None
         return counts
 
+    def ignored_share(self) -> float | None:
+        """The share of ignored pixels in all label maps, as `region_counts`."""
+        labelled = pixels = 0
+        try:
+            for file in self._statistics:
+                text = (epath.Path(self.root) / folder_layout.PROGRESS / file).read_text()
+                statistics = json.loads(text)
+                labelled += statistics["labelled"]
+                pixels += statistics["pixels"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return 1 - labelled / pixels if pixels else None
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self._decode(index)
         return {key: item[key] for key in ("name", "image", "labels")}

@@ -42,7 +42,7 @@ def by_pixel(masks, order):
 
 
 def labels(root, **options):
-    (ids,) = readers.make("masks", root, **options)[0]["labels"]
+    (ids,) = readers.make("masks", root, **{"zero": "ignore", **options})[0]["labels"]
     return ids
 
 
@@ -67,7 +67,8 @@ def test_the_rest_is_ignored_or_a_region(tmp_path):
     expected = np.full((12, 17), -1)
     expected[:, :5] = 1
     np.testing.assert_array_equal(labels(tmp_path), expected)
-    np.testing.assert_array_equal(labels(tmp_path, zero="region"), np.maximum(expected, 0))
+    for zero in ("region", "background"):
+        np.testing.assert_array_equal(labels(tmp_path, zero=zero), np.maximum(expected, 0))
 
 
 def test_empty_masks_and_images_without_objects(tmp_path):
