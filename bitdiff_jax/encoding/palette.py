@@ -135,7 +135,7 @@ def shuffled(
         raise ValueError(f"num_codes must be at least 1, got {num_codes}")
     objects, num_free = _objects(label_map, num_codes, background)
     painted = _Painted.of(objects, mask, max_regions, num_free, "id", excess)
-    codes = jnp.arange(num_codes, dtype=jnp.int32)[int(background) :]
+    codes = jnp.arange(int(background), num_codes, dtype=jnp.int32)
     num_kept = int(keep_smallest and not background)
     drawn = jax.random.permutation(key, codes[num_kept:])
     codes = jnp.concatenate([codes[:num_kept], drawn])[: painted.visit.ids.shape[0]]
