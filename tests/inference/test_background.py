@@ -57,7 +57,7 @@ def test_labels_tables_and_pictures():
     assert [region.area for region in result.regions()] == [12, 6]
     assert outputs.image_row(result, "a", "a.png").num_regions == 2
     inside = np.zeros(DRAWN.shape, bool)
-    inside[:, 0] = inside[7] = True  # background away from boundaries
+    inside[:, 0] = inside[0] = True  # background away from boundaries
     tinted = outputs.overlay(result.image, result.label_map())
     np.testing.assert_array_equal(tinted[inside], result.image[inside])
     assert (outputs.colours(result.label_map())[inside] == 0).all()
