@@ -35,7 +35,7 @@ def segmentation(codes=DRAWN, has_background=True, **changes):
         seed=0,
         name="a",
         has_background=has_background,
-        **changes,
+        **{"min_area": 0, **changes},
     )
 
 
