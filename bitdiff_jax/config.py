@@ -72,6 +72,8 @@ def default() -> ml_collections.ConfigDict:
     c.model.palette.seed = 0  # for layout random: the seed of its order
     c.model.palette.keep_smallest = True  # for layout none: the smallest id keeps code 0
     c.model.palette.max_regions = 256
+    # Code 0 is the background's alone; a training on data with zero=background turns it on.
+    c.model.palette.background = False
     # The loss, see bitdiff_jax.model.Objective.
     c.model.objective = ml_collections.ConfigDict()
     c.model.objective.weight = "sigmoid"  # sigmoid | uniform | snr | snr_plus1 | snr_trunc

@@ -25,6 +25,7 @@ class Palette:
         seed: of layout 'random'.
         keep_smallest: of layout 'none': the smallest id gets code 0 (the released `shuffle_zero`).
         max_regions: bound on the ids.
+        background: id 0 is the background, which has code 0 for itself; see `palette.assign`.
     """
 
     layout: str = "similar"
@@ -35,6 +36,7 @@ class Palette:
     seed: int = 0
     keep_smallest: bool = True
     max_regions: int = 256
+    background: bool = False
 
     def check(self, num_codes: int) -> None:
         """Raises ValueError if the layout does not exist for so many codes."""
@@ -47,6 +49,7 @@ class Palette:
         """The codes of one map [H, W]; `key` is for layout 'none' alone."""
         rules: dict[str, Any] = {
             "max_regions": self.max_regions, "excess": self.excess, "mask": mask,
+            "background": self.background,
         }  # fmt: skip
         if self.layout != "none":
             table = palette.table(self.layout, num_codes, self.seed)

@@ -1,8 +1,8 @@
 """Our recipe for real images at 128 x 128: the paper's, its slips mended, in a faster shape.
 
     bitdiff train --config base --workdir runs/base \
-        --config.data.train=folder:/data/mine,split=train,zero=ignore \
-        --config.eval.data=folder:/data/mine,split=val,zero=ignore
+        --config.data.train=folder:/data/mine,split=train \
+        --config.eval.data=folder:/data/mine,split=val
 
 The paper's budget of 300,000 steps of 8 images is 0.29 EFLOP for this network of 39.4 million
 parameters (0.48 for the paper's 38.5 million); neither has been trained to the end by us, so no

@@ -1,16 +1,17 @@
 """Your own images on a laptop: a network of 4.5 million parameters at 64 x 64.
 
     bitdiff train --config small --workdir runs/mine \
-        --config.data.train=folder:mine,split=train,zero=region \
-        --config.eval.data=folder:mine,split=val,zero=region
+        --config.data.train=folder:mine,split=train \
+        --config.eval.data=folder:mine,split=val
 
 12,000 steps of 16 images take an hour and a half on two idle CPU cores. `bsds` is this config with
 the photos of the Berkeley Segmentation Data Set, where it gives ARI .393 and IoU .212 on unseen
 ones; other images give other values. A few hundred images may need fewer steps:
 --config.train.num_steps=4000 --config.optimizer.decay_steps=2000 takes half an hour.
 
-Without --config.eval.data nothing is scored on the way. `zero=` says what id 0 means in the label
-files: `region`, one like the others, or `ignore`, not annotated.
+Without --config.eval.data nothing is scored on the way. Where id 0 covers much of the label files,
+`,zero=` after the folder has to say what it means: `background` (nuclei, cells, leaves), `ignore`
+(not annotated) or `region` (one like the others); docs/data.md says which suits what.
 """
 
 import ml_collections

@@ -190,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data",
         required=True,
         metavar="SPEC",
-        help="folder:DIR,split=val,zero=ignore or scenes,level=1,seed=1",
+        help="folder:DIR,split=val or scenes,level=1,seed=1",
     )
     options.add_output(add)
     add(

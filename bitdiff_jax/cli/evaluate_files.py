@@ -91,9 +91,9 @@ def add_common(add: Callable[..., Any]) -> None:
     """The options that `bitdiff evaluate` of files and `bitdiff compare` share."""
     add(
         "--zero",
-        choices=("ignore", "region"),
+        choices=("ignore", "background", "region"),
         help="what id 0 of the ground truth's PNGs is, and pixels of no region in files of other "
-        "kinds: not annotated, or a region like the others",
+        "kinds: not annotated, the background (one region), or a region like the others",
     )
     add("--images", metavar="DIR", help="pictures ID.jpg, if the ground truth holds maps alone")
     add("--kind", metavar="KIND", help="of the predictions; found out if it is not said")

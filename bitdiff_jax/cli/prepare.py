@@ -69,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         help="longest side that is kept (128); 0 keeps every size",
     )
     add("--splits", metavar="A,B", help="these splits only (all there are)")
-    add("--zero", choices=("ignore", "region"), help="what id 0 means, where the kind asks for it")
+    add(
+        "--zero",
+        choices=("ignore", "background", "region"),
+        help="what id 0, or a pixel of no mask, is: not annotated, the background (nuclei, cells: "
+        "all that is no object is one region), or a region like the others",
+    )
     add(
         "--option",
         action="append",

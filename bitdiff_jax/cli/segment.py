@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Draw label maps of pictures. For each picture ID, the folder --out gets
   ID_labels.png     16-bit grey, region ids 1..n (a viewer shows it black): of the samples the one
-                    closest to the others
+                    closest to the others. Of a model that was trained with zero=background these
+                    are the objects, and 0 is the background
   ID_colours.png    its regions, a colour each
   ID_overlay.png    its regions over the picture
   ID_agreement.png  grey with a legend, white where all samples draw the same region (not with one
                     sample)
-and for all of them regions.csv, one row per region, and images.csv, one row per picture, with the
-reasons not to trust it, if there are any. ID is the name of the file without its ending; another
-picture of the same ID becomes ID-2."""
+and for all of them regions.csv, one row per region but the background, and images.csv, one row per
+picture, with the reasons not to trust it, if there are any. ID is the name of the file without its
+ending; another picture of the same ID becomes ID-2."""
 
 
 def main(argv: list[str]) -> int:
@@ -151,11 +152,19 @@ def _read(
         yield name_of(entry.file), image
 
 
+def _count(result: "Segmentation", num_regions: int) -> str:
+    """'6 region(s)', or of a model that knows its background '41 objects and background'."""
+    if not result.has_background:
+        return f"{num_regions} region(s)"
+    objects = f"{num_regions} object{'' if num_regions == 1 else 's'}"
+    return f"{objects} and background" if (result.label_map() == 0).any() else objects
+
+
 def _tell(result: "Segmentation", row: "outputs.ImageRow") -> None:
     """A line for each picture, and one for each reason not to trust its result."""
     line = (
         f"{row.image}: {row.width}x{row.height}, drawn at "
-        f"{result.resolution[1]}x{result.resolution[0]}, {row.num_regions} region(s)"
+        f"{result.resolution[1]}x{result.resolution[0]}, {_count(result, row.num_regions)}"
     )
     if row.agreement is not None:
         line += f", mean agreement {row.agreement:.2f}"

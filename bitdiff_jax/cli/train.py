@@ -14,7 +14,7 @@ from bitdiff_jax.errors import InputError
 
 _EPILOG = """\
 --config.KEY=VALUE changes one setting, for instance
-  --config.data.train=folder:my_pictures,split=train,zero=ignore --config.train.batch_size=16
+  --config.data.train=folder:my_pictures,split=train --config.train.batch_size=16
 A tuple is written whole and in quotes: "--config.model.net.channel_multipliers=(1,2,2)",
   "--config.mesh.rules=('.*/qkv/.* replicate', '.* fsdp')"
 All keys are in bitdiff_jax/config.py. Running the same command again resumes the training."""

@@ -74,6 +74,7 @@ CHECKS: dict[str, Domain] = {
     "model.palette.seed": _NATURAL,
     "model.palette.keep_smallest": Flag(),
     "model.palette.max_regions": Whole(1, 65_536),
+    "model.palette.background": Flag(),
     "model.objective.weight": Choice(tuple(weighting.WEIGHTS), extensible=True),
     "model.objective.bias": Real(),
     "model.objective.decoupled": Flag(),

@@ -9,13 +9,11 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data import file_names, images, labelmaps
+from bitdiff_jax.data import file_names, images, labelmaps, zero_readings
 from bitdiff_jax.data.readers import listed, listing, other_layouts
 from bitdiff_jax.errors import InputError
 
 _ANNOTATOR = re.compile(r"(?P<id>.+)_(?P<annotator>\d+)")
-_ZERO_SAMPLE = 64
-_ZERO_SHARE = 0.2
 
 
 class FolderSource:
@@ -44,7 +42,8 @@ class FolderSource:
         Args:
           root: the folder.
           split: a key of splits.json; None for all pictures.
-          zero: what id 0 means: 'ignore' (not annotated, becomes -1) or 'region' (one like others).
+          zero: what id 0 means: 'ignore' (not annotated, becomes -1), 'background' (one region,
+            known as what it is) or 'region' (one like others).
             None is 'ignore' as long as 0 covers little; else it must be said.
 
         Raises:
@@ -98,8 +97,15 @@ class FolderSource:
         return f"folder zero={zero} {zlib.crc32(listing.encode()):08x}"
 
     @property
+    def has_background(self) -> bool:
+        """Whether id 0 is the background of every label map."""
+        return self.zero == "background"
+
+    @property
     def unlabelled(self) -> str:
         """What pixels without a region are taken for, and why."""
+        if self.zero == "background":
+            return "id 0 is the background, as asked for"
         if self.zero == "region":
             return "id 0 is a region like the others, as asked for"
         why = "as asked for" if self.zero else "because 0 covers little of the label maps"
@@ -119,12 +125,13 @@ class FolderSource:
     def read_ids(self, path: str) -> np.ndarray:
         """One label map as int32 [h, w], with id 0 treated as `zero` says."""
         ids = images.read_labels(path)
-        return ids if self.zero == "region" else np.where(ids == 0, labelmaps.IGNORE, ids)
+        ignores = self.zero in (None, "ignore")
+        return np.where(ids == 0, labelmaps.IGNORE, ids) if ignores else ids
 
     @property
-    def label_paths(self) -> tuple[str, ...]:
-        """The files of all label maps, in the order of the items."""
-        return tuple(path for _, _, paths in self._items for path in paths)
+    def file_pairs(self) -> tuple[tuple[str, str], ...]:
+        """The file of each label map, after that of its picture, in the order of the items."""
+        return tuple((image, path) for _, image, paths in self._items for path in paths)
 
 
 def check_zero(source: FolderSource) -> float:
@@ -137,16 +144,14 @@ def check_zero(source: FolderSource) -> float:
       InputError: it is more than 20 % and the source was not told what 0 means. Taken for ignored,
         a real region would silently be left out of training.
     """
-    paths = source.label_paths
-    step = max(1, len(paths) // _ZERO_SAMPLE)
-    sample = [images.read_labels(path) for path in paths[::step][:_ZERO_SAMPLE]]
-    share = sum(int((ids == 0).sum()) for ids in sample) / sum(ids.size for ids in sample)
-    if source.zero is None and share > _ZERO_SHARE:
-        raise InputError(
-            f"{source.root}: id 0 covers {share:.0%} of the label maps; say what it means: "
-            "zero='ignore' if it is not annotated, zero='region' if it is a region like the others"
+    pairs = source.file_pairs
+    zeros = zero_readings.measure(len(pairs), lambda k: (images.read_labels(pairs[k][1]),))
+    if source.zero is None and zeros.share > zero_readings.SHARE:
+        image, labels = pairs[zeros.typical]
+        raise zero_readings.question(
+            source.root, zeros.share, images.read_labels(labels), images.read_image(image)
         )
-    return share
+    return zeros.share
 
 
 def _list_items(root: epath.Path, split: str | None) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -65,6 +65,22 @@ def compact(labels: np.ndarray, max_regions: int | None = None) -> tuple[np.ndar
     return result, 0 if max_regions is None else int((result >= max_regions).sum())
 
 
+def compact_objects(labels: np.ndarray, has_background: bool) -> np.ndarray:
+    """Renumbers region ids to 1..n, so that 0 is the background's alone; -1 stays.
+
+    Args:
+      labels: int32 [h, w], ids >= 0 and -1 = ignore.
+      has_background: whether id 0 is the background, which keeps it, or a region like the others.
+
+    Returns:
+      int32 [h, w], ids ascending by the original id.
+    """
+    ids, numbers = renumber(labels)
+    if has_background and ids.size and ids[0] == 0:
+        return numbers
+    return np.where(numbers < 0, numbers, numbers + 1)
+
+
 @functools.lru_cache(maxsize=512)
 def _windows(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
     """Source pixels that each target pixel touches, and how much of them it covers.

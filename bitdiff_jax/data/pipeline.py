@@ -29,7 +29,11 @@ Augment = Callable[
 
 
 class Source(Protocol):
-    """Random access to segmented pictures; see `bitdiff_jax.data.folder.FolderSource`."""
+    """Random access to segmented pictures; see `bitdiff_jax.data.folder.FolderSource`.
+
+    It may have an attribute `has_background`: whether id 0 of its label maps is the background,
+    and not a region like the others.
+    """
 
     def __len__(self) -> int:
         """The number of pictures."""
@@ -42,6 +46,18 @@ class Source(Protocol):
         """
 
 
+def has_background(source: Any) -> bool:
+    """Whether id 0 of a source's label maps is the background; False for one that does not say."""
+    return bool(getattr(source, "has_background", False))
+
+
+class _Flagged(grain.transforms.Map):
+    """Marks the items of a source whose id 0 is the background."""
+
+    def map(self, element: dict[str, Any]) -> dict[str, Any]:
+        return {**element, "has_background": True}
+
+
 class _TrainExample(grain.transforms.RandomMap):
     """Item of a source -> network example: one annotator's map, augmented, at network size."""
 
@@ -51,9 +67,11 @@ class _TrainExample(grain.transforms.RandomMap):
         augment: Augment | None,
         label_padding: transforms.LabelPadding,
         label_method: transforms.LabelMethod,
+        reserve_zero: bool,
     ):
         self._size = size
         self._augment = augment
+        self._reserve_zero = reserve_zero
         self._label_padding = label_padding
         self._label_method = label_method
 
@@ -71,6 +89,8 @@ class _TrainExample(grain.transforms.RandomMap):
             name=element["name"],
             label_padding=self._label_padding,
             label_method=self._label_method,
+            reserve_zero=self._reserve_zero,
+            has_background=element.get("has_background", False),
         )
 
 
@@ -120,6 +140,7 @@ def train_dataset(
     augment: Augment | None = None,
     label_padding: transforms.LabelPadding = transforms.IGNORE,
     label_method: transforms.LabelMethod = "majority",
+    reserve_zero: bool = False,
     process_index: int = 0,
     process_count: int = 1,
     start_step: int = 0,
@@ -139,6 +160,8 @@ def train_dataset(
         must pickle if there are workers.
       label_padding: -1, or 0 as released; see `transforms.example`.
       label_method: how labels are resized where `augment` has not done it.
+      reserve_zero: id 0 of the examples is the background's alone: regions of sources without
+        `has_background` get 1..n, as objects of the others do.
       process_index: this process; it gets the block of B/n rows of each batch that
         starts at `process_index * B/n`.
       process_count: number of processes.
@@ -168,10 +191,15 @@ def train_dataset(
         .repeat(None)
         for name in names
     ]
+    if reserve_zero:
+        shuffled = [
+            dataset.map(_Flagged()) if has_background(sources[name]) else dataset
+            for name, dataset in zip(names, shuffled, strict=True)
+        ]
     total = sum(weights[name] for name in names)
     shares = [weights[name] / total for name in names]
     mixed = grain.MapDataset.mix(shuffled, shares) if len(names) > 1 else shuffled[0]
-    transform = _TrainExample(size, augment, label_padding, label_method)
+    transform = _TrainExample(size, augment, label_padding, label_method, reserve_zero)
     examples = mixed[:_ENDLESS].seed(seed).random_map(transform)
     # Blocks of consecutive rows, as a batch that is sharded over processes lies in memory: the
     # noise of row i then falls on the same picture on any number of processes.
@@ -284,6 +312,7 @@ def fingerprint(
     augment: Augment | None = None,
     label_padding: int = transforms.IGNORE,
     label_method: str = "majority",
+    reserve_zero: bool = False,
 ) -> str:
     """Twelve hex digits that name what `train_dataset` yields, for checkpoints.
 
@@ -304,5 +333,7 @@ def fingerprint(
         "augment": getattr(augment, "__qualname__", None) or repr(augment),
         "label_padding": label_padding,
         "label_method": label_method,
+        # Fingerprints of trainings without it stay what they were.
+        **({"reserve_zero": True} if reserve_zero else {}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

@@ -78,6 +78,11 @@ class Resident:
         return f"{pipeline.definition(self.source)} max_side={self.max_side}"
 
     @property
+    def has_background(self) -> bool:
+        """That of the source."""
+        return pipeline.has_background(self.source)
+
+    @property
     def names(self) -> Sequence[str]:
         """The source's names, if it knows them without reading pictures."""
         return self.source.names  # type: ignore[attr-defined]

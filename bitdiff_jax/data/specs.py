@@ -57,7 +57,7 @@ def open_sources(
         sources[name] = source if is_drawn else Resident(source, image_size * keep_scale or None)
         weights[name] = weight
     if not sources:
-        raise InputError("data: no source is given; say folder:DIR,zero=ignore or scenes,level=1")
+        raise InputError("data: no source is given; say folder:DIR or scenes,level=1")
     return sources, weights
 
 

@@ -17,6 +17,7 @@ from bitdiff_jax.data.labelmaps import (
     LabelMethod,
     LabelPadding,
     compact,
+    compact_objects,
     renumber,
     resize_labels,
 )
@@ -133,6 +134,8 @@ def example(
     name: str = "",
     label_padding: LabelPadding = IGNORE,
     label_method: LabelMethod = "majority",
+    reserve_zero: bool = False,
+    has_background: bool = False,
 ) -> dict[str, np.ndarray]:
     """One network example: resized, padded, renumbered.
 
@@ -143,17 +146,22 @@ def example(
       name: the example's name, for `image_id`.
       label_padding: -1, or 0 as released: the padding then is of the region with original id 0.
       label_method: see `resize_labels`.
+      reserve_zero: id 0 of the example is the background's alone, whether there is any or not.
+      has_background: id 0 of `labels` is the background. Without `reserve_zero` it is a region
+        like the others.
 
     Returns:
       'image' uint8 [S, S, 3] padded with 0, 'labels' int32 [S, S] with ids 0..n-1 ascending by
-      original id, 'size' int32 [2] = (height, width) of the content, 'image_id' uint32 [].
+      original id, or 1..n with `reserve_zero` and 0 for the background, 'size' int32 [2] =
+      (height, width) of the content, 'image_id' uint32 [].
     """
     height, width = image.shape[:2]
     shape = resized_shape(height, width, size)
     resized = resize_labels(labels.astype(np.int32, copy=False), shape, label_method)
+    ids = pad_to_square(resized, size, label_padding)
     return {
         "image": pad_to_square(resize_image(image, shape), size),
-        "labels": compact(pad_to_square(resized, size, label_padding))[0],
+        "labels": compact_objects(ids, has_background) if reserve_zero else compact(ids)[0],
         "size": np.asarray(shape, np.int32),
         "image_id": np.asarray(image_id(name), np.uint32),
     }

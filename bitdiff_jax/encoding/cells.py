@@ -27,7 +27,13 @@ def coordinates(
     )
 
 
-def greedy(row: jax.Array, column: jax.Array, visit: Visit, grid: tuple[int, int]) -> jax.Array:
+def greedy(
+    row: jax.Array,
+    column: jax.Array,
+    visit: Visit,
+    grid: tuple[int, int],
+    free: jax.Array | None = None,
+) -> jax.Array:
     """One region after the other takes its own cell, or the free one nearest to its centroid.
 
     Args:
@@ -35,6 +41,7 @@ def greedy(row: jax.Array, column: jax.Array, visit: Visit, grid: tuple[int, int
         column: the same.
         visit: who chooses, and in which order.
         grid: rows and columns, static.
+        free: int32 [F], F >= V, raster indices of the cells that may be taken; None for all.
 
     Returns:
         int32 [V], the raster index of each visit's cell; of no meaning where it is not active.
@@ -46,16 +53,25 @@ def greedy(row: jax.Array, column: jax.Array, visit: Visit, grid: tuple[int, int
     cells = jnp.arange(grid[0] * grid[1], dtype=jnp.int32)
     distance = jnp.square(cell_row - row) + jnp.square(cell_column - column)
     distance = jnp.where(cells == own(row, column, grid), -1, distance)
+    if free is not None:
+        cells, distance = free, distance[:, free]
 
-    def choose(free: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def choose(left: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
         # Visits that are not active take cells too: they come last, and take none away.
-        cell = jnp.argmin(jnp.where(free, distance, jnp.inf)).astype(jnp.int32)
-        return free & (cells != cell), cell
+        nearest = jnp.argmin(jnp.where(left, distance, jnp.inf))
+        cell = nearest.astype(jnp.int32) if free is None else cells[nearest]
+        return left & (cells != cell), cell
 
     return jax.lax.scan(choose, jnp.ones(cells.shape, bool), distance)[1]
 
 
-def optimal(row: jax.Array, column: jax.Array, visit: Visit, grid: tuple[int, int]) -> jax.Array:
+def optimal(
+    row: jax.Array,
+    column: jax.Array,
+    visit: Visit,
+    grid: tuple[int, int],
+    free: jax.Array | None = None,
+) -> jax.Array:
     """All at once, with the least sum of squared distances between centroids and cells.
 
     Centroids are rounded to 1/2048 of a cell (at 8 x 8 cells; 1/512 at 32 x 32), so that the sum is
@@ -71,7 +87,11 @@ def optimal(row: jax.Array, column: jax.Array, visit: Visit, grid: tuple[int, in
     cost = jnp.square(row - cell_row) + jnp.square(column - cell_column)
     # The least amount there is, for a centroid half-way between two cells.
     cost += (own_cell != jnp.arange(cost.shape[1])).astype(jnp.int32)
-    return cheapest.assign(cost, jnp.sum(visit.active, dtype=jnp.int32))
+    count = jnp.sum(visit.active, dtype=jnp.int32)
+    if free is None:
+        return cheapest.assign(cost, count)
+    chosen = cheapest.assign(cost[:, free], count)
+    return jnp.where(chosen < 0, -1, free[chosen])
 
 
 def own(row: jax.Array, column: jax.Array, grid: tuple[int, int]) -> jax.Array:

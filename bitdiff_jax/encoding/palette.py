@@ -44,6 +44,7 @@ def assign(
     frame: Frame = "square",
     excess: Excess = "merge",
     choice: Choice = "greedy",
+    background: bool = False,
     mask: jax.Array | None = None,
 ) -> Assignment:
     """Gives every region of one label map a code of the table. Works inside jit and vmap.
@@ -67,6 +68,9 @@ def assign(
         choice: 'greedy', as released, or 'optimal', which makes the sum of the squared distances
             between centroids and cells the least there is (see `cells.optimal`); `order` then only
             settles ties.
+        background: id 0 is the background: it has code 0 wherever it lies, no other region gets
+            that code, whether there is a background or not, and of `excess` 'merge' it takes over
+            nothing. The table must hold code 0 once.
         mask: bool [H, W], false on padding; None means all true.
 
     Returns:
@@ -80,12 +84,18 @@ def assign(
     _check_name("frame", frame, Frame)
     _check_name("choice", choice, Choice)
     table = jnp.asarray(table, jnp.int32)
-    painted = _Painted.of(label_map, mask, max_regions, table.size, order, excess)
+    objects, num_codes = _objects(label_map, table.size, background)
+    painted = _Painted.of(objects, mask, max_regions, num_codes, order, excess)
     grid = (table.shape[0], table.shape[1])
     q = cells.coordinates(painted.regions, painted.mask, grid, frame)
     choose = cells.optimal if choice == "optimal" else cells.greedy
-    cell = choose(*q, painted.visit, grid)
-    return painted.with_codes(table.reshape(-1)[cell], excess)
+    codes = table.reshape(-1)
+    free = None
+    if background:
+        free = jnp.nonzero(codes != 0, size=num_codes)[0].astype(jnp.int32)
+    cell = choose(*q, painted.visit, grid, free)
+    assigned = painted.with_codes(codes[cell], excess)
+    return _with_background(assigned, label_map, painted.mask) if background else assigned
 
 
 def shuffled(
@@ -96,6 +106,7 @@ def shuffled(
     max_regions: int,
     keep_smallest: bool,
     excess: Excess = "merge",
+    background: bool = False,
     mask: jax.Array | None = None,
 ) -> Assignment:
     """Gives every region of one label map a random code, wherever it lies: no palette.
@@ -111,6 +122,7 @@ def shuffled(
             rest. So do the released defaults (`shuffle_zero=true`; with `false` all are drawn).
         excess: regions beyond the number of codes: 'merge' makes them part of the largest, as
             released; 'ignore' leaves them without a code.
+        background: as in `assign`; `keep_smallest` then has no effect.
         mask: bool [H, W], false on padding; None means all true.
 
     Returns:
@@ -121,12 +133,35 @@ def shuffled(
     """
     if num_codes < 1:
         raise ValueError(f"num_codes must be at least 1, got {num_codes}")
-    painted = _Painted.of(label_map, mask, max_regions, num_codes, "id", excess)
-    codes = jnp.arange(num_codes, dtype=jnp.int32)
-    kept = codes[: int(keep_smallest)]
-    drawn = jax.random.permutation(key, codes[int(keep_smallest) :])
-    codes = jnp.concatenate([kept, drawn])[: painted.visit.ids.shape[0]]
-    return painted.with_codes(codes, excess)
+    objects, num_free = _objects(label_map, num_codes, background)
+    painted = _Painted.of(objects, mask, max_regions, num_free, "id", excess)
+    codes = jnp.arange(int(background), num_codes, dtype=jnp.int32)
+    num_kept = int(keep_smallest and not background)
+    drawn = jax.random.permutation(key, codes[num_kept:])
+    codes = jnp.concatenate([codes[:num_kept], drawn])[: painted.visit.ids.shape[0]]
+    assigned = painted.with_codes(codes, excess)
+    return _with_background(assigned, label_map, painted.mask) if background else assigned
+
+
+def _objects(label_map: jax.Array, num_codes: int, background: bool) -> tuple[jax.Array, int]:
+    """The map of what chooses codes, and how many codes there are for it."""
+    if not background:
+        return label_map, num_codes
+    if num_codes < 2:
+        raise ValueError(f"num_codes is {num_codes}; a background and objects need at least 2")
+    return jnp.where(label_map == 0, -1, label_map), num_codes - 1
+
+
+def _with_background(assigned: Assignment, label_map: jax.Array, mask: jax.Array) -> Assignment:
+    """The codes of the objects, and code 0 where the background lies."""
+    is_background = mask & (label_map == 0)
+    present = jnp.any(is_background)
+    region_codes = assigned.region_codes
+    return assigned._replace(
+        codes=jnp.where(is_background, 0, assigned.codes),
+        region_codes=region_codes.at[0].set(jnp.where(present, 0, region_codes[0])),
+        num_regions=assigned.num_regions + present.astype(jnp.int32),
+    )
 
 
 class _Painted(NamedTuple):

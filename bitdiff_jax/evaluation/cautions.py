@@ -25,5 +25,5 @@ def much_ignored(table: rows.Table) -> str | None:
         f"({table.about.get('unlabelled') or 'they are not annotated'}): no metric sees what is "
         "predicted there, and a map that cuts a background to pieces or draws objects into it "
         "scores as well as one that does not; if these pixels are background rather than not "
-        "annotated, count them as a region: zero=region in the spec, or --zero=region"
+        "annotated, count them as a region: zero=background in the spec, or --zero=background"
     )

@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data import file_names, images, labelmaps, spec_text, specs
+from bitdiff_jax.data import file_names, images, labelmaps, spec_text, specs, zero_readings
 from bitdiff_jax.data.folder import FolderSource
 from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.data.readers import READERS
@@ -19,9 +19,6 @@ from bitdiff_jax.evaluation.predictions import KINDS, Predictions, open_predicti
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.pngs import listed
 from bitdiff_jax.evaluation.predictions.sample_files import Reading, Written
-
-_SAMPLE = 64
-_SHARE = 0.2
 
 
 class Truth(NamedTuple):
@@ -79,7 +76,8 @@ class MapTruths:
             self._check_zero()
         self.unlabelled = "id 0 is ignored" if self._ignore_zero else "pixels of no region alone"
         if self._keep_rest:
-            self.unlabelled = "pixels of no region are one region, as asked for"
+            what = "the background, one region" if zero == "background" else "one region"
+            self.unlabelled = f"pixels of no region are {what}, as asked for"
 
     def read(self, name: str) -> Truth:
         """As `Truths.read`."""
@@ -92,16 +90,12 @@ class MapTruths:
         return Truth(labels, None if path is None else images.read_image(path))
 
     def _check_zero(self) -> None:
-        step = max(1, len(self.names) // _SAMPLE)
-        zeros = pixels = 0
-        for name in self.names[::step][:_SAMPLE]:
-            for ids in self._maps.maps(name):
-                zeros, pixels = zeros + int((ids == 0).sum()), pixels + ids.size
-        if zeros > _SHARE * pixels:
-            raise InputError(
-                f"{self._maps.path}: id 0 covers {zeros / pixels:.0%} of the truth; say what it "
-                "means: --zero=ignore if it is not annotated, --zero=region if it is a region"
-            )
+        zeros = zero_readings.measure(len(self.names), lambda k: self._maps.maps(self.names[k]))
+        if zeros.share > zero_readings.SHARE:
+            name = self.names[zeros.typical]
+            ids, path = self._maps.maps(name)[0], self._images.get(name)
+            image = None if path is None else images.read_image(path)
+            raise zero_readings.question(self._maps.path, zeros.share, ids, image)
 
 
 def open_truths(
@@ -123,7 +117,8 @@ def open_truths(
             'coco_panoptic:annotations/panoptic_val2017.json,pngs=DIR,images=val2017'. In
             'folder:DIR,split=val,zero=region' the images may be missing.
         zero: how id 0 of grey PNGs, and pixels of no region in files of other kinds, are read:
-            'ignore' or 'region'. None ignores them; id 0 only as long as it covers little.
+            'ignore', or 'background' or 'region', which both make them one region of the truth.
+            None ignores them; id 0 only as long as it covers little.
         images_folder: folder of images `ID.jpg` for files of maps, which sheets show.
         names: 'whole' if every file of maps is of an image of its own, 'sample_suffix' if `ID_0`,
             `ID_1` are maps of ID by several annotators. None decides by the names of images, of

@@ -40,7 +40,7 @@ class ImageRow(NamedTuple):
     height: int
     width: int
     num_samples: int
-    num_regions: int
+    num_regions: int  # without the background, where the model knows one
     agreement: float | None  # mean over the image; None for a single sample
     confidence: float  # mean over the image and the samples
     warnings: Sequence[str]  # why the result is not to be trusted
@@ -68,9 +68,10 @@ def colours(label_map: np.ndarray) -> np.ndarray:
     """The regions in colours far apart, uint8 [h, w, 3], with white boundaries; as in `overlay`.
 
     Args:
-        label_map: integers [h, w], ids >= 1.
+        label_map: integers [h, w], ids >= 1; 0 is the background, which is black.
     """
     painted = region_colours()[(label_map - 1) % NUM_COLOURS]
+    painted[label_map == 0] = 0
     painted[_boundaries(label_map)] = 255
     return painted
 
@@ -188,13 +189,15 @@ def overlay(image: np.ndarray, label_map: np.ndarray) -> np.ndarray:
 
     Args:
         image: uint8 [h, w, 3].
-        label_map: integers [h, w], ids >= 1.
+        label_map: integers [h, w], ids >= 1; 0 is the background, which is not tinted.
 
     Returns:
         uint8 [h, w, 3].
     """
     tints = region_colours().astype(np.float32)[(label_map - 1) % NUM_COLOURS]
     result = np.rint(image * np.float32(1 - _TINT) + tints * np.float32(_TINT)).astype(np.uint8)
+    background = label_map == 0
+    result[background] = image[background]
     result[_boundaries(label_map)] = 255
     return result
 

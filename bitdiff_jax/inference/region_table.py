@@ -14,7 +14,7 @@ class Region:
     """One region; positions in pixels of the picture, rows from the top, columns from the left.
 
     Attributes:
-        id: its number in the label map, 1..n.
+        id: its number in the label map, 1..n; the background, 0, is no such region.
         area: pixels.
         box: (top, left, bottom, right), the smallest box around it; bottom and right are the first
             row and column outside.
@@ -32,19 +32,23 @@ class Region:
     agreement: float | None
 
 
-def number(codes: np.ndarray) -> np.ndarray:
+def number(codes: np.ndarray, has_background: bool = False) -> np.ndarray:
     """Numbers the regions of a map 1..n, the largest first; of equal areas the lowest code first.
 
     Args:
         codes: integers [h, w], >= 0; each distinct value is one region.
+        has_background: code 0 is the background, which keeps 0.
 
     Returns:
         int32 [h, w], every id from 1 to n occurs.
     """
-    _, dense = labelmaps.renumber(codes)
+    values, dense = labelmaps.renumber(codes)
     areas = np.bincount(dense.ravel())
-    ids = np.empty(len(areas), np.int32)
-    ids[np.argsort(-areas, kind="stable")] = np.arange(1, len(areas) + 1)
+    order = np.argsort(-areas, kind="stable")
+    if has_background:
+        order = order[values[order] != 0]
+    ids = np.zeros(len(areas), np.int32)
+    ids[order] = np.arange(1, len(order) + 1)
     return ids[dense]
 
 
@@ -54,7 +58,7 @@ def measure(
     """Measures every region of a label map.
 
     Args:
-        label_map: int32 [h, w], ids 1..n, all of which occur.
+        label_map: int32 [h, w], ids 1..n, all of which occur; 0, the background, may.
         image: uint8 [h, w, 3].
         agreement: float32 [h, w], or None.
 
@@ -62,7 +66,7 @@ def measure(
         The regions, by ascending id.
 
     Raises:
-        InputError: shapes differ, or the ids are not 1..n.
+        InputError: shapes differ, or the ids are not 0..n.
     """
     if image.shape != (*label_map.shape, 3) or (
         agreement is not None and agreement.shape != label_map.shape
@@ -72,8 +76,8 @@ def measure(
             f"{None if agreement is None else agreement.shape}; they must be of one picture"
         )
     ids = label_map.ravel()
-    areas = np.bincount(ids)[1:]
-    if ids.min() < 1 or not areas.all():
+    areas = np.bincount(np.maximum(ids, 0))[1:]
+    if ids.min() < 0 or not areas.all():
         raise InputError("label_map must hold all ids from 1 to n; number its regions first")
 
     def mean(values: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ class Segmentation:
         name: of the picture; '' if it has none.
         num_codes: codes that the model has for regions; None if that is not known.
         min_area: smaller pieces are left out of everything but `codes`; see `specks.threshold`.
+        has_background: the model knows a background: it is code 0, and id 0 of every label map.
     """
 
     image: np.ndarray
@@ -41,6 +42,7 @@ class Segmentation:
     name: str = ""
     num_codes: int | None = None
     min_area: specks.Area = specks.DEFAULT
+    has_background: bool = False
 
     @property
     def num_samples(self) -> int:
@@ -145,7 +147,8 @@ class Segmentation:
     def label_map(self, sample: int | None = None) -> np.ndarray:
         """int32 [h, w], one sample at the picture's own size.
 
-        Every pixel belongs to exactly one region; ids are 1..n, the largest region first.
+        Every pixel belongs to exactly one region; ids are 1..n, the largest region first. With
+        `has_background` these are the objects, and 0 is the background.
 
         Args:
             sample: its index; None is the medoid.
@@ -153,10 +156,11 @@ class Segmentation:
         Raises:
             InputError: there is no such sample.
         """
-        return regions_lib.number(at_centres(self.maps[self._index(sample)], self.shape))
+        drawn = at_centres(self.maps[self._index(sample)], self.shape)
+        return regions_lib.number(drawn, self.has_background)
 
     def regions(self, sample: int | None = None) -> list[regions_lib.Region]:
-        """The regions of `label_map(sample)`, measured; None is the medoid."""
+        """The regions of `label_map(sample)` but the background, measured; None is the medoid."""
         return regions_lib.measure(self.label_map(sample), self.image, self.agreement)
 
     def _index(self, sample: int | None) -> int:

@@ -249,4 +249,5 @@ class Segmenter:
                 name=drawn.name,
                 num_codes=self.model.encoding.num_codes,
                 min_area=request.min_area,
+                has_background=self.model.palette.background,
             )

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from bitdiff_jax import flops
-from bitdiff_jax.training import excess
+from bitdiff_jax.training import label_warnings
 from bitdiff_jax.training.setup import Setup
 
 _GIB = 2**30
@@ -62,8 +62,7 @@ def tell(setup: Setup, start: int) -> None:
         start: number of steps that were taken before.
     """
     told = lines(expect(setup), setup.config.train.num_steps - start)
-    if (line := excess.line(setup)) is not None:
-        told.append(line)
+    told += label_warnings.lines(setup)
     print("\n".join(told), flush=True)
 
 

@@ -84,7 +84,7 @@ def train(
                     )
                 )
             )
-            writer.write_text("config.json", config.to_json_best_effort(indent=2))
+            writer.write_text("config.json", setup.config.to_json_best_effort(indent=2))
             params = setup.abstract_state.params
             writer.write_text("parameters.txt", telemetry.parameter_table(params))
             _print_start(setup, point.step)

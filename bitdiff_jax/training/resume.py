@@ -103,12 +103,15 @@ def point_before(
 # Settings of how the network computes rather than what: a run may change them when it is resumed.
 _FREE = ("net.dtype", "net.remat", "net.fold", "net.attention_chunk")
 _NETWORK = "net.implementation"  # may change too, among implementations of the same function
+_BACKGROUND = "palette.background"
 
 
 def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epath.Path) -> None:
     """Refuses to resume with another model; other images or more steps are allowed."""
     before, now = _settings(saved["config"]["model"]), _settings(wanted["config"]["model"])
-    before.setdefault(_NETWORK, "auto")  # from a version that had one
+    # From versions that had but these.
+    before.setdefault(_NETWORK, "auto")
+    before.setdefault(_BACKGROUND, False)
     free = set(_FREE)
     if network.is_unet(before[_NETWORK]) and network.is_unet(now[_NETWORK]):
         free.add(_NETWORK)
@@ -116,9 +119,11 @@ def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epa
     changed = [k for k in (*before, *options) if k not in free and now.get(k) != before.get(k)]
     if changed:
         key = changed[0]
+        said = "data" if key == _BACKGROUND else "config"
+        how = "zero=background in data.train turns it on; " if key == _BACKGROUND else ""
         raise InputError(
-            f"--workdir {workdir} holds a training with model.{key}={before.get(key)}, the config "
-            f"says {now.get(key)}; use that config, or another --workdir"
+            f"--workdir {workdir} holds a training with model.{key}={before.get(key)}, the {said} "
+            f"says {now.get(key)}; {how}use that {said}, or another --workdir"
         )
     if saved["fingerprint"] != wanted["fingerprint"]:
         logging.warning("The input is not the one that %s was trained on so far.", workdir)

@@ -34,7 +34,7 @@ class Setup:
     """The parts of a training.
 
     Attributes:
-        config: the config of the training.
+        config: the config of the training, with `model.palette.background` if the data has one.
         mesh: the device mesh.
         model: the model that is trained.
         abstract_state: the training state as shapes with shardings.
@@ -90,6 +90,21 @@ def prepare(
     mesh = mesh_lib.make_mesh(config.mesh.data, config.mesh.fsdp)
     mesh_lib.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
 
+    # --- Data ------------------------------------------------------------------------------------
+    own_sources = sources is not None
+    if sources is None:
+        opened, weights = specs.open_sources(
+            config.data.train,
+            image_size=config.model.image_size if model is None else model.image_size,
+            keep_scale=config.data.keep_scale,
+        )
+    else:
+        opened = _named(sources)
+        weights = dict.fromkeys(opened, 1.0)
+    used = {name: source for name, source in opened.items() if weights[name]}
+    if any(map(pipeline.has_background, used.values())):
+        config = _with_background(config, model)
+
     # --- Model and optimizer, as shapes ----------------------------------------------------------
     own_model = model is not None
     model = model or model_lib.from_config(config)
@@ -104,13 +119,6 @@ def prepare(
     )
 
     # --- Input -----------------------------------------------------------------------------------
-    if sources is None:
-        opened, weights = specs.open_sources(
-            config.data.train, image_size=model.image_size, keep_scale=config.data.keep_scale
-        )
-    else:
-        opened = _named(sources)
-        weights = dict.fromkeys(opened, 1.0)
     input_args: dict[str, Any] = dict(
         size=model.image_size,
         batch_size=config.train.batch_size,
@@ -118,6 +126,7 @@ def prepare(
         augment=_AUGMENTS[config.data.augment],
         label_padding=config.data.label_padding,
         label_method=config.data.label_resize,
+        reserve_zero=model.palette.background,
     )
     process_index, process_count = mesh_lib.process_block(mesh)
 
@@ -135,10 +144,9 @@ def prepare(
             )
         )
 
-    used = {name: source for name, source in opened.items() if weights[name]}
     fingerprint = pipeline.fingerprint(opened, weights, **input_args)
     # It follows from the data unless it is set, because a config may be used for other images.
-    words = config.data.trained_on or (trained_on.in_words(used) if sources is None else "")
+    words = config.data.trained_on or ("" if own_sources else trained_on.in_words(used))
     return Setup(
         config=config,
         mesh=mesh,
@@ -162,6 +170,20 @@ def _named(
     for name, source in named.items():
         own_source.check_source(source, name)
     return named
+
+
+def _with_background(
+    config: ml_collections.ConfigDict, model: model_lib.Model | None
+) -> ml_collections.ConfigDict:
+    """The config whose model knows a background; `InputError` for an own model that does not."""
+    if model is not None and not model.palette.background:
+        raise InputError(
+            "model: the data has a background (zero=background), the model's palette has none; "
+            "give it Palette(background=True), or say zero=region"
+        )
+    config = config.copy_and_resolve_references()
+    config.model.palette.background = True
+    return config
 
 
 def _with_sharding(leaf: jax.ShapeDtypeStruct, sharding: Any) -> jax.ShapeDtypeStruct:

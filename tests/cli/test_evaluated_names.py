@@ -146,7 +146,7 @@ def test_a_truth_of_which_much_is_ignored(tmp_path, capsys):
         lines = [line for line in err.splitlines() if line.startswith("careful: ")]
         if zero == "ignore":
             assert len(lines) == 1 and "94% of the ground truth" in lines[0]
-            assert "--zero=region" in lines[0]
+            assert "--zero=background" in lines[0]
             assert found["caution"] in lines[0] and "94% of the ground truth" in page
         else:
             assert not lines and found["caution"] is None and "careful" not in page

@@ -226,12 +226,13 @@ def test_a_bad_meaning_of_zero_is_named(root):
 def test_zero_is_ignored_or_a_region(tmp_path):
     ids = halves(low=0)
     write(tmp_path, "a", ids)
-    expected = {"ignore": np.where(ids == 0, -1, ids), "region": ids}
+    expected = {"ignore": np.where(ids == 0, -1, ids), "region": ids, "background": ids}
     for zero, labels in expected.items():
         source = folder.FolderSource(tmp_path, zero=zero)
         np.testing.assert_array_equal(source[0]["labels"][0], labels)
         assert folder.check_zero(source) == 0.5
-    refused("50%", "zero='ignore'", "zero='region'", root=tmp_path)
+        assert source.has_background == (zero == "background")
+    refused("50%", "zero=background", "zero=ignore", "zero=region", root=tmp_path)
 
 
 def test_a_little_zero_is_ignored_without_being_told(tmp_path):
@@ -244,7 +245,12 @@ def test_a_little_zero_is_ignored_without_being_told(tmp_path):
 
 @pytest.mark.parametrize(
     ("zero", "words"),
-    [(None, "ignored, because 0 covers little"), ("ignore", "ignored, as"), ("region", "a region")],
+    [
+        (None, "ignored, because 0 covers little"),
+        ("ignore", "ignored, as"),
+        ("region", "a region"),
+        ("background", "the background"),
+    ],
 )
 def test_what_zero_was_taken_for_is_said(root, zero, words):
     assert words in folder.FolderSource(root, zero=zero).unlabelled

@@ -227,7 +227,7 @@ class _Dies(FakeData):
 )
 def test_other_arguments_are_refused(tmp_path, arguments, parts):
     (tmp_path / "progress").mkdir()
-    plans, parameters, _ = writer._plan(FakeData(), None, 32, "jpeg")
+    plans, parameters, *_ = writer._plan(FakeData(), None, 32, "jpeg")
     (tmp_path / "progress" / "parameters.json").write_text(json.dumps(parameters))
     refused(str(tmp_path), *parts, out=tmp_path, **arguments)
     assert len(list(tmp_path.rglob("*"))) == 2 and len(plans) == 2

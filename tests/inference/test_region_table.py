@@ -62,6 +62,6 @@ def test_what_does_not_fit_is_refused():
         measure(np.ones((3, 2), np.int32), image)
     with pytest.raises(InputError, match="one picture"):
         measure(np.ones((2, 3), np.int32), image, np.ones((3, 2), np.float32))
-    for bad in (0, 2):
+    for bad in (-1, 2):
         with pytest.raises(InputError, match="1 to n"):
             measure(np.full((2, 3), bad, np.int32), image)

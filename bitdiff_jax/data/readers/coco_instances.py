@@ -41,7 +41,8 @@ class CocoInstancesReader(coco_items.CocoReader):
           order: which annotation has a pixel of several. The order of the file means nothing in
             COCO, and what lies on or before something else is mostly the 'smaller' one of the two;
             'later' and 'earlier' are by the file.
-          zero: what pixels without annotation are: 'ignore' (-1) or one 'region', with id 0.
+          zero: what pixels without annotation are: 'ignore' (-1) or one 'region', with id 0, or
+            such a 'background'.
           crowd: what a group of things is that were not told apart (`iscrowd`): 'ignore' or a
             'region' like others.
           year: what follows the split in names of files and folders.
@@ -54,7 +55,8 @@ class CocoInstancesReader(coco_items.CocoReader):
         listed.check_zero(zero)
         listed.check_choice("crowd", crowd, ("ignore", "region"))
         self._order: overlaps.Order = order
-        self._zero, self._crowd = zero, crowd
+        self._zero: listed.Zero = zero
+        self._crowd = crowd
         root = epath.Path(root)
         files = coco_items.annotation_files(root, "instances", split, str(year))
         indices = [coco_json.Index(path, "segmentation") for path in files.values()]
@@ -70,7 +72,7 @@ class CocoInstancesReader(coco_items.CocoReader):
     @property
     def unlabelled(self) -> str:
         """What pixels without a region were taken for, and why."""
-        rest = "are region 0, as asked for" if self._zero == "region" else "are ignored"
+        rest = f"are {listed.of_zero(self._zero)}"
         crowd = "regions, as asked for" if self._crowd == "region" else "ignored"
         return (
             f"pixels of no instance {rest}: COCO annotates things of 80 classes, not what is "
@@ -92,6 +94,6 @@ class CocoInstancesReader(coco_items.CocoReader):
                 things.append((number, pixels))
             else:
                 crowds.append((number if self._crowd == "region" else IGNORE, pixels))
-        uncovered = 0 if self._zero == "region" else IGNORE
+        uncovered = IGNORE if self._zero == "ignore" else 0
         ordered = overlaps.ordered(crowds, self._order) + overlaps.ordered(things, self._order)
         return overlaps.paint(ordered, height, width, uncovered=uncovered)

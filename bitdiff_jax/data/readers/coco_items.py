@@ -80,6 +80,11 @@ class CocoReader(abc.ABC):
         listing = zlib.crc32("\n".join(self.names).encode())
         return f"{self.kind} split={self.split} {options} {sums} {listing:08x}"
 
+    @property
+    def has_background(self) -> bool:
+        """Whether id 0 is the background of every label map."""
+        return self._options.get("zero") == "background"
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         index = int(index)
         if not 0 <= index < len(self):

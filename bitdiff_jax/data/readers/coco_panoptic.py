@@ -43,7 +43,7 @@ class CocoPanopticReader(coco_items.CocoReader):
         Args:
           root: the folder.
           split: 'train' or 'val'; None for all pictures.
-          zero: what void is: 'ignore' (-1) or one 'region', with id 0.
+          zero: what void is: 'ignore' (-1) or one 'region', with id 0, or such a 'background'.
           crowd: what a group of things is that were not told apart (`iscrowd`): 'ignore' or a
             'region' like others.
           year: what follows the split in names of files and folders.
@@ -56,7 +56,8 @@ class CocoPanopticReader(coco_items.CocoReader):
         """
         listed.check_zero(zero)
         listed.check_choice("crowd", crowd, ("ignore", "region"))
-        self._zero, self._crowd = zero, crowd
+        self._zero: listed.Zero = zero
+        self._crowd = crowd
         root = epath.Path(root)
         files = coco_items.annotation_files(root, "panoptic", split, str(year))
         indices = [coco_json.Index(path, "segments_info") for path in files.values()]
@@ -82,7 +83,7 @@ class CocoPanopticReader(coco_items.CocoReader):
     @property
     def unlabelled(self) -> str:
         """What pixels without a region were taken for, and why."""
-        void = "is region 0, as asked for" if self._zero == "region" else "is ignored"
+        void = f"is {listed.of_zero(self._zero)}"
         crowd = "regions, as asked for" if self._crowd == "region" else "ignored"
         return f"void (id 0) {void}; crowds, whose members were not told apart, are {crowd}"
 

@@ -28,6 +28,10 @@ class Reader(Protocol):
     def definition(self) -> str:
         """What determines the items, apart from the files' content and where they lie."""
 
+    @property
+    def has_background(self) -> bool:
+        """Whether id 0 is the background of every label map; a reader without it has none."""
+
     @classmethod
     def splits(cls, root: os.PathLike | str) -> tuple[str, ...]:
         """The splits under `root`, which do not overlap; () if the form knows none."""

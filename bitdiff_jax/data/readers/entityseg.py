@@ -49,8 +49,8 @@ class EntitySegReader(coco_items.CocoReader):
           split: 'train', 'val', 'test', 'native_train' or 'native_val'; None for all pictures.
           order: which annotation has a pixel of several: the 'later' one, as released, the
             'earlier' one or the 'smaller' one.
-          zero: what pixels without annotation are: 'ignore' (-1) or one 'region', with id 0. None
-            is 'ignore', or 'region' as released.
+          zero: what pixels without annotation are: 'ignore' (-1) or one 'region', with id 0, or
+            such a 'background'. None is 'ignore', or 'region' as released.
           as_released: 1 for the maps of the released preprocessing: annotations from the 255th on
             share id 255, pixels without annotation are region 0, later overwrites earlier.
 
@@ -66,7 +66,8 @@ class EntitySegReader(coco_items.CocoReader):
         if as_released and (order, zero) != ("later", "region"):
             raise InputError(f"as_released=1 means order=later, zero=region; got {order}, {zero}")
         self._order: overlaps.Order = order
-        self._zero, self._released = zero, bool(as_released)
+        self._zero: listed.Zero = zero
+        self._released = bool(as_released)
         root = epath.Path(root)
         if split not in (None, *_PAPER, *_NATIVE):
             raise InputError(
@@ -108,8 +109,8 @@ class EntitySegReader(coco_items.CocoReader):
         """What pixels without a region were taken for, and why."""
         if self._released:
             return "pixels without annotation are region 0, as released"
-        if self._zero == "region":
-            return "pixels without annotation are region 0, as asked for"
+        if self._zero != "ignore":
+            return f"pixels without annotation are {listed.of_zero(self._zero)}"
         return "pixels without annotation are ignored: nobody said what they show"
 
     def _image(self, part: int, name: str) -> epath.Path:
@@ -124,7 +125,7 @@ class EntitySegReader(coco_items.CocoReader):
             (min(number, most), runs.of_annotation(each, height, width, where))
             for number, each in enumerate(annotations, start=1)
         ]
-        uncovered = 0 if self._zero == "region" else IGNORE
+        uncovered = IGNORE if self._zero == "ignore" else 0
         return overlaps.paint(masks, height, width, order=self._order, uncovered=uncovered)
 
 

@@ -12,8 +12,9 @@ from bitdiff_jax.data import file_names, images
 from bitdiff_jax.data.readers import other_layouts
 from bitdiff_jax.errors import InputError
 
-# What id 0, or a pixel of no mask, may be said to be.
-Zero = Literal["ignore", "region"]
+# What id 0, or a pixel of no mask, may be said to be: not annotated (-1), one region like the
+# others with id 0, or the background, which is such a region and known as what it is.
+Zero = Literal["ignore", "region", "background"]
 
 # Name, then the item's files relative to the folder that the reader found.
 Item = tuple[str, ...]
@@ -61,6 +62,11 @@ class ListedReader:
         return f"{type(self).__name__}({len(self)} pictures, {self.definition})"
 
     @property
+    def has_background(self) -> bool:
+        """Whether id 0 is the background of every label map."""
+        return self._options.get("zero") == "background"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names, in order."""
         return tuple(item[0] for item in self._items)
@@ -97,6 +103,15 @@ def check_choice(option: str, value: Any, choices: Sequence[Any]) -> None:
 def check_zero(zero: Any) -> None:
     """Refuses what is no reading of id 0, or of a pixel of no mask."""
     check_choice("zero", zero, get_args(Zero))
+
+
+def of_zero(zero: Zero) -> str:
+    """What pixels of id 0, or of no mask, become, as the end of a sentence about them."""
+    return {
+        "ignore": "ignored",
+        "region": "region 0, as asked for",
+        "background": "the background, as asked for",
+    }[zero]
 
 
 def check_split(root: os.PathLike | str, split: str | None, known: Sequence[str]) -> None:

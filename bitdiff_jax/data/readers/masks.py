@@ -5,11 +5,12 @@ import os
 import numpy as np
 from etils import epath
 
-from bitdiff_jax.data import file_names, images
+from bitdiff_jax.data import file_names, images, zero_readings
 from bitdiff_jax.data.labelmaps import IGNORE
 from bitdiff_jax.data.readers import listed, listing, other_layouts, overlaps
 from bitdiff_jax.errors import InputError
 
+_ASKED = 8  # pictures that are read to see whether `zero` must be said
 _EXPECTED = "images/ID.jpg and masks/ID/*.png, or ID/images/ID.png and ID/masks/*.png"
 
 
@@ -33,7 +34,7 @@ class MasksReader(listed.ListedReader):
         root: os.PathLike | str,
         split: str | None = None,
         *,
-        zero: listed.Zero = "ignore",
+        zero: listed.Zero | None = None,
         order: overlaps.Order = "smaller",
     ):
         """Lists the pictures; which masks each has is looked up when it is read.
@@ -42,17 +43,20 @@ class MasksReader(listed.ListedReader):
           root: the folder.
           split: a subfolder that is in one of the forms; None for `root` itself, or for all of its
             splits if it has them, in which case names begin with 'SPLIT/'.
-          zero: what pixels of no mask are: 'ignore' (not annotated), or 'region', one region with
-            id 0, such as the background of a microscope slide.
+          zero: what pixels of no mask are: 'background', one region with id 0, as on a microscope
+            slide; 'ignore' (not annotated); or 'region', one region with id 0 like the others. None
+            is 'ignore' as long as they are few, by the first pictures; else it must be said.
           order: whose a pixel of several masks is: 'smaller' (the one of fewer pixels, so that what
             lies on a larger thing stays), 'later' or 'earlier' by name.
 
         Raises:
           InputError: another layout, an unknown split, a picture without its folder of masks.
         """
-        listed.check_zero(zero)
+        if zero is not None:
+            listed.check_zero(zero)
         listed.check_choice("order", order, overlaps.ORDERS)
-        self.zero, self.order = zero, order
+        self.zero: listed.Zero = zero or "ignore"
+        self.order = order
         known = self.splits(root)
         listed.check_split(root, split, known)
         base = epath.Path(root)
@@ -71,14 +75,31 @@ class MasksReader(listed.ListedReader):
                 f"{os.fspath(base)}: no pictures with masks; expected {_EXPECTED}"
                 f"{other_layouts.hint(base, self.kind)}"
             )
-        super().__init__(base, items, {"zero": zero, "order": order})
+        super().__init__(base, items, {"zero": self.zero, "order": order})
+        if zero is None:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Asks what pixels of no mask are, where they are many."""
+
+        def zero_where_uncovered(index: int) -> tuple[np.ndarray, ...]:
+            return tuple(ids + 1 for ids in self[index]["labels"])
+
+        zeros = zero_readings.measure(len(self), zero_where_uncovered, _ASKED)
+        if zeros.share > zero_readings.SHARE:
+            item = self[zeros.typical]
+            raise zero_readings.question(
+                self._base, zeros.share, item["labels"][0] + 1, item["image"]
+            )
 
     @property
     def unlabelled(self) -> str:
         """What pixels without a region are taken for, and why."""
-        if self.zero == "region":
-            return "pixels of no mask are one region, as asked for"
-        return "pixels of no mask are taken for not annotated and ignored; zero=region keeps them"
+        if self.zero != "ignore":
+            return f"pixels of no mask are {listed.of_zero(self.zero)}"
+        return (
+            "pixels of no mask are taken for not annotated and ignored; zero=background keeps them"
+        )
 
     @classmethod
     def splits(cls, root: os.PathLike | str) -> tuple[str, ...]:
@@ -101,7 +122,7 @@ class MasksReader(listed.ListedReader):
             for inside in read_masks(os.fspath(path)):
                 listed.check_size(image, image_path, inside, os.fspath(path))
                 masks.append((len(masks) + 1, _runs(inside)))
-        uncovered = 0 if self.zero == "region" else IGNORE
+        uncovered = IGNORE if self.zero == "ignore" else 0
         height, width = image.shape[:2]
         return image, (overlaps.paint(masks, height, width, order=self.order, uncovered=uncovered),)
 

@@ -48,7 +48,7 @@ class TFDSReader:
             version the highest one is read.
           image: the feature with the picture.
           labels: the feature with the map of region ids.
-          zero: what id 0 is: 'ignore' (not annotated), or 'region', one like others.
+          zero: what id 0 is: 'ignore' (not annotated), 'region', one like others, or 'background'.
 
         Raises:
           InputError: no such data set, split or feature, features of another kind, or another file
@@ -117,11 +117,17 @@ class TFDSReader:
     @property
     def unlabelled(self) -> str:
         """What pixels without a region are taken for, and why."""
-        if self.zero == "region":
-            return f"id 0 of {self._labels} is a region like the others, as asked for"
+        if self.zero != "ignore":
+            return f"id 0 of {self._labels} is {listed.of_zero(self.zero)}"
         return (
-            f"id 0 of {self._labels} is taken for not annotated and ignored; zero=region keeps it"
+            f"id 0 of {self._labels} is taken for not annotated and ignored; zero=background or "
+            "zero=region keeps it"
         )
+
+    @property
+    def has_background(self) -> bool:
+        """Whether id 0 is the background of every label map."""
+        return self.zero == "background"
 
     @classmethod
     def splits(cls, root: os.PathLike | str, name: str = "") -> tuple[str, ...]:

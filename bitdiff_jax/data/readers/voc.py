@@ -22,7 +22,7 @@ class VOCReader(listed.ListedReader):
 
     The maps are palette PNGs, or files of another lossless form: 1, 2, ... for the objects, 255 for
     the border around them and what was too hard, which is ignored, and 0 for all the rest. The rest
-    is of no class of the 20, not one thing: it is ignored too unless `zero='region'`.
+    is of no class of the 20, not one thing: it is ignored too unless `zero` says otherwise.
     """
 
     kind = "voc"
@@ -40,7 +40,8 @@ class VOCReader(listed.ListedReader):
           root: VOC2012 (or another year), or VOCdevkit or its folder with only one year in it.
           split: 'train', 'val', 'trainval', or another file in ImageSets/Segmentation; None for
             every picture that has a map.
-          zero: 'ignore', or 'region' for the background as one region with id 0.
+          zero: 'ignore', or 'region' for the rest as one region with id 0, or 'background' for one
+            that is flagged as what it is.
 
         Raises:
           InputError: another layout, an unknown split, a name in it without a map.
@@ -68,8 +69,8 @@ class VOCReader(listed.ListedReader):
     def unlabelled(self) -> str:
         """What pixels without a region are taken for, and why."""
         border = "the border of objects (255) is ignored as undecided"
-        if self.zero == "region":
-            return f"the background (0) is one region, as asked for; {border}"
+        if self.zero != "ignore":
+            return f"the rest (0) is {listed.of_zero(self.zero)}; {border}"
         return f"the background (0) is ignored, because it is not one thing; {border}"
 
     @classmethod

@@ -20,6 +20,7 @@ def write_index(
     statistics: Mapping[str, Sequence[shards.ShardStatistics]],
     parameters: dict[str, Any],
     unlabelled: str,
+    has_background: bool,
 ) -> None:
     """Writes records.json, what `RecordSource` reads first.
 
@@ -44,6 +45,7 @@ def write_index(
         "version": schema.VERSION,
         "parameters": parameters,
         "unlabelled": unlabelled,
+        "has_background": has_background,
         "splits": splits,
     }
     files.write(out / folder_layout.INDEX, json.dumps(index, indent=1).encode())

@@ -38,6 +38,7 @@ class RecordSource:
         unlabelled: what pixels without a region were taken for, and why.
         digest: of all records, in hexadecimal; one for each split.
         max_annotators: the most label maps that one picture has.
+        has_background: whether id 0 is the background of every label map.
     """
 
     def __init__(self, root: os.PathLike | str, split: str | None = None):
@@ -58,6 +59,7 @@ class RecordSource:
             raise InputError(f"{root}: has no split {split!r}; it has: {', '.join(known)}")
         parts = list(known.values()) if split is None else [known[split]]
         self.unlabelled = str(index["unlabelled"])
+        self.has_background = bool(index.get("has_background"))  # not in older ones
         self.size = int(index["parameters"]["size"])
         self.digest = " ".join(part["digest"] for part in parts)
         self.max_annotators = max(int(part["max_annotators"]) for part in parts)
@@ -125,6 +127,19 @@ class RecordSource:
         except (OSError, ValueError, KeyError):
             return None
         return counts
+
+    def ignored_share(self) -> float | None:
+        """The share of ignored pixels in all label maps, as `region_counts`."""
+        labelled = pixels = 0
+        try:
+            for file in self._statistics:
+                text = (epath.Path(self.root) / folder_layout.PROGRESS / file).read_text()
+                statistics = json.loads(text)
+                labelled += statistics["labelled"]
+                pixels += statistics["pixels"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return 1 - labelled / pixels if pixels else None
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self._decode(index)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data import file_names
+from bitdiff_jax.data import file_names, pipeline
 from bitdiff_jax.data.records import (
     folder_layout,
     metadata,
@@ -110,7 +110,7 @@ def prepare(
         raise InputError(f"size={size} and workers={workers} must be at least 0")
     out = files.make_folder(out, "--out")
     with unfinished.sole_writer(out):
-        plans, parameters, unlabelled = _plan(data, splits, size, image_format)
+        plans, parameters, unlabelled, has_background = _plan(data, splits, size, image_format)
         there = unfinished.resume(out, parameters)
         every = [shard for plan in plans.values() for shard in plan]
         todo = [s for s in every if not {s.file, s.statistics} <= there]
@@ -135,7 +135,7 @@ def prepare(
             split: [shards.read_statistics(out, shard) for shard in plan]
             for split, plan in plans.items()
         }
-        metadata.write_index(out, plans, statistics, parameters, unlabelled)
+        metadata.write_index(out, plans, statistics, parameters, unlabelled, has_background)
         title = f"{data.kind}, size {size or 'as it was'}, pictures as {image_format}"
         text = summary.as_text(
             f"{title}: {out}",
@@ -176,8 +176,8 @@ class _Count:
 
 def _plan(
     data: DataSet, splits: Sequence[str] | None, size: int, image_format: str
-) -> tuple[dict[str, list[folder_layout.Shard]], dict[str, Any], str]:
-    """The shards of each split, all that determines the records, and `unlabelled`."""
+) -> tuple[dict[str, list[folder_layout.Shard]], dict[str, Any], str, bool]:
+    """The shards of each split, all that determines the records, `unlabelled`, `has_background`."""
     known = list(data.splits()) or [_ALL]
     chosen = list(dict.fromkeys(splits or known))
     for split in chosen:
@@ -190,6 +190,7 @@ def _plan(
             )
     plans, about = {}, {}
     unlabelled = []
+    has_background = True
     for split in chosen:
         reader = data.open(split)
         names = list(reader.names)
@@ -205,6 +206,7 @@ def _plan(
             "reader": getattr(reader, "definition", type(reader).__qualname__),
             "shards": len(plans[split]),
         }
+        has_background &= pipeline.has_background(reader)
         unlabelled.append(getattr(reader, "unlabelled", "pixels without a region are ignored"))
     parameters = {
         "version": schema.VERSION,
@@ -214,4 +216,4 @@ def _plan(
         "image_format": image_format,
         "splits": about,
     }
-    return plans, parameters, "; ".join(dict.fromkeys(unlabelled))
+    return plans, parameters, "; ".join(dict.fromkeys(unlabelled)), has_background

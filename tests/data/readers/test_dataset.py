@@ -6,13 +6,17 @@ import sys
 import numpy as np
 import pytest
 
-from bitdiff_jax.data import readers
+from bitdiff_jax.data import pipeline, readers
 from bitdiff_jax.data.readers import dataset
 from bitdiff_jax.errors import InputError
 from tests.data.readers import layouts
 
 # What they hold or how it is split is decided by code that has tests of its own.
 _ELSEWHERE = {"entityseg", "records"}
+
+
+def _has_option(kind, name):
+    return name in inspect.signature(readers.reader_class(kind)).parameters
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +156,22 @@ def test_the_registry_imports_nothing_it_does_not_need():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("kind", [k for k in layouts.LAYOUTS if _has_option(k, "zero")])
+def test_a_background_is_region_0_and_known_as_it(roots, kind):
+    root, truth = roots(kind)
+    split = next(iter(truth))
+    ignored, region, background = (
+        readers.make(kind, str(root), split, zero=zero)
+        for zero in ("ignore", "region", "background")
+    )
+    assert not pipeline.has_background(ignored) and not pipeline.has_background(region)
+    assert pipeline.has_background(pickle.loads(pickle.dumps(background)))
+    assert "the background, as asked for" in background.unlabelled
+    assert len({each.definition for each in (ignored, region, background)}) == 3
+    for index in range(len(region)):
+        (want,), (got,) = region[index]["labels"], background[index]["labels"]
+        np.testing.assert_array_equal(got, want)
+    with pytest.raises(InputError, match="zero=thing"):
+        readers.make(kind, str(root), split, zero="thing")

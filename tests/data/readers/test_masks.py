@@ -42,7 +42,7 @@ def by_pixel(masks, order):
 
 
 def labels(root, **options):
-    (ids,) = readers.make("masks", root, **options)[0]["labels"]
+    (ids,) = readers.make("masks", root, **{"zero": "ignore", **options})[0]["labels"]
     return ids
 
 
@@ -67,7 +67,8 @@ def test_the_rest_is_ignored_or_a_region(tmp_path):
     expected = np.full((12, 17), -1)
     expected[:, :5] = 1
     np.testing.assert_array_equal(labels(tmp_path), expected)
-    np.testing.assert_array_equal(labels(tmp_path, zero="region"), np.maximum(expected, 0))
+    for zero in ("region", "background"):
+        np.testing.assert_array_equal(labels(tmp_path, zero=zero), np.maximum(expected, 0))
 
 
 def test_empty_masks_and_images_without_objects(tmp_path):
@@ -118,7 +119,7 @@ def test_more_masks_than_a_byte_holds(tmp_path):
 
 def test_faults_of_a_image_are_named_when_it_is_read(tmp_path):
     plain(tmp_path, masks=boxes((0, 12, 0, 5)))
-    reader = readers.make("masks", tmp_path)
+    reader = readers.make("masks", tmp_path, zero="ignore")
     path = tmp_path / "masks" / "a" / "m00.png"
     for array, words in (
         (np.zeros((17, 12), np.uint8), ("12x17", "17x12", "a.jpg")),
@@ -234,8 +235,8 @@ def test_splits_of_the_plain_form(tmp_path):
     for split in ("train", "val"):
         plain(tmp_path / split, masks=boxes((0, 12, 0, 5)))
     assert readers.splits("masks", tmp_path) == ("train", "val")
-    assert readers.make("masks", tmp_path).names == ("train/a", "val/a")
-    assert readers.make("masks", tmp_path, "val").names == ("a",)
+    assert readers.make("masks", tmp_path, zero="ignore").names == ("train/a", "val/a")
+    assert readers.make("masks", tmp_path, "val", zero="ignore").names == ("a",)
 
 
 def test_real_nuclei(real_data, tmp_path):
