@@ -1,8 +1,8 @@
 """The kind of images that a model was trained on, in words, from the data itself."""
 
-import re
 from collections.abc import Mapping
 
+from bitdiff_jax.data import spec_text
 from bitdiff_jax.data.pipeline import Source
 
 _SCENES = {
@@ -19,7 +19,6 @@ _NAMES = {
     "cityscapes": "Cityscapes",
     "voc": "PASCAL VOC",
 }
-_KEY = re.compile(r"(?P<kind>[\w.]+):(?P<path>.*?)(?P<options>(,\w+=[^,]*)*)", re.DOTALL)
 
 
 def in_words(sources: Mapping[str, Source]) -> str:
@@ -32,11 +31,8 @@ def in_words(sources: Mapping[str, Source]) -> str:
 
 
 def _one(key: str, source: Source) -> str:
-    match = _KEY.fullmatch(key)
-    if not match:
-        return f"{key} ({_count(source)})"
-    kind, path = match["kind"], match["path"]
-    options = dict(pair.split("=", 1) for pair in match["options"].split(",") if pair)
+    (spec,) = spec_text.parse(key)
+    kind, path, options = spec.kind, spec.path, spec.options
     if kind == "scenes":
         return _SCENES.get(options.get("level", "1"), "procedural scenes")
     if kind == "posterior":

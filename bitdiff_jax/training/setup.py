@@ -146,7 +146,7 @@ def prepare(
 
     fingerprint = pipeline.fingerprint(opened, weights, **input_args)
     # It follows from the data unless it is set, because a config may be used for other images.
-    words = config.data.trained_on or ("" if own_sources else trained_on.in_words(used))
+    words = config.data.trained_on.strip() or ("" if own_sources else trained_on.in_words(used))
     return Setup(
         config=config,
         mesh=mesh,

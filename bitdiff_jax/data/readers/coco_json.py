@@ -213,7 +213,7 @@ def _records(text: str, path: str) -> Iterator[tuple[str, Any, int, int]]:
     Before the first of a list comes one that is None, so that an empty list is seen.
     """
     try:
-        yield from _members(text)
+        yield from _members(text, path)
     except InputError:
         raise
     except RecursionError:
@@ -224,8 +224,13 @@ def _records(text: str, path: str) -> Iterator[tuple[str, Any, int, int]]:
         ) from None
 
 
-def _members(text: str) -> Iterator[tuple[str, Any, int, int]]:
+def _members(text: str, path: str) -> Iterator[tuple[str, Any, int, int]]:
     place = _skip(text, len(_BOM) if text.startswith(_BOM) else 0)
+    if text[place : place + 1] == "[":
+        raise InputError(
+            f"{path}: is a list, as a detector's results are; use the annotation file, an object "
+            "with 'images' and 'annotations'"
+        )
     _expect(text, place, "{")
     while True:
         place = _skip(text, place + 1)
@@ -235,6 +240,8 @@ def _members(text: str) -> Iterator[tuple[str, Any, int, int]]:
         _expect(text, place, ":")
         place = _skip(text, place + 1)
         if key in ("images", "annotations"):
+            if text[place : place + 1] in tuple('{"ntf-0123456789'):
+                raise InputError(f"{path}: {key!r} is no list; write a list of records")
             yield key, None, place, place
             place = yield from _elements(text, place, key)
         else:

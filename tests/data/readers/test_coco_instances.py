@@ -307,3 +307,20 @@ def test_a_file_in_a_bucket_is_read_once(root, monkeypatch):
     assert index.annotations(0) == expected and index.annotations(1) == []
     assert index.annotations(0) == expected and calls == [index.path]
     assert len(pickle.dumps(index)) < 1500
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[{"image_id": 1, "score": 0.5}]', "is a list, as a detector's results are"),
+        ('{"images": {"a": 1}, "annotations": []}', "'images' is no list"),
+        ('{"images": [], "annotations": null}', "'annotations' is no list"),
+        ('{"images": [', r"not a whole JSON object .*copy or download it again"),
+    ],
+)
+def test_what_kind_of_file_it_is_instead(tmp_path, text, says):
+    path = tmp_path / "instances.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says) as caught:
+        coco_json.Index(path, "segmentation")
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
