@@ -12,7 +12,7 @@ from bitdiff_jax import flops
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.cli import net_options
 from bitdiff_jax.cli import train as train_cli
-from bitdiff_jax.compile import programs
+from bitdiff_jax.compile import lowering
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.loading import load
 from bitdiff_jax.training import loop
@@ -77,8 +77,8 @@ def test_a_training_does_not_go_on_with_another(trained, argument, says):
 
 def test_its_programs_are_lowered_and_its_flops_counted():
     config = configured()
-    for program in programs.PROGRAMS:
-        assert programs.lower(program, config, jax.devices()[:1], 2).as_text()
+    for program in lowering.PROGRAMS:
+        assert lowering.lower(program, config, jax.devices()[:1], 2).as_text()
     inside = 3 * SIDE - 2  # positions of three rows that meet the image
     by_hand = 2 * (inside**2 * (9 * 4 + 4 * 4) + SIDE**2 * 4 * 6 + 4)
     assert flops.forward_flops(model_lib.from_config(config)) == by_hand

@@ -32,7 +32,7 @@ def measure(
     """Compiles in this process, which must not have compiled before."""
     import jax
 
-    from bitdiff_jax.compile import programs
+    from bitdiff_jax.compile import lowering
     from bitdiff_jax.parallel import compilation_cache
 
     compilation_cache.enable()
@@ -41,7 +41,7 @@ def measure(
         jax.config.update("jax_num_cpu_devices", settings.mesh.cpu_devices)
     devices = jax.devices() if program == "train" else jax.devices()[:1]
     began = time.perf_counter()
-    lowered = programs.lower(program, settings, devices, batch_size)
+    lowered = lowering.lower(program, settings, devices, batch_size)
     traced = time.perf_counter()
     lowered.compile()
     done = time.perf_counter()

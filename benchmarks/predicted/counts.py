@@ -76,13 +76,13 @@ def count_here() -> Cost:
     import jax
 
     from bitdiff_jax import config as config_lib
-    from bitdiff_jax.compile import programs
+    from bitdiff_jax.compile import lowering
 
     found = {}
     for name in CONFIGS:
         config = config_lib.load(name)
-        for program in programs.PROGRAMS:
-            lowered = programs.lower(program, config, jax.devices(), BATCH)
+        for program in lowering.PROGRAMS:
+            lowered = lowering.lower(program, config, jax.devices(), BATCH)
             compiled = lowered.compile()
             cost: Any = compiled.cost_analysis()
             memory: Any = compiled.memory_analysis()

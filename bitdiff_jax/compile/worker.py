@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from bitdiff_jax.compile import accelerators, programs, topology
+from bitdiff_jax.compile import accelerators, lowering, topology
 from bitdiff_jax.errors import InputError
 
 _PACKAGES = {
@@ -57,7 +57,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     config = ml_collections.ConfigDict(request["config"])
     devices = topology.devices(accelerator)
     start = time.monotonic()
-    lowered = programs.lower(request["program"], config, devices, request["batch_size"])
+    lowered = lowering.lower(request["program"], config, devices, request["batch_size"])
     lower_seconds = time.monotonic() - start
 
     versions = _versions(accelerator.platform)

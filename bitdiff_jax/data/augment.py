@@ -56,15 +56,15 @@ def drop_slivers(
     """Ignores what a crop left of a region when it is too small to be told.
 
     Args:
-      resized: integers [h, w], the crop at network resolution.
-      labels: the whole map before it was cropped and resized; small ids >= 0, -1 = ignore.
-      box: the crop, rows and columns of `labels` with a start and a stop.
-      min_pixels: a region that the crop has cut and of which fewer pixels than this remain in
-        `resized` becomes -1. Regions that lie wholly inside the crop stay, however small; so does
-        a region that the crop cuts into several pieces with enough pixels between them.
+        resized: integers [h, w], the crop at network resolution.
+        labels: the whole map before it was cropped and resized; small ids >= 0, -1 = ignore.
+        box: the crop, rows and columns of `labels` with a start and a stop.
+        min_pixels: a region that the crop has cut and of which fewer pixels than this remain in
+            `resized` becomes -1. Regions that lie wholly inside the crop stay, however small; so
+            does a region that the crop cuts into several pieces with enough pixels between them.
 
     Returns:
-      Integers [h, w] as `resized`.
+        Integers [h, w] as `resized`.
     """
     count = int(labels.max()) + 2  # place 0 counts the ignored pixels
     left = np.bincount(resized.ravel() + 1, minlength=count)
@@ -101,15 +101,15 @@ def recolour(
     as a part of full scale), clipped; then each pixel's distance from its grey times `saturation`.
 
     Args:
-      image: uint8 [h, w, 3].
-      gamma: exponent on values in 0..1; below 1 brightens.
-      contrast: 1 keeps it, 0 makes everything mid-grey.
-      brightness: added to all channels, in -1..1.
-      shift: float [3] added to R, G, B, in -1..1.
-      saturation: 1 keeps it, 0 makes the picture grey.
+        image: uint8 [h, w, 3].
+        gamma: exponent on values in 0..1; below 1 brightens.
+        contrast: 1 keeps it, 0 makes everything mid-grey.
+        brightness: added to all channels, in -1..1.
+        shift: float [3] added to R, G, B, in -1..1.
+        saturation: 1 keeps it, 0 makes the picture grey.
 
     Returns:
-      uint8 [h, w, 3].
+        uint8 [h, w, 3].
     """
     tone = (np.linspace(0, 1, 256) ** gamma - 0.5) * contrast + 0.5 + brightness
     table = tone[:, None] + (np.zeros(3) if shift is None else shift)
@@ -131,19 +131,19 @@ class Augmentation:
     resolution.
 
     Attributes:
-      flip: probability of mirroring.
-      crop: probability of a crop; `min_side` is the least part of each side that it keeps.
-      min_side: in (0, 1].
-      stretch: largest change of the ratio of the sides: exp(uniform(-stretch, stretch)).
-      sliver_share: what a crop leaves of a region is ignored if it has fewer pixels than this part
-        of S * S, S the network's size: 16 at 128 pixels, 4 at 64; see `drop_slivers`. A region that
-        is whole stays, however small.
-      rotate: probability of a rotation by up to `degrees` either way, with -1 in the corners.
-      degrees: in 0..180.
-      colour: probability of a change of tone, and again of one of colour.
-      strength: size of both: gamma and contrast change by up to this factor (log scale),
-        brightness, and each channel's shift, by half and a fifth of it, saturation by it.
-      grey: probability of a grey picture.
+        flip: probability of mirroring.
+        crop: probability of a crop; `min_side` is the least part of each side that it keeps.
+        min_side: in (0, 1].
+        stretch: largest change of the ratio of the sides: exp(uniform(-stretch, stretch)).
+        sliver_share: what a crop leaves of a region is ignored if it has fewer pixels than this
+            part of S * S, S the network's size: 16 at 128 pixels, 4 at 64; see `drop_slivers`. A
+            region that is whole stays, however small.
+        rotate: probability of a rotation by up to `degrees` either way, with -1 in the corners.
+        degrees: in 0..180.
+        colour: probability of a change of tone, and again of one of colour.
+        strength: size of both: gamma and contrast change by up to this factor (log scale),
+            brightness, and each channel's shift, by half and a fifth of it, saturation by it.
+        grey: probability of a grey picture.
     """
 
     flip: float = 0.5
@@ -173,13 +173,13 @@ class Augmentation:
         """Augments and resizes.
 
         Args:
-          image: uint8 [h, w, 3].
-          labels: int32 [h, w], -1 = ignore.
-          rng: the only source of chance.
-          size: the longest side of the result.
+            image: uint8 [h, w, 3].
+            labels: int32 [h, w], -1 = ignore.
+            rng: the only source of chance.
+            size: the longest side of the result.
 
         Returns:
-          uint8 [h', w', 3] and int32 [h', w'], max(h', w') = size; ids keep their numbers.
+            uint8 [h', w', 3] and int32 [h', w'], max(h', w') = size; ids keep their numbers.
         """
         image, labels = self._crop_and_resize(image, labels, rng, size)
         if rng.random() < self.flip:
@@ -240,13 +240,13 @@ def as_released(
     OpenCV's rounding in HSV is not reproduced.
 
     Args:
-      image: uint8 [h, w, 3].
-      labels: int32 [h, w].
-      rng: the only source of chance.
-      size: accepted for the common signature.
+        image: uint8 [h, w, 3].
+        labels: int32 [h, w].
+        rng: the only source of chance.
+        size: accepted for the common signature.
 
     Returns:
-      uint8 [h, w, 3] and int32 [h, w].
+        uint8 [h, w, 3] and int32 [h, w].
     """
     del size
     if rng.random() < 0.5:

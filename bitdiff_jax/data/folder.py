@@ -40,15 +40,15 @@ class FolderSource:
         """Lists the folder; reads up to 64 label maps if `zero` is None.
 
         Args:
-          root: the folder.
-          split: a key of splits.json; None for all pictures.
-          zero: what id 0 means: 'ignore' (not annotated, becomes -1), 'background' (one region,
-            known as what it is) or 'region' (one like others).
-            None is 'ignore' as long as 0 covers little; else it must be said.
+            root: the folder.
+            split: a key of splits.json; None for all pictures.
+            zero: what id 0 means: 'ignore' (not annotated, becomes -1), 'background' (one region,
+                known as what it is) or 'region' (one like others).
+                None is 'ignore' as long as 0 covers little; else it must be said.
 
         Raises:
-          InputError: no pictures, a picture without labels or labels without picture, an unknown
-            split; or `zero` is None and 0 covers more than 20 % of the label maps.
+            InputError: no pictures, a picture without labels or labels without picture, an unknown
+                split; or `zero` is None and 0 covers more than 20 % of the label maps.
         """
         if zero is not None:
             listed.check_zero(zero)
@@ -138,11 +138,11 @@ def check_zero(source: FolderSource) -> float:
     """Estimates the share of pixels with id 0 from up to 64 label maps, spread evenly.
 
     Returns:
-      The share, in 0..1.
+        The share, in 0..1.
 
     Raises:
-      InputError: it is more than 20 % and the source was not told what 0 means. Taken for ignored,
-        a real region would silently be left out of training.
+        InputError: it is more than 20 % and the source was not told what 0 means. Taken for
+            ignored, a real region would silently be left out of training.
     """
     pairs = source.file_pairs
     zeros = zero_readings.measure(len(pairs), lambda k: (images.read_labels(pairs[k][1]),))

@@ -37,7 +37,7 @@ def pixel_bound() -> int:
     """The most pixels that an image may have: BITDIFF_MAX_PIXELS, or `MAX_PIXELS`.
 
     Raises:
-      InputError: the variable is set to something else than a whole number above 0.
+        InputError: the variable is set to something else than a whole number above 0.
     """
     text = os.environ.get(BOUND, "").strip()
     if not text:
@@ -51,11 +51,11 @@ def open_image(path: os.PathLike | str, max_pixels: int | None = None) -> ImageF
     """Opens an image file, whole in memory, and decodes nothing yet.
 
     Args:
-      path: a local path, or any other that `etils.epath` opens.
-      max_pixels: larger images are refused; None for `pixel_bound`.
+        path: a local path, or any other that `etils.epath` opens.
+        max_pixels: larger images are refused; None for `pixel_bound`.
 
     Raises:
-      InputError: no such file, a folder, an empty or foreign file, or too many pixels.
+        InputError: no such file, a folder, an empty or foreign file, or too many pixels.
     """
     bound = pixel_bound() if max_pixels is None else max_pixels
     data = _read(path)
@@ -83,7 +83,7 @@ def decode(image: Image.Image, path: os.PathLike | str) -> None:
     """Decodes the pixels of the frame that the image is at.
 
     Raises:
-      InputError: they are damaged or cut short.
+        InputError: they are damaged or cut short.
     """
     try:
         with _pillow_allows(image.width * image.height):
@@ -100,7 +100,7 @@ def frames(image: ImageFile.ImageFile, path: os.PathLike | str) -> tuple[int, ..
     unless the file says what else they are.
 
     Raises:
-      InputError: the file is damaged, or holds a stack in a form that Pillow cannot read.
+        InputError: the file is damaged, or holds a stack in a form that Pillow cannot read.
     """
     try:
         count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)

@@ -34,12 +34,12 @@ def rgb(image: Image.Image, packed: str, path: os.PathLike | str) -> Image.Image
     """A decoded picture as 8-bit RGB; see `images.read_image`.
 
     Args:
-      image: the picture.
-      packed: its `packing` before it was decoded.
-      path: its file, for messages.
+        image: the picture.
+        packed: its `packing` before it was decoded.
+        path: its file, for messages.
 
     Raises:
-      InputError: pixels that have no 8-bit meaning.
+        InputError: pixels that have no 8-bit meaning.
     """
     if image.mode.startswith("I"):
         return _scaled(image, path).convert("RGB")
@@ -88,15 +88,15 @@ def numbers(image: ImageFile.ImageFile, path: os.PathLike | str, grey_palette: b
     """The numbers of the frame that the image is at, not yet decoded; see `images.read_labels`.
 
     Args:
-      image: the file.
-      path: its path, for messages.
-      grey_palette: see `images.read_label_frames`.
+        image: the file.
+        path: its path, for messages.
+        grey_palette: see `images.read_label_frames`.
 
     Returns:
-      int32 [h, w], >= 0.
+        int32 [h, w], >= 0.
 
     Raises:
-      InputError: damaged pixels, colours, fractions or negative numbers.
+        InputError: damaged pixels, colours, fractions or negative numbers.
     """
     # Decoding empties `tile`, which says how the pixels are packed in the file.
     packed, maximum = packing(image), _maximum(image)

@@ -47,17 +47,17 @@ def read_image(path: os.PathLike | str, *, max_pixels: int | None = None) -> np.
     MaxSampleValue, or else the least of 8, 10, 12, 14 and 16 bits that holds the largest value.
 
     Args:
-      path: a local path, or any other that `etils.epath` opens.
-      max_pixels: larger pictures are refused before they are decoded; None for the environment
-        variable BITDIFF_MAX_PIXELS or, without it, 178,956,970.
+        path: a local path, or any other that `etils.epath` opens.
+        max_pixels: larger pictures are refused before they are decoded; None for the environment
+            variable BITDIFF_MAX_PIXELS or, without it, 178,956,970.
 
     Returns:
-      uint8 [h, w, 3].
+        uint8 [h, w, 3].
 
     Raises:
-      InputError: no such file, a folder, an empty, damaged or foreign file, too many pixels,
-        several frames, or values that have no 8-bit meaning (floats, more than 16 bits, 16-bit
-        colour of which only the lower bits are used).
+        InputError: no such file, a folder, an empty, damaged or foreign file, too many pixels,
+            several frames, or values that have no 8-bit meaning (floats, more than 16 bits, 16-bit
+            colour of which only the lower bits are used).
     """
     image = image_files.open_image(path, max_pixels)
     count = len(image_files.frames(image, path))
@@ -82,14 +82,14 @@ def read_labels(path: os.PathLike | str, *, max_pixels: int | None = None) -> np
     all pixels agree on. EXIF rotation of a PNG is not applied.
 
     Args:
-      path: as `read_image`.
-      max_pixels: as `read_image`.
+        path: as `read_image`.
+        max_pixels: as `read_image`.
 
     Returns:
-      int32 [h, w], ids >= 0.
+        int32 [h, w], ids >= 0.
 
     Raises:
-      InputError: as `read_image`; also colours, lossy files (JPEG), negative numbers, fractions.
+        InputError: as `read_image`; also colours, lossy files (JPEG), negative numbers, fractions.
     """
     maps = read_label_frames(path, max_pixels=max_pixels)
     if len(maps) > 1:
@@ -107,10 +107,10 @@ def read_label_frames(
     """As `read_labels`, of each frame of a file that may hold several, such as a TIFF stack.
 
     Args:
-      path: as `read_image`.
-      max_pixels: as `read_image`.
-      grey_palette: where the colours of a palette image are all grey, read these and not the
-        indices, as a mask is meant: white is inside, whichever index it has.
+        path: as `read_image`.
+        max_pixels: as `read_image`.
+        grey_palette: where the colours of a palette image are all grey, read these and not the
+            indices, as a mask is meant: white is inside, whichever index it has.
     """
     image = image_files.open_image(path, max_pixels)
     compression = str(image.info.get("compression", ""))
@@ -132,11 +132,11 @@ def read_colour_codes(path: os.PathLike | str, *, max_pixels: int | None = None)
     """Reads the colours of a file in which each colour is a number, not a shade.
 
     Returns:
-      uint8 [h, w, 3].
+        uint8 [h, w, 3].
 
     Raises:
-      InputError: as `read_image`; also any other file than a lossless one of 8-bit RGB, in which
-        the numbers may have been altered.
+        InputError: as `read_image`; also any other file than a lossless one of 8-bit RGB, in which
+            the numbers may have been altered.
     """
     image = image_files.open_image(path, max_pixels)
     lossless = image.format in _LOSSLESS and image.info.get("compression") not in _LOSSY_IN_TIFF
@@ -167,11 +167,11 @@ def write_labels(path: os.PathLike | str, ids: np.ndarray) -> None:
     """Writes a map of region ids as a 16-bit grey PNG, which `read_labels` gives back unchanged.
 
     Args:
-      path: where to write; its folder must exist.
-      ids: integers [h, w] in 0..65535.
+        path: where to write; its folder must exist.
+        ids: integers [h, w] in 0..65535.
 
     Raises:
-      InputError: another shape or dtype, an id out of range, or a place that cannot be written.
+        InputError: another shape or dtype, an id out of range, or a place that cannot be written.
     """
     ids = np.asarray(ids)
     if ids.ndim != 2 or not ids.size or ids.dtype.kind not in "iub":

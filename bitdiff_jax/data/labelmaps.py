@@ -25,11 +25,11 @@ def renumber(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Numbers regions 0..n-1 in ascending order of their ids.
 
     Args:
-      labels: integers of any shape, ids >= 0 and -1 = ignore.
+        labels: integers of any shape, ids >= 0 and -1 = ignore.
 
     Returns:
-      The n ids, ascending, and the numbers, int32 of the shape of `labels`, -1 = ignore. So
-      `np.append(ids, -1)[numbers]` gives `labels` back.
+        The n ids, ascending, and the numbers, int32 of the shape of `labels`, -1 = ignore. So
+        `np.append(ids, -1)[numbers]` gives `labels` back.
     """
     flat = labels.ravel()
     # Regions come in runs along the rows: only the first pixel of each is looked up.
@@ -55,11 +55,11 @@ def compact(labels: np.ndarray, max_regions: int | None = None) -> tuple[np.ndar
     on the device, where it is counted.
 
     Args:
-      labels: int32 [h, w], ids >= 0 and -1 = ignore.
-      max_regions: regions that can be represented; None for any number.
+        labels: int32 [h, w], ids >= 0 and -1 = ignore.
+        max_regions: regions that can be represented; None for any number.
 
     Returns:
-      int32 [h, w], and the number of pixels whose new id is `max_regions` or more.
+        int32 [h, w], and the number of pixels whose new id is `max_regions` or more.
     """
     result = renumber(labels)[1]
     return result, 0 if max_regions is None else int((result >= max_regions).sum())
@@ -69,11 +69,11 @@ def compact_objects(labels: np.ndarray, has_background: bool) -> np.ndarray:
     """Renumbers region ids to 1..n, so that 0 is the background's alone; -1 stays.
 
     Args:
-      labels: int32 [h, w], ids >= 0 and -1 = ignore.
-      has_background: whether id 0 is the background, which keeps it, or a region like the others.
+        labels: int32 [h, w], ids >= 0 and -1 = ignore.
+        has_background: whether id 0 is the background, which keeps it, or a region like the others.
 
     Returns:
-      int32 [h, w], ids ascending by the original id.
+        int32 [h, w], ids ascending by the original id.
     """
     ids, numbers = renumber(labels)
     if has_background and ids.size and ids[0] == 0:
@@ -86,9 +86,9 @@ def _windows(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
     """Source pixels that each target pixel touches, and how much of them it covers.
 
     Returns:
-      Indices and lengths of overlap, intp [target, m], m = the most pixels that one can touch;
-      unused places repeat the last one with length 0. A side is `source * target` units, so that
-      lengths are whole.
+        Indices and lengths of overlap, intp [target, m], m = the most pixels that one can touch;
+        unused places repeat the last one with length 0. A side is `source * target` units, so that
+        lengths are whole.
     """
     first = np.arange(target) * source // target
     last = -(-np.arange(1, target + 1) * source // target) - 1
@@ -115,11 +115,11 @@ def at_centres(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     shrinks by half a pixel of the source; from a smaller array to a larger one no value is lost.
 
     Args:
-      array: [..., h, w].
-      shape: (h', w').
+        array: [..., h, w].
+        shape: (h', w').
 
     Returns:
-      [..., h', w'] of the same dtype.
+        [..., h', w'] of the same dtype.
     """
     rows, columns = (
         (2 * np.arange(target) + 1) * source // (2 * target)
@@ -187,14 +187,14 @@ def resize_labels(
     """Resizes a label map; no new ids arise.
 
     Args:
-      labels: int32 [h, w], -1 = ignore.
-      shape: (height, width) of the result.
-      method: 'nearest' reads source pixel floor(i * source / target), as released; 'majority' takes
-        the id that covers most of the target pixel. -1 is a candidate like the others; of equal
-        areas the lowest id wins, and any id wins over -1.
+        labels: int32 [h, w], -1 = ignore.
+        shape: (height, width) of the result.
+        method: 'nearest' reads source pixel floor(i * source / target), as released; 'majority'
+            takes the id that covers most of the target pixel. -1 is a candidate like the others; of
+            equal areas the lowest id wins, and any id wins over -1.
 
     Returns:
-      int32 [height, width]; `labels` itself if the shape is already right.
+        int32 [height, width]; `labels` itself if the shape is already right.
     """
     if labels.shape == tuple(shape):
         return labels

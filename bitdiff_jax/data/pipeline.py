@@ -151,31 +151,31 @@ def train_dataset(
     """An endless stream of training batches.
 
     Args:
-      sources: sets of pictures by name.
-      weights: share of each set among the examples; sets with weight 0 are left out.
-      size: S, side of the network's square.
-      batch_size: rows of the global batch; a multiple of `process_count`.
-      seed: in 0..2^32-1; determines everything.
-      augment: `f(image, labels, rng, size)`, such as `augment.Augmentation()`; None for none. It
-        must pickle if there are workers.
-      label_padding: -1, or 0 as released; see `transforms.example`.
-      label_method: how labels are resized where `augment` has not done it.
-      reserve_zero: id 0 of the examples is the background's alone: regions of sources without
-        `has_background` get 1..n, as objects of the others do.
-      process_index: this process; it gets the block of B/n rows of each batch that
-        starts at `process_index * B/n`.
-      process_count: number of processes.
-      start_step: the first batch is the one of this step.
-      num_workers: processes that prepare batches; 0 for threads alone, enough at small sizes.
-      num_threads: threads that prepare batches; 0 to prepare each when it is asked for.
-      prefetch: batches prepared ahead by the threads.
+        sources: sets of pictures by name.
+        weights: share of each set among the examples; sets with weight 0 are left out.
+        size: S, side of the network's square.
+        batch_size: rows of the global batch; a multiple of `process_count`.
+        seed: in 0..2^32-1; determines everything.
+        augment: `f(image, labels, rng, size)`, such as `augment.Augmentation()`; None for none. It
+            must pickle if there are workers.
+        label_padding: -1, or 0 as released; see `transforms.example`.
+        label_method: how labels are resized where `augment` has not done it.
+        reserve_zero: id 0 of the examples is the background's alone: regions of sources without
+            `has_background` get 1..n, as objects of the others do.
+        process_index: this process; it gets the block of B/n rows of each batch that
+            starts at `process_index * B/n`.
+        process_count: number of processes.
+        start_step: the first batch is the one of this step.
+        num_workers: processes that prepare batches; 0 for threads alone, enough at small sizes.
+        num_threads: threads that prepare batches; 0 to prepare each when it is asked for.
+        prefetch: batches prepared ahead by the threads.
 
     Returns:
-      An iterable of dicts: 'image' uint8 [B/n, S, S, 3], 'labels' int32 [B/n, S, S], 'size' int32
-      [B/n, 2], 'image_id' uint32 [B/n].
+        An iterable of dicts: 'image' uint8 [B/n, S, S, 3], 'labels' int32 [B/n, S, S], 'size' int32
+        [B/n, 2], 'image_id' uint32 [B/n].
 
     Raises:
-      InputError: weights that do not fit the sources, an empty source, sizes that do not divide.
+        InputError: weights that do not fit the sources, an empty source, sizes that do not divide.
     """
     _check_sizes(size, batch_size, process_index, process_count)
     if not 0 <= seed < 2**32:
@@ -267,24 +267,25 @@ def eval_batches(
     'row_mask' is False. Every process gets the same number of batches.
 
     Args:
-      source: pictures; the first annotator's map is in 'labels'.
-      size: S, side of the network's square.
-      batch_size: rows of the global batch; a multiple of `process_count`.
-      label_padding: see `transforms.example`.
-      label_method: see `transforms.resize_labels`.
-      num_annotators: if A > 0, also 'annotator_labels' int32 [B, A, S, S], the maps of the first A
-        annotators, and 'annotator_mask' bool [B, A]; maps that do not exist are -1 throughout.
-      process_index: this process; it gets the block of B/n rows of each batch that
-        starts at `process_index * B/n`.
-      process_count: number of processes.
-      num_threads: threads that prepare batches; 0 for none.
+        source: pictures; the first annotator's map is in 'labels'.
+        size: S, side of the network's square.
+        batch_size: rows of the global batch; a multiple of `process_count`.
+        label_padding: see `transforms.example`.
+        label_method: see `transforms.resize_labels`.
+        num_annotators: if A > 0, also 'annotator_labels' int32 [B, A, S, S], the maps of the first
+            A annotators, and 'annotator_mask' bool [B, A]; maps that do not exist are -1
+            throughout.
+        process_index: this process; it gets the block of B/n rows of each batch that
+            starts at `process_index * B/n`.
+        process_count: number of processes.
+        num_threads: threads that prepare batches; 0 for none.
 
     Yields:
-      Dicts as from `train_dataset`, with 'row_mask' bool [B/n] and 'index' int32 [B/n], the
-      picture's place in the source.
+        Dicts as from `train_dataset`, with 'row_mask' bool [B/n] and 'index' int32 [B/n], the
+        picture's place in the source.
 
     Raises:
-      InputError: an empty source, sizes that do not divide.
+        InputError: an empty source, sizes that do not divide.
     """
     _check_sizes(size, batch_size, process_index, process_count)
     if not len(source):

@@ -34,13 +34,13 @@ class Resident:
         """Reads nothing.
 
         Args:
-          source: pictures at any size.
-          max_side: longest side that is kept, such as twice the network's size, with which a crop
-            of half the picture is as sharp as the picture; None keeps every picture as it is.
-          cache_bytes: bound on the memory; 0 keeps nothing.
+            source: pictures at any size.
+            max_side: longest side that is kept, such as twice the network's size, with which a crop
+                of half the picture is as sharp as the picture; None keeps every picture as it is.
+            cache_bytes: bound on the memory; 0 keeps nothing.
 
         Raises:
-          InputError: `max_side` below 1 or `cache_bytes` below 0.
+            InputError: `max_side` below 1 or `cache_bytes` below 0.
         """
         if max_side is not None and max_side < 1:
             raise InputError(f"max_side={max_side} must be at least 1")

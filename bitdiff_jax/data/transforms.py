@@ -47,7 +47,7 @@ def resized_shape(height: int, width: int, size: int) -> tuple[int, int]:
     The other side is round(ratio * size), halves to even, and at least 1.
 
     Raises:
-      InputError: a side or `size` is below 1.
+        InputError: a side or `size` is below 1.
     """
     if min(height, width, size) < 1:
         raise InputError(
@@ -82,11 +82,12 @@ def resize_image(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     Equals OpenCV's INTER_AREA within 1 of 255, both when shrinking and when enlarging.
 
     Args:
-      image: uint8 [h, w, c].
-      shape: (height, width) of the result.
+        image: uint8 [h, w, c].
+        shape: (height, width) of the result.
 
     Returns:
-      uint8 [height, width, c], halves rounded to even; `image` itself if it has the shape already.
+        uint8 [height, width, c], halves rounded to even; `image` itself if it has the shape
+        already.
     """
     height, width, channels = image.shape
     target_height, target_width = shape
@@ -140,20 +141,20 @@ def example(
     """One network example: resized, padded, renumbered.
 
     Args:
-      image: uint8 [h, w, 3].
-      labels: int32 [h, w], ids >= 0 and -1 = ignore.
-      size: S, side of the network's square.
-      name: the example's name, for `image_id`.
-      label_padding: -1, or 0 as released: the padding then is of the region with original id 0.
-      label_method: see `resize_labels`.
-      reserve_zero: id 0 of the example is the background's alone, whether there is any or not.
-      has_background: id 0 of `labels` is the background. Without `reserve_zero` it is a region
-        like the others.
+        image: uint8 [h, w, 3].
+        labels: int32 [h, w], ids >= 0 and -1 = ignore.
+        size: S, side of the network's square.
+        name: the example's name, for `image_id`.
+        label_padding: -1, or 0 as released: the padding then is of the region with original id 0.
+        label_method: see `resize_labels`.
+        reserve_zero: id 0 of the example is the background's alone, whether there is any or not.
+        has_background: id 0 of `labels` is the background. Without `reserve_zero` it is a region
+            like the others.
 
     Returns:
-      'image' uint8 [S, S, 3] padded with 0, 'labels' int32 [S, S] with ids 0..n-1 ascending by
-      original id, or 1..n with `reserve_zero` and 0 for the background, 'size' int32 [2] =
-      (height, width) of the content, 'image_id' uint32 [].
+        'image' uint8 [S, S, 3] padded with 0, 'labels' int32 [S, S] with ids 0..n-1 ascending by
+        original id, or 1..n with `reserve_zero` and 0 for the background, 'size' int32 [2] =
+        (height, width) of the content, 'image_id' uint32 [].
     """
     height, width = image.shape[:2]
     shape = resized_shape(height, width, size)

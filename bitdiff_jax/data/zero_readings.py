@@ -34,9 +34,9 @@ def measure(
     """Estimates the share of pixels with id 0 from some label maps, spread evenly.
 
     Args:
-      count: items.
-      read: gives the label maps of an item; one that cannot be read plays no part.
-      sample: items that are read at most.
+        count: items.
+        read: gives the label maps of an item; one that cannot be read plays no part.
+        sample: items that are read at most.
     """
     shares: dict[int, float] = {}
     zeros = pixels = 0
@@ -60,10 +60,10 @@ def question(
     """The error that asks for a reading, after a sheet of the three was written.
 
     Args:
-      place: what was opened.
-      share: of pixels with id 0.
-      ids: one of its label maps, int [h, w].
-      image: its image, uint8 [h, w, 3]; None if it is not at hand.
+        place: what was opened.
+        share: of pixels with id 0.
+        ids: one of its label maps, int [h, w].
+        image: its image, uint8 [h, w, 3]; None if it is not at hand.
     """
     path = _write(contact_sheet.to_png(sheet(ids, image)))
     shown = f"; see them on one of yours: {path}" if path else ""
@@ -79,11 +79,11 @@ def sheet(ids: np.ndarray, image: np.ndarray | None = None) -> np.ndarray:
     """The image and the three readings of id 0 side by side, each with its name and what it means.
 
     Args:
-      ids: int [h, w]; negative is ignored in all three.
-      image: uint8 [h, w, 3], or None.
+        ids: int [h, w]; negative is ignored in all three.
+        image: uint8 [h, w, 3], or None.
 
     Returns:
-      uint8 [H, W, 3].
+        uint8 [H, W, 3].
     """
     height, width = ids.shape
     shape = transforms.resized_shape(height, width, _CELL)

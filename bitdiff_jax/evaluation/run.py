@@ -144,11 +144,11 @@ def evaluate(
         plan = _plan(source, num_images, mesh, scoring, rows_file, about or {}, stack)
         if resumed and plan.num_done:
             resumed(plan.num_done, plan.count)
-        pictures = _draw(
+        images = _draw(
             plan, model, params, source, sampler, request, num_images=num_images,
             shuffle_images=shuffle_images, keep_going=keep_going,
         )  # fmt: skip
-        scored = _score(scoring, pictures, num_shown, shown, workers)
+        scored = _score(scoring, images, num_shown, shown, workers)
         stack.enter_context(contextlib.closing(scored))
         return _collect(plan, scoring, scored, shown, progress)
 
@@ -206,7 +206,7 @@ def _plan(
     return _Plan(mesh, count, names, places, kept)
 
 
-class _Picture(NamedTuple):
+class _DrawnImage(NamedTuple):
     """An image that was drawn, or that could not be read."""
 
     place: int
@@ -225,7 +225,7 @@ def _draw(
     num_images: int | None,
     shuffle_images: bool,
     keep_going: bool,
-) -> Iterator[_Picture]:
+) -> Iterator[_DrawnImage]:
     """This process's share of the plan, drawn lazily."""
     tolerant = source_names.Tolerant(source) if keep_going and not shuffle_images else None
     images = collective.agreed(
@@ -243,9 +243,9 @@ def _draw(
         plan.alone,
     )
 
-    def drawn() -> Iterator[_Picture]:
+    def drawn() -> Iterator[_DrawnImage]:
         for place, each in zip(share(plan.places, plan.mesh), images, strict=True):
-            yield _Picture(place, each, tolerant.errors.pop(place, None) if tolerant else None)
+            yield _DrawnImage(place, each, tolerant.errors.pop(place, None) if tolerant else None)
 
     return drawn()
 
@@ -262,7 +262,7 @@ class _Job(NamedTuple):
 
 def _score(
     scoring: Scoring,
-    pictures: Iterator[_Picture],
+    images: Iterator[_DrawnImage],
     num_shown: int,
     shown: dict[int, Drawn],
     workers: int,
@@ -270,7 +270,7 @@ def _score(
     """The images' rows by place, in their order; the first images are also put into `shown`."""
 
     def jobs() -> Iterator[_Job]:
-        for place, drawn, error in pictures:
+        for place, drawn, error in images:
             if place < num_shown and error is None:
                 shown[place] = drawn
             yield _Job(place, drawn.name, tuple(drawn.codes), drawn.labels, error)

@@ -11,7 +11,7 @@ _CALM_GROUND = 0.9  # share of scenes; in the others the ground's texture could 
 
 
 def flat(
-    rng: np.random.Generator, layout: shapes.Layout, labels: np.ndarray, size: int
+    rng: np.random.Generator, layout: shapes.ShapeLayout, labels: np.ndarray, size: int
 ) -> np.ndarray:
     """One colour a region, no two alike; float [P, 3] in [0, 1]."""
     code = rng.permutation(27)[: len(layout.depth) + 1]
@@ -19,7 +19,7 @@ def flat(
 
 
 def lit(
-    rng: np.random.Generator, layout: shapes.Layout, labels: np.ndarray, size: int
+    rng: np.random.Generator, layout: shapes.ShapeLayout, labels: np.ndarray, size: int
 ) -> np.ndarray:
     """Two-tone textures, one light, soft shadows, sensor noise; float32 [P, 3], not clipped."""
     x, y = shapes.pixel_centres(size)

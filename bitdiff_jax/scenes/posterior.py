@@ -50,14 +50,14 @@ class PosteriorSource:
         """Checks the arguments; draws nothing.
 
         Args:
-          kind: 'mixed', 'pairs', 'switch', 'border' or 'clutter'.
-          size: side of the square picture in pixels, at least 32.
-          seed: non-negative; pictures of another seed are other pictures with other names.
-          length: number of pictures.
-          held_out: combinations of cues that the source without it never shows.
+            kind: 'mixed', 'pairs', 'switch', 'border' or 'clutter'.
+            size: side of the square picture in pixels, at least 32.
+            seed: non-negative; pictures of another seed are other pictures with other names.
+            length: number of pictures.
+            held_out: combinations of cues that the source without it never shows.
 
         Raises:
-          InputError: an argument is out of its range.
+            InputError: an argument is out of its range.
         """
         if kind not in KINDS:
             raise InputError(f"kind={kind} is not a kind of posterior: use one of {KINDS}")
@@ -88,14 +88,14 @@ class PosteriorSource:
         """One picture with eight independent draws from its posterior.
 
         Args:
-          index: 0 .. length - 1.
+            index: 0 .. length - 1.
 
         Returns:
-          `name` str, `image` uint8 [size, size, 3], `labels`, a tuple of 8 int32 [size, size] with
-          ids 0 .. n - 1, and `draw`, a function from a `numpy.random.Generator` to one more.
+            `name` str, `image` uint8 [size, size, 3], `labels`, a tuple of 8 int32 [size, size]
+            with ids 0 .. n - 1, and `draw`, a function from a `numpy.random.Generator` to one more.
 
         Raises:
-          IndexError: `index` is not in 0 .. length - 1.
+            IndexError: `index` is not in 0 .. length - 1.
         """
         scene = self.scene(index)
         return {

@@ -77,9 +77,9 @@ def measure(image: np.ndarray, atoms: np.ndarray, groups: list[Group]) -> tuple[
     """Measures every cue and gives each choice its probabilities.
 
     Args:
-      image: uint8 [h, w, 3], as it will be shown.
-      atoms: int32 [h, w], ids 0 .. A - 1.
-      groups: what the choices are about.
+        image: uint8 [h, w, 3], as it will be shown.
+        atoms: int32 [h, w], ids 0 .. A - 1.
+        groups: what the choices are about.
     """
     flat = atoms.ravel()
     pixels = image.reshape(-1, 3)

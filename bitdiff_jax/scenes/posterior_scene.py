@@ -42,10 +42,10 @@ class PosteriorScene:
     """A picture whose posterior over whole partitions is known exactly.
 
     Attributes:
-      name: of the picture.
-      image: uint8 [h, w, 3].
-      atoms: int32 [h, w], ids 0 .. A - 1, each of which occurs.
-      choices: what is open. Atoms that no choice speaks of are regions of their own.
+        name: of the picture.
+        image: uint8 [h, w, 3].
+        atoms: int32 [h, w], ids 0 .. A - 1, each of which occurs.
+        choices: what is open. Atoms that no choice speaks of are regions of their own.
     """
 
     name: str
@@ -104,11 +104,11 @@ class PosteriorScene:
         """Probability that two pixels lie in one region.
 
         Args:
-          pixels_a: integers [..., 2], (row, column).
-          pixels_b: integers [..., 2].
+            pixels_a: integers [..., 2], (row, column).
+            pixels_b: integers [..., 2].
 
         Returns:
-          float64 [...].
+            float64 [...].
         """
         first, second = np.asarray(pixels_a), np.asarray(pixels_b)
         return self.same[self.atoms[first[..., 0], first[..., 1]],

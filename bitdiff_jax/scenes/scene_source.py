@@ -43,14 +43,14 @@ class SceneSource:
         """Checks the arguments; draws nothing.
 
         Args:
-          level: 0, 1, 2 or 3.
-          size: side of the square picture in pixels, at least 16; the smallest shapes and textures
-            are made to be told apart from 32 on, those of levels 2 and 3 from 64 on.
-          seed: non-negative; scenes of another seed are other scenes with other names.
-          length: number of scenes.
+            level: 0, 1, 2 or 3.
+            size: side of the square picture in pixels, at least 16; the smallest shapes and
+                textures are made to be told apart from 32 on, those of levels 2 and 3 from 64 on.
+            seed: non-negative; scenes of another seed are other scenes with other names.
+            length: number of scenes.
 
         Raises:
-          InputError: an argument is out of its range.
+            InputError: an argument is out of its range.
         """
         if level not in LEVELS:
             raise InputError(f"level={level} is not a level of scenes: use one of {LEVELS}")
@@ -78,15 +78,15 @@ class SceneSource:
         """Draws one scene.
 
         Args:
-          index: 0 .. length - 1.
+            index: 0 .. length - 1.
 
         Returns:
-          `name` str, `image` uint8 [size, size, 3] and `labels`, a tuple of one int32
-          [size, size]: 0 .. n - 1 from back to front, 0 = the ground of levels 0 and 1. Each of
-          them shows, every pixel has one, and a region that another cuts in two keeps one id.
+            `name` str, `image` uint8 [size, size, 3] and `labels`, a tuple of one int32
+            [size, size]: 0 .. n - 1 from back to front, 0 = the ground of levels 0 and 1. Each of
+            them shows, every pixel has one, and a region that another cuts in two keeps one id.
 
         Raises:
-          IndexError: `index` is not in 0 .. length - 1.
+            IndexError: `index` is not in 0 .. length - 1.
         """
         i = operator.index(index)
         if not 0 <= i < self.length:

@@ -14,16 +14,16 @@ _ANGLES = np.arange(NUM_ANGLES, dtype=np.float32) * np.float32(2 * np.pi / NUM_A
 _NUM_CANDIDATES = 16  # for the place of each shape
 
 
-class Layout(NamedTuple):
+class ShapeLayout(NamedTuple):
     """K shapes from back to front, and the P pixels of the picture seen from each of them."""
 
     angle: np.ndarray  # [K, P] direction of the pixel from the centre, radians
     reach: np.ndarray  # [K, P] distance from the centre over the radius there: 1 = outline
     depth: np.ndarray  # [K, P] signed distance to the outline (first order), positive inside
 
-    def without(self, k: int) -> "Layout":
+    def without(self, k: int) -> "ShapeLayout":
         """The layout after shape k was taken away."""
-        return Layout(*(np.delete(part, k, axis=0) for part in self))
+        return ShapeLayout(*(np.delete(part, k, axis=0) for part in self))
 
 
 def pixel_centres(size: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def _spread(rng: np.random.Generator, radii: np.ndarray) -> np.ndarray:
     return centres
 
 
-def draw(rng: np.random.Generator, count: int, pixels: np.ndarray) -> Layout:
+def draw(rng: np.random.Generator, count: int, pixels: np.ndarray) -> ShapeLayout:
     """Lays out `count` shapes over `pixels` [2, P]; they cover about half and overlap in places."""
     radii = np.sqrt(0.64 / (np.pi * count)) * rng.uniform(0.82, 1.22, count)
     tables = np.stack([_OUTLINES[rng.integers(len(_OUTLINES))](rng) for _ in range(count)])
@@ -90,14 +90,14 @@ def draw(rng: np.random.Generator, count: int, pixels: np.ndarray) -> Layout:
     bins += NUM_ANGLES * np.arange(count)[:, None]
     radius = tables.ravel()[bins]
     depth = (radius - distance) * facing.ravel()[bins]
-    return Layout(angle, distance / radius, depth)
+    return ShapeLayout(angle, distance / radius, depth)
 
 
 def visible(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Paints depths [K, P] back to front.
 
     Returns:
-      Labels int32 [P], 0 = ground and k + 1 = shape k; and the share [K + 1] that shows of each.
+        Labels int32 [P], 0 = ground and k + 1 = shape k; and the share [K + 1] that shows of each.
     """
     order = np.arange(1, len(depth) + 1, dtype=np.int32)[:, None]
     labels = np.max(np.where(depth > 0, order, np.int32(0)), axis=0, initial=0)

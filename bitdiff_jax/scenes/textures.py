@@ -69,12 +69,12 @@ def tone(
     """Mix float32 in [0, 1], 0 = first colour, at coordinates `x`, `y`.
 
     Args:
-      family: index into `PATTERNS`.
-      x: coordinates, in units of the picture's side.
-      y: the same shape as `x`.
-      period: length of one repetition, in units of the picture's side.
-      size: pixels along the side; sets how sharp an edge may be.
-      rng: source of the orientation and the phase.
+        family: index into `PATTERNS`.
+        x: coordinates, in units of the picture's side.
+        y: the same shape as `x`.
+        period: length of one repetition, in units of the picture's side.
+        size: pixels along the side; sets how sharp an edge may be.
+        rng: source of the orientation and the phase.
     """
     angle = rng.uniform(0, np.pi)
     cos, sin = np.float32(np.cos(angle) / period), np.float32(np.sin(angle) / period)

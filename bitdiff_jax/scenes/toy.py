@@ -20,7 +20,7 @@ def draw(rng: np.random.Generator, level: int, size: int) -> tuple[np.ndarray, n
     return image.reshape(size, size, 3), labels.reshape(size, size)
 
 
-def _lay_out(rng: np.random.Generator, size: int) -> tuple[shapes.Layout, np.ndarray]:
+def _lay_out(rng: np.random.Generator, size: int) -> tuple[shapes.ShapeLayout, np.ndarray]:
     """Shapes that can all be seen, and their labels int32 [P].
 
     A shape of which too little shows is taken away before anything is painted, so its pixels

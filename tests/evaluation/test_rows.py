@@ -8,7 +8,7 @@ import pytest
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import image_measures, on_files, protocols, rows
 from bitdiff_jax.evaluation.predictions import Predictions
-from bitdiff_jax.evaluation.predictions.reader import Drawn
+from bitdiff_jax.evaluation.predictions.reader import PredictedMaps
 from bitdiff_jax.evaluation.truths import Truth
 
 
@@ -27,7 +27,7 @@ class Maps(Predictions):
         if name in self.broken:
             raise InputError(f"{name}: damaged")
         rng = np.random.default_rng(int(name[-5:]))
-        return Drawn(tuple(rng.integers(0, 3, (2, 6, 8)).astype(np.int32)))
+        return PredictedMaps(tuple(rng.integers(0, 3, (2, 6, 8)).astype(np.int32)))
 
     def read(self, name):
         rng = np.random.default_rng(int(name[-5:]) + 1)

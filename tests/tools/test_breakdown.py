@@ -8,7 +8,7 @@ import pytest
 
 from bitdiff_jax import flops
 from bitdiff_jax import model as model_lib
-from bitdiff_jax.compile import accelerators, programs, text
+from bitdiff_jax.compile import accelerators, lowering, text
 from bitdiff_jax.tools.xla_cost import attribution
 from bitdiff_jax.tools.xla_cost import breakdown as breakdown_lib
 from bitdiff_jax.tools.xla_cost.breakdown import breakdown
@@ -29,7 +29,7 @@ def sampler():
     config = stored.tiny()
     config.model.net.dtype = "float32"
     devices = jax.devices()[:1]
-    return programs.lower("sample", config, devices, stored.BATCH).compile().as_text()
+    return lowering.lower("sample", config, devices, stored.BATCH).compile().as_text()
 
 
 def group(found, key):

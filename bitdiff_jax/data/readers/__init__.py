@@ -40,7 +40,7 @@ def reader_class(kind: str) -> Any:
     """The class that reads a kind; the part of it after a colon, as in 'tfds:NAME', plays no part.
 
     Raises:
-      InputError: an unknown kind.
+        InputError: an unknown kind.
     """
     name = kind.partition(":")[0]
     if name not in READERS or (name != kind and name != "tfds"):
@@ -59,13 +59,13 @@ def make(kind: str, root: os.PathLike | str, split: str | None = None, **options
     """Opens a data set.
 
     Args:
-      kind: a key of `READERS`, or 'tfds:NAME'.
-      root: where it lies; `~` is the home folder.
-      split: one of its splits; None for all of it.
-      options: the reader's own; numbers and truth values may be text, as on a command line.
+        kind: a key of `READERS`, or 'tfds:NAME'.
+        root: where it lies; `~` is the home folder.
+        split: one of its splits; None for all of it.
+        options: the reader's own; numbers and truth values may be text, as on a command line.
 
     Raises:
-      InputError: an unknown kind, option or split, or what the reader says of its files.
+        InputError: an unknown kind, option or split, or what the reader says of its files.
     """
     reader = reader_class(kind)
     known = {

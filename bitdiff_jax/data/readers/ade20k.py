@@ -35,13 +35,13 @@ class ADE20KReader(listed.ListedReader):
         """Lists the folders.
 
         Args:
-          root: ADE20K_2021_17_01, or the folder it is in.
-          split: 'training' or 'validation'; None for both.
-          parts: levels of parts that become regions of their own, cut out of their objects: 0 for
-            whole objects, 1 for their parts (a door of a house), 2 for parts of parts, ...
+            root: ADE20K_2021_17_01, or the folder it is in.
+            split: 'training' or 'validation'; None for both.
+            parts: levels of parts that become regions of their own, cut out of their objects: 0 for
+                whole objects, 1 for their parts (a door of a house), 2 for parts of parts, ...
 
         Raises:
-          InputError: another layout, an unknown split, a mask without its picture.
+            InputError: another layout, an unknown split, a mask without its picture.
         """
         listed.check_choice("parts", parts, range(MAX_PARTS + 1))
         base = _base(root)
@@ -84,10 +84,10 @@ def decode(mask: np.ndarray) -> np.ndarray:
     """Colours of a mask to ids.
 
     Args:
-      mask: uint8 [h, w, 3].
+        mask: uint8 [h, w, 3].
 
     Returns:
-      int32 [h, w], class * 256 + object, class = R // 10 * 256 + G and object = B; 0 = neither.
+        int32 [h, w], class * 256 + object, class = R // 10 * 256 + G and object = B; 0 = neither.
     """
     red, green, blue = np.moveaxis(mask.astype(np.int32), -1, 0)
     return (red // 10 * 256 + green) * 256 + blue

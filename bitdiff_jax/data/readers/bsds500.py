@@ -33,11 +33,11 @@ class BSDS500Reader(listed.ListedReader):
         """Lists the folders.
 
         Args:
-          root: BSR, BSDS500, data, or the folder that BSR is in.
-          split: 'train', 'val' or 'test'; None for all.
+            root: BSR, BSDS500, data, or the folder that BSR is in.
+            split: 'train', 'val' or 'test'; None for all.
 
         Raises:
-          InputError: another layout, an unknown split, a picture without its .mat file.
+            InputError: another layout, an unknown split, a picture without its .mat file.
         """
         base = _base(root)
         known = self.splits(root)
@@ -80,13 +80,13 @@ def read_segmentations(path: os.PathLike | str) -> tuple[np.ndarray, ...]:
     """Everybody's map in a BSDS500 ground truth file.
 
     Args:
-      path: a MATLAB 5 file with the cell array `groundTruth` of structs with `Segmentation`.
+        path: a MATLAB 5 file with the cell array `groundTruth` of structs with `Segmentation`.
 
     Returns:
-      int32 [h, w] of each person, ids as stored, 0 = ignore (-1).
+        int32 [h, w] of each person, ids as stored, 0 = ignore (-1).
 
     Raises:
-      InputError: no such file, a damaged one, or another content.
+        InputError: no such file, a damaged one, or another content.
     """
     try:
         data = epath.Path(path).read_bytes()

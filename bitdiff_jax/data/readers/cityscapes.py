@@ -58,13 +58,13 @@ class CityscapesReader(listed.ListedReader):
         """Lists the folders.
 
         Args:
-          root: the folder with gtFine and leftImg8bit.
-          split: 'train' or 'val'; None for both.
-          stuff: 'class' or 'connected' (8-connected pieces).
-          groups: 'ignore' or 'region'.
+            root: the folder with gtFine and leftImg8bit.
+            split: 'train' or 'val'; None for both.
+            stuff: 'class' or 'connected' (8-connected pieces).
+            groups: 'ignore' or 'region'.
 
         Raises:
-          InputError: another layout, an unknown split, an annotation without its picture.
+            InputError: another layout, an unknown split, an annotation without its picture.
         """
         listed.check_choice("stuff", stuff, ("class", "connected"))
         listed.check_choice("groups", groups, ("ignore", "region"))

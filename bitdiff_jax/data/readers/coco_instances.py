@@ -36,20 +36,20 @@ class CocoInstancesReader(coco_items.CocoReader):
         """Reads the annotation files.
 
         Args:
-          root: the folder.
-          split: 'train' or 'val'; None for all pictures.
-          order: which annotation has a pixel of several. The order of the file means nothing in
-            COCO, and what lies on or before something else is mostly the 'smaller' one of the two;
-            'later' and 'earlier' are by the file.
-          zero: what pixels without annotation are: 'ignore' (-1) or one 'region', with id 0, or
-            such a 'background'.
-          crowd: what a group of things is that were not told apart (`iscrowd`): 'ignore' or a
-            'region' like others.
-          year: what follows the split in names of files and folders.
+            root: the folder.
+            split: 'train' or 'val'; None for all pictures.
+            order: which annotation has a pixel of several. The order of the file means nothing in
+                COCO, and what lies on or before something else is mostly the 'smaller' one of the
+                two; 'later' and 'earlier' are by the file.
+            zero: what pixels without annotation are: 'ignore' (-1) or one 'region', with id 0, or
+                such a 'background'.
+            crowd: what a group of things is that were not told apart (`iscrowd`): 'ignore' or a
+                'region' like others.
+            year: what follows the split in names of files and folders.
 
         Raises:
-          InputError: files or folders are missing, an annotation file is not as it should be, an
-            unknown split or option.
+            InputError: files or folders are missing, an annotation file is not as it should be, an
+                unknown split or option.
         """
         listed.check_choice("order", order, overlaps.ORDERS)
         listed.check_zero(zero)

@@ -39,13 +39,13 @@ class CocoReader(abc.ABC):
         """Puts the pictures in order.
 
         Args:
-          split: its name, for `definition`.
-          indices: the annotation files.
-          options: what else determines the items, for `definition`.
-          names: the pictures that take part; None for all.
+            split: its name, for `definition`.
+            indices: the annotation files.
+            options: what else determines the items, for `definition`.
+            names: the pictures that take part; None for all.
 
         Raises:
-          InputError: no picture, or one that is in two files.
+            InputError: no picture, or one that is in two files.
         """
         self.split = split
         self._indices = tuple(indices)
@@ -126,7 +126,7 @@ def folder(candidates: Sequence[epath.Path], remedy: str) -> epath.Path:
     """The first folder that is there.
 
     Raises:
-      InputError: none is.
+        InputError: none is.
     """
     for path in candidates:
         if path.is_dir():
@@ -138,7 +138,7 @@ def splits(root: os.PathLike | str, prefix: str, year: str) -> tuple[str, ...]:
     """The SPLITs for which `ROOT/annotations/PREFIX_SPLITYEAR.json` is there, sorted.
 
     Raises:
-      InputError: there is none.
+        InputError: there is none.
     """
     annotations = epath.Path(root) / "annotations"
     pattern = re.compile(rf"{prefix}_([a-z]+){re.escape(year)}\.json")
@@ -159,7 +159,7 @@ def annotation_files(
     """The annotation files of a split or, without one, of all splits, by split.
 
     Raises:
-      InputError: there is none, or not this split.
+        InputError: there is none, or not this split.
     """
     there = splits(root, prefix, year)
     listed.check_split(root, split, there)
@@ -171,7 +171,7 @@ def image_folder(root: epath.Path, name: str) -> str:
     """`ROOT/NAME` or `ROOT/images/NAME`.
 
     Raises:
-      InputError: neither is there.
+        InputError: neither is there.
     """
     places = [root / name, root / "images" / name]
     return os.fspath(folder(places, f"unpack {name}.zip there"))

@@ -38,23 +38,23 @@ class Index:
     """The pictures of one annotation file and where in it their annotations are.
 
     Attributes:
-      path: the file.
-      names: `file_name` of each picture, unique, in the order of the file.
-      shapes: int32 [n, 2], height and width as the file gives them.
-      checksum: crc32 of the whole file.
+        path: the file.
+        names: `file_name` of each picture, unique, in the order of the file.
+        shapes: int32 [n, 2], height and width as the file gives them.
+        checksum: crc32 of the whole file.
     """
 
     def __init__(self, path: os.PathLike | str, key: str):
         """Reads the file once.
 
         Args:
-          path: a COCO file, `{"images": [...], "annotations": [...], ...}`.
-          key: what each annotation must have: 'segmentation' or 'segments_info'.
+            path: a COCO file, `{"images": [...], "annotations": [...], ...}`.
+            key: what each annotation must have: 'segmentation' or 'segments_info'.
 
         Raises:
-          InputError: no such file, not JSON, another kind of file, a record without the fields it
-            needs, two pictures of one id or name, a name that leads out of the folder of the
-            pictures, or an annotation of a picture that is not listed.
+            InputError: no such file, not JSON, another kind of file, a record without the fields it
+                needs, two pictures of one id or name, a name that leads out of the folder of the
+                pictures, or an annotation of a picture that is not listed.
         """
         self.path = os.fspath(path)
         data = read_bytes(self.path)
@@ -147,7 +147,7 @@ class Index:
         """The annotations of one picture as they stand in the file, in its order.
 
         Raises:
-          InputError: the file has gone or is not the one that was indexed.
+            InputError: the file has gone or is not the one that was indexed.
         """
         spans = self._spans[self._first[row] : self._first[row + 1]]
         return [self._parse(data) for data in self._read(spans)]
@@ -193,7 +193,7 @@ def read_bytes(path: os.PathLike | str) -> bytes:
     """The bytes of an annotation file.
 
     Raises:
-      InputError: it is not there, empty or cannot be read.
+        InputError: it is not there, empty or cannot be read.
     """
     try:
         data = epath.Path(path).read_bytes()

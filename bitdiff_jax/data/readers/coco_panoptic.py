@@ -41,18 +41,18 @@ class CocoPanopticReader(coco_items.CocoReader):
         """Reads the annotation files.
 
         Args:
-          root: the folder.
-          split: 'train' or 'val'; None for all pictures.
-          zero: what void is: 'ignore' (-1) or one 'region', with id 0, or such a 'background'.
-          crowd: what a group of things is that were not told apart (`iscrowd`): 'ignore' or a
-            'region' like others.
-          year: what follows the split in names of files and folders.
-          images: the folder of the pictures, if it is elsewhere; for one split.
-          pngs: the folder of the maps, if it is elsewhere; for one split.
+            root: the folder.
+            split: 'train' or 'val'; None for all pictures.
+            zero: what void is: 'ignore' (-1) or one 'region', with id 0, or such a 'background'.
+            crowd: what a group of things is that were not told apart (`iscrowd`): 'ignore' or a
+                'region' like others.
+            year: what follows the split in names of files and folders.
+            images: the folder of the pictures, if it is elsewhere; for one split.
+            pngs: the folder of the maps, if it is elsewhere; for one split.
 
         Raises:
-          InputError: files or folders are missing, an annotation file is not as it should be, an
-            unknown split or option.
+            InputError: files or folders are missing, an annotation file is not as it should be, an
+                unknown split or option.
         """
         listed.check_zero(zero)
         listed.check_choice("crowd", crowd, ("ignore", "region"))
@@ -125,13 +125,13 @@ def read_segment_ids(path: os.PathLike | str) -> np.ndarray:
     """Reads R + 256 G + 65536 B of each pixel.
 
     Args:
-      path: a PNG of 8-bit RGB, or another file that `images.read_colour_codes` reads.
+        path: a PNG of 8-bit RGB, or another file that `images.read_colour_codes` reads.
 
     Returns:
-      int32 [h, w], in 0..2^24-1.
+        int32 [h, w], in 0..2^24-1.
 
     Raises:
-      InputError: as `images.read_colour_codes` of `data`.
+        InputError: as `images.read_colour_codes` of `data`.
     """
     colours = images_lib.read_colour_codes(path).astype(np.int32)
     return colours[..., 0] | colours[..., 1] << 8 | colours[..., 2] << 16

@@ -43,12 +43,12 @@ class Reader(Protocol):
         """One item, a pure function of `index` in 0..len-1.
 
         Returns:
-          'name' str; 'image' uint8 [h, w, 3]; 'labels' a tuple of one or more int32 [h, w], one of
-          each annotator, ids >= 0 and -1 = ignore.
+            'name' str; 'image' uint8 [h, w, 3]; 'labels' a tuple of one or more int32 [h, w], one
+            of each annotator, ids >= 0 and -1 = ignore.
 
         Raises:
-          InputError: a file of this item is missing, damaged or does not fit; it names the file.
-          IndexError: no such item.
+            InputError: a file of this item is missing, damaged or does not fit; it names the file.
+            IndexError: no such item.
         """
 
 
@@ -56,12 +56,13 @@ def splits(kind: str, root: os.PathLike | str, **options: Any) -> tuple[str, ...
     """The splits of a data set of this kind under `root`; () if the form knows none.
 
     Args:
-      kind: as for `readers.make`.
-      root: where it lies; `~` is the home folder.
-      options: as for `readers.make`; those that play no part in which splits there are do not here.
+        kind: as for `readers.make`.
+        root: where it lies; `~` is the home folder.
+        options: as for `readers.make`; those that play no part in which splits there are do not
+            here.
 
     Raises:
-      InputError: an unknown kind, or a root that does not hold such a set.
+        InputError: an unknown kind, or a root that does not hold such a set.
     """
     # The registry imports this module for the protocol.
     from bitdiff_jax.data import readers

@@ -16,14 +16,14 @@ def decode_image(value: bytes | np.ndarray, where: str) -> np.ndarray:
     """A picture.
 
     Args:
-      value: an encoded picture, 8-bit RGB, grey or palette; or a tensor, uint8 [h, w, 3 or 1].
-      where: what it is, for messages.
+        value: an encoded picture, 8-bit RGB, grey or palette; or a tensor, uint8 [h, w, 3 or 1].
+        where: what it is, for messages.
 
     Returns:
-      uint8 [h, w, 3].
+        uint8 [h, w, 3].
 
     Raises:
-      InputError: it is damaged, too large or of another kind.
+        InputError: it is damaged, too large or of another kind.
     """
     if isinstance(value, bytes):
         opened = _decode(value, where)
@@ -40,15 +40,15 @@ def ids(value: bytes | np.ndarray, where: str) -> np.ndarray:
     """A map of region ids.
 
     Args:
-      value: an encoded map, grey of 1 to 16 bits or palette; or a tensor of whole numbers, [h, w]
-        or [h, w, 1].
-      where: what it is, for messages.
+        value: an encoded map, grey of 1 to 16 bits or palette; or a tensor of whole numbers, [h, w]
+            or [h, w, 1].
+        where: what it is, for messages.
 
     Returns:
-      int32 [h, w], ids as stored, >= 0.
+        int32 [h, w], ids as stored, >= 0.
 
     Raises:
-      InputError: it is damaged, too large or of another kind.
+        InputError: it is damaged, too large or of another kind.
     """
     if isinstance(value, bytes):
         opened = _decode(value, where)

@@ -45,18 +45,18 @@ class EntitySegReader(coco_items.CocoReader):
         """Reads the annotation files.
 
         Args:
-          root: the folder.
-          split: 'train', 'val', 'test', 'native_train' or 'native_val'; None for all pictures.
-          order: which annotation has a pixel of several: the 'later' one, as released, the
-            'earlier' one or the 'smaller' one.
-          zero: what pixels without annotation are: 'ignore' (-1) or one 'region', with id 0, or
-            such a 'background'. None is 'ignore', or 'region' as released.
-          as_released: 1 for the maps of the released preprocessing: annotations from the 255th on
-            share id 255, pixels without annotation are region 0, later overwrites earlier.
+            root: the folder.
+            split: 'train', 'val', 'test', 'native_train' or 'native_val'; None for all pictures.
+            order: which annotation has a pixel of several: the 'later' one, as released, the
+                'earlier' one or the 'smaller' one.
+            zero: what pixels without annotation are: 'ignore' (-1) or one 'region', with id 0, or
+                such a 'background'. None is 'ignore', or 'region' as released.
+            as_released: 1 for the maps of the released preprocessing: annotations from the 255th on
+                share id 255, pixels without annotation are region 0, later overwrites earlier.
 
         Raises:
-          InputError: files or folders are missing, an annotation file is not as it should be, an
-            unknown split, or options that do not go together.
+            InputError: files or folders are missing, an annotation file is not as it should be, an
+                unknown split, or options that do not go together.
         """
         listed.check_choice("as_released", as_released, (0, 1))
         listed.check_choice("order", order, overlaps.ORDERS)
@@ -92,7 +92,7 @@ class EntitySegReader(coco_items.CocoReader):
         """The paper's three or, with one of the annotation files, the authors' own of that file.
 
         Raises:
-          InputError: neither file is there.
+            InputError: neither file is there.
         """
         there = [part for part in _FILES if _annotations(epath.Path(root), part).exists()]
         if not there:
@@ -136,11 +136,11 @@ def paper_split(train: Sequence[str], val: Sequence[str]) -> dict[str, tuple[str
     validation split is a second draw, of a tenth, from what is left.
 
     Args:
-      train: file names.
-      val: file names, none of them in `train`.
+        train: file names.
+        val: file names, none of them in `train`.
 
     Returns:
-      'train', 'val' and 'test', each sorted.
+        'train', 'val' and 'test', each sorted.
     """
     tenth = round(0.1 * len({*train, *val}))
     draw = random.Random(0)

@@ -27,12 +27,12 @@ def flag(value: Any, where: str) -> bool:
     """A truth value, such as COCO's `iscrowd`.
 
     Args:
-      value: a boolean, 0 or 1 as any kind of number or as text, 'true' or 'false' in any case;
-        None, which is null in the file or no such field, is false.
-      where: the file and the field, for the message.
+        value: a boolean, 0 or 1 as any kind of number or as text, 'true' or 'false' in any case;
+            None, which is null in the file or no such field, is false.
+        where: the file and the field, for the message.
 
     Raises:
-      InputError: anything else.
+        InputError: anything else.
     """
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -48,13 +48,13 @@ def whole_number(value: Any, where: str, low: int = -(2**63) + 1, high: int = 2*
     """A whole number: an integer, a float or a text without a fraction (24.0, '24', '24.0').
 
     Args:
-      value: what the file holds.
-      where: the file and the field, for the message.
-      low: the least number that is allowed.
-      high: the largest number that is allowed.
+        value: what the file holds.
+        where: the file and the field, for the message.
+        low: the least number that is allowed.
+        high: the largest number that is allowed.
 
     Raises:
-      InputError: anything else, truth values and null included, or a number outside the bounds.
+        InputError: anything else, truth values and null included, or a number outside the bounds.
     """
     number = value if type(value) is int else _whole(value)
     if number is None or not low <= number <= high:
@@ -68,11 +68,11 @@ def number(value: Any, where: str) -> float:
     """A finite number, such as a score: an integer, a float, or either as text.
 
     Args:
-      value: what the file holds.
-      where: the file and the field, for the message.
+        value: what the file holds.
+        where: the file and the field, for the message.
 
     Raises:
-      InputError: anything else, truth values, null, NaN and infinity included.
+        InputError: anything else, truth values, null, NaN and infinity included.
     """
     found = math.nan
     # Python takes '1_000' for a number, and no other program does.
@@ -91,11 +91,11 @@ def identity(value: Any, where: str) -> int | str:
     text, '000139' too; whether that is 139 is for `IdTable` to tell, which knows the others.
 
     Args:
-      value: what the file holds.
-      where: the file and the field, for the message.
+        value: what the file holds.
+        where: the file and the field, for the message.
 
     Raises:
-      InputError: null, a truth value, a fraction, an empty text, a list or a record.
+        InputError: null, a truth value, a fraction, an empty text, a list or a record.
     """
     if type(value) is int:
         return value
@@ -142,11 +142,11 @@ def file_name(value: Any, where: str) -> str:
     r"""The name of a file in a folder or below it, with / between its parts.
 
     Args:
-      value: what the file holds. Backslashes, as Windows writes them, separate parts too.
-      where: the file and the field, for the message.
+        value: what the file holds. Backslashes, as Windows writes them, separate parts too.
+        where: the file and the field, for the message.
 
     Raises:
-      InputError: not a text, an empty one, or a name that leads out of the folder.
+        InputError: not a text, an empty one, or a name that leads out of the folder.
     """
     name = value.replace("\\", "/") if isinstance(value, str) else value
     if not is_below(name):

@@ -32,12 +32,12 @@ class ListedReader:
         """Keeps the list.
 
         Args:
-          base: the folder that the items' files are relative to.
-          items: name and files of each.
-          options: what the reader was told, for the definition.
+            base: the folder that the items' files are relative to.
+            items: name and files of each.
+            options: what the reader was told, for the definition.
 
         Raises:
-          InputError: no items, or a name that is there twice.
+            InputError: no items, or a name that is there twice.
         """
         if not items:
             instead = other_layouts.hint(base, self.kind)
@@ -136,9 +136,9 @@ def turned(path: os.PathLike | str, shape: tuple[int, ...], other: tuple[int, ..
     """Why a picture's sides may be exchanged, for a message; '' if they are not.
 
     Args:
-      path: the picture's file.
-      shape: (h, w) as `images.read_image` gave it.
-      other: (h, w) that was expected.
+        path: the picture's file.
+        shape: (h, w) as `images.read_image` gave it.
+        other: (h, w) that was expected.
     """
     if shape != other[::-1]:
         return ""
@@ -164,7 +164,7 @@ def find_base(
     """The first candidate below `root` that has all the needed folders.
 
     Raises:
-      InputError: none has; it says what was expected.
+        InputError: none has; it says what was expected.
     """
     folder = epath.Path(root)
     for candidate in candidates:
@@ -185,9 +185,9 @@ def check_list(
     """Refuses a list of IDs that names one twice, or a file instead of its ID.
 
     Args:
-      names: the list.
-      present: the IDs that there are.
-      path: its file, for messages.
+        names: the list.
+        present: the IDs that there are.
+        path: its file, for messages.
     """
     seen = set()
     for name in names:
@@ -214,13 +214,13 @@ def require_all(
     """Refuses an incomplete set.
 
     Args:
-      names: the items.
-      present: those that have their counterpart.
-      place: where it was looked for.
-      file: what the counterpart is called, with {} for the name.
+        names: the items.
+        present: those that have their counterpart.
+        place: where it was looked for.
+        file: what the counterpart is called, with {} for the name.
 
     Raises:
-      InputError: names how many are missing, and the first.
+        InputError: names how many are missing, and the first.
     """
     names = list(names)
     missing = [name for name in names if present.find(name) is None]

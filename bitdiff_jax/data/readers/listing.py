@@ -25,7 +25,7 @@ def entries(folder: epath.Path) -> list[epath.Path]:
     Nothing if the folder does not exist.
 
     Raises:
-      InputError: it cannot be listed.
+        InputError: it cannot be listed.
     """
     try:
         return sorted(
@@ -44,8 +44,8 @@ def pictures(folder: epath.Path) -> dict[str, str]:
     """The picture files in a folder: name without ending -> name, in order.
 
     Raises:
-      InputError: it cannot be listed, two files of one name, or files that are neither pictures
-        that can be read nor texts: left out, they would be missed by nobody.
+        InputError: it cannot be listed, two files of one name, or files that are neither pictures
+            that can be read nor texts: left out, they would be missed by nobody.
     """
     found: dict[str, str] = {}
     for path in readable(folder, images.IMAGE_SUFFIXES, "convert it to PNG or JPEG"):
@@ -61,8 +61,8 @@ def label_files(
     """The files of label maps in a folder, or of masks (`images.MASK_SUFFIXES`), in order.
 
     Raises:
-      InputError: it cannot be listed, or holds files that are neither of a lossless form that can
-        be read nor texts: left out, what they hold would be taken for absent.
+        InputError: it cannot be listed, or holds files that are neither of a lossless form that can
+            be read nor texts: left out, what they hold would be taken for absent.
     """
     return readable(folder, suffixes, "save it as grey PNG")
 
@@ -90,7 +90,7 @@ def by_ending(folder: epath.Path, ending: str, suffixes: Container[str]) -> dict
     """Files called NAME + ending + one of the suffixes, '_seg.png' for instance, by NAME.
 
     Raises:
-      InputError: it cannot be listed, or two files differ in their suffixes alone.
+        InputError: it cannot be listed, or two files differ in their suffixes alone.
     """
     found: dict[str, str] = {}
     for path in entries(folder):

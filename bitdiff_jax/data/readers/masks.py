@@ -40,17 +40,18 @@ class MasksReader(listed.ListedReader):
         """Lists the pictures; which masks each has is looked up when it is read.
 
         Args:
-          root: the folder.
-          split: a subfolder that is in one of the forms; None for `root` itself, or for all of its
-            splits if it has them, in which case names begin with 'SPLIT/'.
-          zero: what pixels of no mask are: 'background', one region with id 0, as on a microscope
-            slide; 'ignore' (not annotated); or 'region', one region with id 0 like the others. None
-            is 'ignore' as long as they are few, by the first pictures; else it must be said.
-          order: whose a pixel of several masks is: 'smaller' (the one of fewer pixels, so that what
-            lies on a larger thing stays), 'later' or 'earlier' by name.
+            root: the folder.
+            split: a subfolder that is in one of the forms; None for `root` itself, or for all of
+                its splits if it has them, in which case names begin with 'SPLIT/'.
+            zero: what pixels of no mask are: 'background', one region with id 0, as on a microscope
+                slide; 'ignore' (not annotated); or 'region', one region with id 0 like the others.
+                None is 'ignore' as long as they are few, by the first pictures; else it must be
+                said.
+            order: whose a pixel of several masks is: 'smaller' (the one of fewer pixels, so that
+                what lies on a larger thing stays), 'later' or 'earlier' by name.
 
         Raises:
-          InputError: another layout, an unknown split, a picture without its folder of masks.
+            InputError: another layout, an unknown split, a picture without its folder of masks.
         """
         if zero is not None:
             listed.check_zero(zero)

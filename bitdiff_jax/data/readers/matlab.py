@@ -30,16 +30,17 @@ def variable(data: bytes, name: str, max_bytes: int) -> Any:
     """A variable of a MATLAB 5 file (save -v5, -v6 or -v7).
 
     Args:
-      data: the file.
-      name: of the variable.
-      max_bytes: bound on what is inflated.
+        data: the file.
+        name: of the variable.
+        max_bytes: bound on what is inflated.
 
     Returns:
-      A list for a cell array, a list of dicts for a struct array, both by columns; an array, as it
-      is stored, for numbers and truth values; None for other content. None without the variable.
+        A list for a cell array, a list of dicts for a struct array, both by columns; an array, as
+        it is stored, for numbers and truth values; None for other content. None without the
+        variable.
 
     Raises:
-      ValueError: another form of file, a damaged one, or one that inflates beyond the bound.
+        ValueError: another form of file, a damaged one, or one that inflates beyond the bound.
     """
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if order is None or len(data) < _HEADER:

@@ -19,8 +19,8 @@ def hint(root: os.PathLike | str, kind: str) -> str:
     """What to use instead: '; it looks like ...', or '' if that is not known.
 
     Args:
-      root: the folder that a reader of `kind` could not use.
-      kind: the kind that was asked for, which is not named again.
+        root: the folder that a reader of `kind` could not use.
+        kind: the kind that was asked for, which is not named again.
     """
     try:
         folder = epath.Path(root)

@@ -23,15 +23,15 @@ def paint(
     """One map of masks that may overlap: in each pixel lies the id of one mask.
 
     Args:
-      masks: id and runs of each, as `runs.runs` returns them; several may have one id.
-      height: h of the picture.
-      width: w of the picture.
-      order: which mask a pixel of several belongs to: the 'later' or the 'earlier' of the list, or
-        the 'smaller' one by its whole area, of equal ones the later.
-      uncovered: what pixels of no mask become.
+        masks: id and runs of each, as `runs.runs` returns them; several may have one id.
+        height: h of the picture.
+        width: w of the picture.
+        order: which mask a pixel of several belongs to: the 'later' or the 'earlier' of the list,
+            or the 'smaller' one by its whole area, of equal ones the later.
+        uncovered: what pixels of no mask become.
 
     Returns:
-      int32 [h, w]. The id of a mask that is empty or lies below others altogether is not in it.
+        int32 [h, w]. The id of a mask that is empty or lies below others altogether is not in it.
     """
     # By columns, as the runs are numbered.
     columns = np.full(width * height, uncovered, np.int32)

@@ -25,19 +25,19 @@ def runs(segmentation: Any, height: int, width: int) -> np.ndarray:
     """The runs of pixels that a segmentation covers.
 
     Args:
-      segmentation: as COCO has it: a list of polygons `[x0, y0, x1, y1, ...]`, of which the union
-        is meant and those of fewer than three points cover nothing; or `{"size": [h, w], "counts":
-        ...}` with a list of numbers or, packed, a string.
-      height: h of the picture.
-      width: w of the picture.
+        segmentation: as COCO has it: a list of polygons `[x0, y0, x1, y1, ...]`, of which the union
+            is meant and those of fewer than three points cover nothing; or `{"size": [h, w],
+            "counts": ...}` with a list of numbers or, packed, a string.
+        height: h of the picture.
+        width: w of the picture.
 
     Returns:
-      intp [k, 2], begin and length of each run, none of them empty, ascending and disjoint, where
-      pixel (row, column) is number `column * height + row`.
+        intp [k, 2], begin and length of each run, none of them empty, ascending and disjoint, where
+        pixel (row, column) is number `column * height + row`.
 
     Raises:
-      InputError: counts that are not those of a mask of this size, polygons that are not lists of
-        pairs of finite numbers, or, for polygons, pycocotools is not installed.
+        InputError: counts that are not those of a mask of this size, polygons that are not lists of
+            pairs of finite numbers, or, for polygons, pycocotools is not installed.
     """
     if isinstance(segmentation, list):
         counts = _polygon_counts(segmentation, height, width)
@@ -63,7 +63,7 @@ def of_annotation(annotation: dict[str, Any], height: int, width: int, where: st
     """`runs` of a COCO annotation.
 
     Raises:
-      InputError: as `runs`, which annotation and, in front, `where` it is.
+        InputError: as `runs`, which annotation and, in front, `where` it is.
     """
     try:
         return runs(annotation.get("segmentation"), height, width)
@@ -106,13 +106,13 @@ def unpack(packed: bytes) -> np.ndarray:
     it is the difference to the count two before.
 
     Args:
-      packed: the characters.
+        packed: the characters.
 
     Returns:
-      int64 [n].
+        int64 [n].
 
     Raises:
-      InputError: another character, or a count that does not end or is too long.
+        InputError: another character, or a count that does not end or is too long.
     """
     codes = np.frombuffer(packed, np.uint8).astype(np.int64) - 48
     if not codes.size:

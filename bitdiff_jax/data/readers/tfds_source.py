@@ -42,17 +42,19 @@ class TFDSReader:
         """Reads the description of the data set.
 
         Args:
-          root: the folder of a prepared version (with dataset_info.json), or the data_dir it is in.
-          split: one of its splits; None for all, one after the other.
-          name: NAME, NAME/CONFIG or either with :VERSION, where `root` is a data_dir; without a
-            version the highest one is read.
-          image: the feature with the picture.
-          labels: the feature with the map of region ids.
-          zero: what id 0 is: 'ignore' (not annotated), 'region', one like others, or 'background'.
+            root: the folder of a prepared version (with dataset_info.json), or the data_dir it is
+                in.
+            split: one of its splits; None for all, one after the other.
+            name: NAME, NAME/CONFIG or either with :VERSION, where `root` is a data_dir; without a
+                version the highest one is read.
+            image: the feature with the picture.
+            labels: the feature with the map of region ids.
+            zero: what id 0 is: 'ignore' (not annotated), 'region', one like others, or
+                'background'.
 
         Raises:
-          InputError: no such data set, split or feature, features of another kind, or another file
-            format than array_record, which is the one with random access.
+            InputError: no such data set, split or feature, features of another kind, or another
+                file format than array_record, which is the one with random access.
         """
         listed.check_zero(zero)
         self._folder = os.fspath(_find(epath.Path(root), name))

@@ -37,14 +37,14 @@ class VOCReader(listed.ListedReader):
         """Reads the list of the split, or lists SegmentationObject.
 
         Args:
-          root: VOC2012 (or another year), or VOCdevkit or its folder with only one year in it.
-          split: 'train', 'val', 'trainval', or another file in ImageSets/Segmentation; None for
-            every picture that has a map.
-          zero: 'ignore', or 'region' for the rest as one region with id 0, or 'background' for one
-            that is flagged as what it is.
+            root: VOC2012 (or another year), or VOCdevkit or its folder with only one year in it.
+            split: 'train', 'val', 'trainval', or another file in ImageSets/Segmentation; None for
+                every picture that has a map.
+            zero: 'ignore', or 'region' for the rest as one region with id 0, or 'background' for
+                one that is flagged as what it is.
 
         Raises:
-          InputError: another layout, an unknown split, a name in it without a map.
+            InputError: another layout, an unknown split, a name in it without a map.
         """
         listed.check_zero(zero)
         base = _base(root)
@@ -78,8 +78,8 @@ class VOCReader(listed.ListedReader):
         """The lists whose pictures have maps, without trainval where it is train and val.
 
         Raises:
-          InputError: another layout, or a list none of whose pictures has a map; of 'test' the
-            authors' set has none.
+            InputError: another layout, or a list none of whose pictures has a map; of 'test' the
+                authors' set has none.
         """
         base = _base(root)
         _, table = _maps(base)

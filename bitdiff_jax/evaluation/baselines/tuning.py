@@ -135,9 +135,9 @@ def _read(path: pathlib.Path = KEPT) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def _at_size(picture: LabelledImage) -> tuple[np.ndarray, ...]:
-    shape = picture.image.shape[:2]
-    return tuple(labelmaps.at_centres(each, shape) for each in picture.labels)
+def _at_size(image: LabelledImage) -> tuple[np.ndarray, ...]:
+    shape = image.image.shape[:2]
+    return tuple(labelmaps.at_centres(each, shape) for each in image.labels)
 
 
 def _mean_ari(rows: Sequence[Scores]) -> float:

@@ -13,7 +13,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.masks_to_partition import Rule, partition
 from bitdiff_jax.evaluation.predictions.pngs import listed
-from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
+from bitdiff_jax.evaluation.predictions.reader import PredictedMaps, Predictions
 
 SUFFIXES = (".npz", ".npy")
 _MASKS = ("masks", "segmentation")
@@ -78,19 +78,20 @@ class Arrays(Predictions):
         self._items = {name: keys[key] for name, key in table.items()}
         super().__init__(path, list(self._items), str(self._rule))
 
-    def _read(self, name: str) -> Drawn:
+    def _read(self, name: str) -> PredictedMaps:
         if name not in self._items:
             raise self._missing(name)
         key = self._items[name]
         if self._file is not None:
-            return Drawn(label_maps(array(self._file, key, self.path), f"{self.path}: {key}"))
+            labels = array(self._file, key, self.path)
+            return PredictedMaps(label_maps(labels, f"{self.path}: {key}"))
         loaded = load(key)
         if isinstance(loaded, np.ndarray):
-            return Drawn(label_maps(loaded, os.fspath(key)))
+            return PredictedMaps(label_maps(loaded, os.fspath(key)))
         with loaded as file:
             return self._of_file({each: array(file, each, key) for each in file}, os.fspath(key))
 
-    def _of_file(self, arrays: dict[str, np.ndarray], where: str) -> Drawn:
+    def _of_file(self, arrays: dict[str, np.ndarray], where: str) -> PredictedMaps:
         if "levels" in arrays:
             raise InputError(f"{where}: holds levels; open all such files with kind=levels")
         scores = None
@@ -107,7 +108,7 @@ class Arrays(Predictions):
                 found = partition(masks, scores, shape=masks.shape[1:], rule=self._rule)
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None
-            return Drawn((found.labels,), found.scores)
+            return PredictedMaps((found.labels,), found.scores)
         labels = arrays.get("labels") if len(arrays) != 1 else next(iter(arrays.values()))
         if labels is None:
             raise InputError(
@@ -119,7 +120,7 @@ class Arrays(Predictions):
             raise InputError(
                 f"{where}: scores are {scores.shape}; they must be one a region of a single map"
             )
-        return Drawn(maps, None if scores is None else scores.astype(np.float64))
+        return PredictedMaps(maps, None if scores is None else scores.astype(np.float64))
 
 
 def _are_binary(masks: np.ndarray) -> bool:

@@ -24,7 +24,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.json_index import Records
 from bitdiff_jax.evaluation.predictions.masks_to_partition import UNASSIGNED
-from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
+from bitdiff_jax.evaluation.predictions.reader import PredictedMaps, Predictions
 
 _VOID = 0
 
@@ -82,7 +82,7 @@ class CocoPanoptic(Predictions):
         super().__init__(path, list(self._files))
         self._folder = _folder(file, next(iter(files)), pngs)
 
-    def _read(self, name: str) -> Drawn:
+    def _read(self, name: str) -> PredictedMaps:
         if name not in self._files:
             raise self._missing(name)
         file = self._files[name]
@@ -102,7 +102,7 @@ class CocoPanoptic(Predictions):
         scores = [segments[int(ids[i])].score for i in kept]
         known = [each for each in scores if each is not None]
         complete = bool(known) and len(known) == len(scores)
-        return Drawn((table[numbers],), np.array(known, np.float64) if complete else None)
+        return PredictedMaps((table[numbers],), np.array(known, np.float64) if complete else None)
 
 
 class _Segment(NamedTuple):

@@ -19,7 +19,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.json_index import Records
 from bitdiff_jax.evaluation.predictions.masks_to_partition import Rule, partition_of_runs
-from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
+from bitdiff_jax.evaluation.predictions.reader import PredictedMaps, Predictions
 
 
 class CocoResults(Predictions):
@@ -85,7 +85,7 @@ class CocoResults(Predictions):
                     self._shapes[ids[key]] = shape
         super().__init__(path, list(self._ids), str(self._rule))
 
-    def _read(self, name: str) -> Drawn:
+    def _read(self, name: str) -> PredictedMaps:
         if name not in self._ids:
             raise self._missing(name)
         image_id = self._ids[name]
@@ -100,7 +100,7 @@ def drawn_of(
     rule: Rule,
     shape: tuple[int, int] | None = None,
     score_key: str = "score",
-) -> Drawn:
+) -> PredictedMaps:
     """The partition of one image's records with RLE.
 
     Raises:
@@ -131,13 +131,13 @@ def drawn_of(
     if len({each is None for each in scores}) > 1:
         raise InputError(f"{where}: some of its masks have no {score_key!r}; write all or none")
     if shape is None:
-        return Drawn((), np.zeros(0))
+        return PredictedMaps((), np.zeros(0))
     unscored = bool(scores) and scores[0] is None
     try:
         found = partition_of_runs(masks, None if unscored else scores, shape, rule=rule)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    return Drawn((found.labels,), found.scores)
+    return PredictedMaps((found.labels,), found.scores)
 
 
 def _listed_as(

@@ -39,8 +39,8 @@ class DrawnMaps(Predictions):
         drawn = self._one(name)
         return Truth(drawn.labels, drawn.image)
 
-    def _read(self, name: str) -> reader.Drawn:
-        return reader.Drawn(tuple(self._one(name).codes))
+    def _read(self, name: str) -> reader.PredictedMaps:
+        return reader.PredictedMaps(tuple(self._one(name).codes))
 
     def _one(self, name: str) -> Drawn:
         if name not in self._at_hand:

@@ -16,7 +16,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions import arrays, sample_files
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.pngs import SUFFIXES, IdPngs, listed
-from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
+from bitdiff_jax.evaluation.predictions.reader import PredictedMaps, Predictions
 
 ARRAY = "levels"
 _THRESHOLDS = "thresholds"
@@ -68,7 +68,7 @@ class Levels(Predictions):
                 "is a folder of PNGs"
             )
 
-    def _read(self, name: str) -> Drawn:
+    def _read(self, name: str) -> PredictedMaps:
         if name in self._files:
             maps, levels = _levels_of(self._files[name])
             if levels != self.levels:
@@ -76,7 +76,7 @@ class Levels(Predictions):
                     f"{self._files[name]}: its levels are {_few(levels)} and those of another "
                     f"picture {_few(self.levels)}; all must have the same"
                 )
-            return Drawn(maps)
+            return PredictedMaps(maps)
         without = [level for level, each in self._folders.items() if name not in each.names]
         if len(without) == len(self.levels):
             raise self._missing(name)
@@ -89,7 +89,7 @@ class Levels(Predictions):
                     f"{self.path}: {name} has {len(maps)} samples at level {level}; "
                     "write one map a level"
                 )
-        return Drawn(tuple(maps[0] for maps in found.values()))
+        return PredictedMaps(tuple(maps[0] for maps in found.values()))
 
 
 def level_folders(path: epath.Path) -> list[epath.Path]:

@@ -15,7 +15,7 @@ from bitdiff_jax.data.readers.coco_panoptic import read_segment_ids
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions import sample_files
 from bitdiff_jax.evaluation.predictions.image_names import Names
-from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
+from bitdiff_jax.evaluation.predictions.reader import PredictedMaps, Predictions
 
 SUFFIXES = images.LABEL_SUFFIXES
 LABELS = "_labels.png"
@@ -72,10 +72,10 @@ class IdPngs(Predictions):
                 self._items.setdefault(name, [file])
         super().__init__(path, list(self._items))
 
-    def _read(self, name: str) -> Drawn:
+    def _read(self, name: str) -> PredictedMaps:
         if name not in self._items:
             raise self._missing(name)
-        return Drawn(tuple(self._map(path) for path in self._items[name]))
+        return PredictedMaps(tuple(self._map(path) for path in self._items[name]))
 
     def _map(self, path: epath.Path) -> np.ndarray:
         return images.read_labels(path)
@@ -115,7 +115,7 @@ class SegmentFolder(Predictions):
         self._agreement = _agreement(epath.Path(path) / TABLE)
         super().__init__(path, list(self._items))
 
-    def _read(self, name: str) -> Drawn:
+    def _read(self, name: str) -> PredictedMaps:
         if name not in self._items:
             raise self._missing(name)
         identity, path = self._items[name]
@@ -124,7 +124,7 @@ class SegmentFolder(Predictions):
         # The folder may hold another run's table, which has only that run's images.
         rows = self._agreement.get(identity, {})
         scores = [rows.get(region + 1, np.nan) for region in range(count)]
-        return Drawn((labels,), np.array(scores) if np.isfinite(scores).all() else None)
+        return PredictedMaps((labels,), np.array(scores) if np.isfinite(scores).all() else None)
 
 
 def listed(path: os.PathLike | str) -> list[epath.Path]:

@@ -12,7 +12,7 @@ from bitdiff_jax.evaluation.predictions.masks_to_partition import UNASSIGNED
 _LOOKED_AT = 8
 
 
-class Drawn(NamedTuple):
+class PredictedMaps(NamedTuple):
     """The predictions for one image.
 
     Attributes:
@@ -53,7 +53,7 @@ class Predictions(abc.ABC):
         self.path = os.fspath(path)
         self.names = tuple(sorted(names))
         self.rule = rule
-        self._last: tuple[str, Drawn] | None = None
+        self._last: tuple[str, PredictedMaps] | None = None
         if not names:
             raise InputError(f"{self.path}: no predictions of kind {self.kind!r}; check the path")
 
@@ -117,14 +117,14 @@ class Predictions(abc.ABC):
                 return f"{self.score} of the file"
         return "constant"
 
-    def _drawn(self, name: str) -> Drawn:
+    def _drawn(self, name: str) -> PredictedMaps:
         # Kept, because maps and scores are asked for in turn, and masks take long to decode.
         if self._last is None or self._last[0] != name:
             self._last = name, self._read(name)
         return self._last[1]
 
     @abc.abstractmethod
-    def _read(self, name: str) -> Drawn:
+    def _read(self, name: str) -> PredictedMaps:
         """Reads one image; raises `InputError` if there is none of this name."""
 
     def _missing(self, name: str) -> InputError:

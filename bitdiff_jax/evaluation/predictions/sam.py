@@ -27,7 +27,7 @@ from bitdiff_jax.evaluation.predictions import coco_results, json_index
 from bitdiff_jax.evaluation.predictions.image_names import Names
 from bitdiff_jax.evaluation.predictions.masks_to_partition import Partition, Rule, partition
 from bitdiff_jax.evaluation.predictions.pngs import listed
-from bitdiff_jax.evaluation.predictions.reader import Drawn, Predictions
+from bitdiff_jax.evaluation.predictions.reader import PredictedMaps, Predictions
 
 # Masks of a whole and of its parts are all there; the whole on top would hide its parts.
 RULE = Rule(order="smaller")
@@ -68,7 +68,7 @@ class Sam(Predictions):
             self._items = {name: found[key] for name, key in table.items()}
         super().__init__(path, list(self._items), str(self._rule))
 
-    def _read(self, name: str) -> Drawn:
+    def _read(self, name: str) -> PredictedMaps:
         if name not in self._items:
             raise self._missing(name)
         path = self._items[name]
@@ -115,7 +115,7 @@ def _identity(path: epath.Path) -> str:
     return file_names.as_text(path.stem if _is_json(path) else path.name)
 
 
-def _of_folder(folder: epath.Path, rule: Rule) -> Drawn:
+def _of_folder(folder: epath.Path, rule: Rule) -> PredictedMaps:
     path = folder / _TABLE
     try:
         rows = list(csv.DictReader(io.StringIO(files.read_text(path))))
@@ -125,7 +125,7 @@ def _of_folder(folder: epath.Path, rule: Rule) -> Drawn:
             f"{path}: not the table that amg.py writes, with id and {SCORE}; write it again"
         ) from None
     if not table:
-        return Drawn((), np.zeros(0))
+        return PredictedMaps((), np.zeros(0))
     masks = []
     for name, _ in table:
         mask, *others = read_masks(os.fspath(folder / f"{name}.png"))
@@ -136,4 +136,4 @@ def _of_folder(folder: epath.Path, rule: Rule) -> Drawn:
         found = partition(masks, [score for _, score in table], rule=rule)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
-    return Drawn((found.labels,), found.scores)
+    return PredictedMaps((found.labels,), found.scores)

@@ -71,11 +71,11 @@ def as_html(task: Task, table: Table, view: View, shown: int) -> list[str]:
             )
         for name in group:
             found = {key: float(values[place[name]]) for key, values in columns.items()}
-            parts.append(_figure_of(task, name, found, view))
+            parts.append(_figure_block(task, name, found, view))
     return parts
 
 
-def _figure_of(task: Task, name: str, found: Mapping[str, float], view: View) -> str:
+def _figure_block(task: Task, name: str, found: Mapping[str, float], view: View) -> str:
     """One image with its maps, each under its title."""
     texts = [
         f"{key} {value:.3f}"

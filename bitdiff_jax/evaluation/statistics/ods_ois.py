@@ -116,7 +116,7 @@ class Collector:
             if each is not None:
                 found[image] = np.array(each["levels"], np.float64), each["any"]
 
-    def sweeps(self, num_pictures: int) -> dict[str, Sweep]:
+    def sweeps(self, num_images: int) -> dict[str, Sweep]:
         """The levels of images 0..n-1, by view.
 
         Raises:
@@ -127,8 +127,8 @@ class Collector:
             counts = {len(values) for values, _ in found.values()}
             if len(counts) > 1:
                 raise InputError(f"pictures have {sorted(counts)} levels; all must have the same")
-            shape = num_pictures, counts.pop() if counts else 1, len(FIELDS)
-            sweep = Sweep(np.full(shape, math.nan), np.full(num_pictures, math.nan))
+            shape = num_images, counts.pop() if counts else 1, len(FIELDS)
+            sweep = Sweep(np.full(shape, math.nan), np.full(num_images, math.nan))
             for image, (values, covered) in found.items():
                 sweep.values[image], sweep.covered[image] = values, covered
             result[view] = sweep

@@ -62,9 +62,9 @@ def keyhole(outer: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
     """One polygon of an outline and what is cut out of it, for even-odd filling.
 
     Args:
-      outer: [n, 2], counter-clockwise or clockwise.
-      holes: curves [m, 2] inside `outer`, each closed here; n + 2 + sum(m + 2) vertices at most
-        `NUM_VERTICES`, and the last one is repeated to fill up.
+        outer: [n, 2], counter-clockwise or clockwise.
+        holes: curves [m, 2] inside `outer`, each closed here; n + 2 + sum(m + 2) vertices at most
+            `NUM_VERTICES`, and the last one is repeated to fill up.
     """
     path = [outer, outer[:1]]
     for hole in holes:

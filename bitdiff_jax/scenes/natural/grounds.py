@@ -64,9 +64,9 @@ def _split(rng: np.random.Generator, count: int, square_to: float) -> list[np.nd
     """Cuts a square by lines into `count` convex cells, mostly the largest one first.
 
     Args:
-      rng: source of randomness.
-      count: number of cells.
-      square_to: 1 = cuts are upright or level, 0 = in any direction.
+        rng: source of randomness.
+        count: number of cells.
+        square_to: 1 = cuts are upright or level, 0 = in any direction.
     """
     cells = [_SQUARE]
     while len(cells) < count:
@@ -118,10 +118,10 @@ def layers(rng: np.random.Generator, count: int, landscape: bool) -> Ground:
     """Bands with uneven borders.
 
     Args:
-      rng: source of randomness.
-      count: number of borders.
-      landscape: borders are about level, and the bands become wider towards the front; else they
-        run in any one direction.
+        rng: source of randomness.
+        count: number of borders.
+        landscape: borders are about level, and the bands become wider towards the front; else they
+            run in any one direction.
     """
     profiles = pool().profiles
     at = np.sort(rng.uniform(0.12, 0.88, count))

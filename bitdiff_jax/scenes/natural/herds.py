@@ -14,12 +14,12 @@ def draw(
     """Things of one kind, at times of two, in an arrangement.
 
     Args:
-      rng: source of randomness.
-      count: number of things, at least 3.
-      tricky: odds of thin and branching outlines, relative to the others.
+        rng: source of randomness.
+        count: number of things, at least 3.
+        tricky: odds of thin and branching outlines, relative to the others.
 
     Returns:
-      The things from back to front, and the kind [count] of each, 0 or 1.
+        The things from back to front, and the kind [count] of each, 0 or 1.
     """
     arrange = (_scatter, _scatter, _grid, _rosette, _cluster)[int(rng.integers(5))]
     names: tuple[str, ...] | None = None

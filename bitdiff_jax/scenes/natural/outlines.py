@@ -112,10 +112,10 @@ def pick(
     """Shapes of random families in random poses, of radius 1 at the origin.
 
     Args:
-      rng: source of randomness.
-      count: K.
-      tricky: odds of a family that is `tricky`, relative to the others.
-      names: families to choose from; all, if None.
+        rng: source of randomness.
+        count: K.
+        tricky: odds of a family that is `tricky`, relative to the others.
+        names: families to choose from; all, if None.
     """
     odds, traits = _traits(tricky, names)
     family = np.searchsorted(odds[:-1], rng.random(count))

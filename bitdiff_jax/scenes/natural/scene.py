@@ -24,8 +24,8 @@ def draw(
     region shows is drawn anew.
 
     Returns:
-      Image uint8 [size, size, 3] and labels int32 [size, size], 0 .. n - 1 from back to front,
-      2 <= n <= `difficulty.max_regions`.
+        Image uint8 [size, size, 3] and labels int32 [size, size], 0 .. n - 1 from back to front,
+        2 <= n <= `difficulty.max_regions`.
     """
     while True:
         plan = composition.draw(rng, difficulty)

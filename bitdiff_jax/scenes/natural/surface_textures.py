@@ -25,11 +25,11 @@ def paint(
     """Colours float32 [3, side * side] in sRGB, not clipped.
 
     Args:
-      materials: of K regions.
-      regions: int [side * side], 0 .. K - 1.
-      decals: the same shape; samples where it equals `regions` are drawn on.
-      side: samples along the picture's side.
-      horizon: y towards which receding textures shrink; nan if there is none.
+        materials: of K regions.
+        regions: int [side * side], 0 .. K - 1.
+        decals: the same shape; samples where it equals `regions` are drawn on.
+        side: samples along the picture's side.
+        horizon: y towards which receding textures shrink; nan if there is none.
     """
     x, y = positions(side)
     colours = np.take(materials.base.T, regions, axis=1)
