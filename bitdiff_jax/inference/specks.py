@@ -28,7 +28,7 @@ def threshold(min_area: Area, shape: tuple[int, int], resolution: tuple[int, int
         resolution: (h', w') at which the map was drawn.
 
     Raises:
-        InputError: it is none of these, negative, or a share above 100%.
+        InputError: it is none of these, negative, less than a pixel, or a share above 100%.
     """
     text = str(min_area).strip()
     number, unit = text, ""
@@ -43,6 +43,11 @@ def threshold(min_area: Area, shape: tuple[int, int], resolution: tuple[int, int
         raise InputError(
             f"min_area is {min_area}; give pixels of the image such as 50, a share of it such as "
             "0.1%, pixels as drawn such as '8 drawn', or 0 for none"
+        )
+    if 0 < value < 1 and not unit:
+        raise InputError(
+            f"min_area is {min_area}, less than a pixel; a share of the image is written with a "
+            f"percent sign, {100 * value:g}%"
         )
     drawn = resolution[0] * resolution[1]
     if unit == "drawn":

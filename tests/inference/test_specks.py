@@ -70,6 +70,11 @@ def test_an_area_in_pixels_of_the_image_as_a_share_and_as_drawn(min_area, pixels
     assert specks.threshold(min_area, (12, 16), (6, 8)) == pytest.approx(pixels)
 
 
+def test_less_than_a_pixel_is_taken_for_a_share_without_its_sign():
+    with pytest.raises(InputError, match=r"min_area is 0\.1, less than a pixel; .*, 10%$"):
+        specks.threshold(0.1, (12, 16), (6, 8))
+
+
 @pytest.mark.parametrize("min_area", [-1, "x", "", "-1%", "101%", "nan", "inf", None, "3 px"])
 def test_what_is_no_area_is_refused(min_area):
     with pytest.raises(InputError, match=f"min_area is {min_area}; give") as caught:
