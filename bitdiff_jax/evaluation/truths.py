@@ -60,7 +60,7 @@ class MapTruths:
         self,
         maps: Predictions,
         zero: str | None,
-        pictures: dict[str, str],
+        images: dict[str, str],
         names: Sequence[str] | None = None,
     ):
         if maps.levels is not None:
@@ -68,7 +68,7 @@ class MapTruths:
         self.names = maps.names if names is None else tuple(names)
         self._maps = maps
         known = Names(self.names)
-        self._images = {known.name(name): path for name, path in pictures.items()}
+        self._images = {known.name(name): path for name, path in images.items()}
         self._ignore_zero = maps.kind == "png" and zero in (None, "ignore")
         # Files of other kinds say which pixels have no region.
         self._keep_rest = maps.kind != "png" and zero not in (None, "ignore")

@@ -59,4 +59,4 @@ def _stop_if_any(told: Sequence[str | None], failure: Exception | None) -> None:
         raise failure
     for process, each in enumerate(told):
         if each:
-            raise InputError(f"process {process} could not evaluate its pictures: {each}")
+            raise InputError(f"process {process} could not evaluate its images: {each}")

@@ -226,7 +226,7 @@ def _print_start(setup: Setup, start: int) -> None:
         f"{'resuming at' if start else 'starting from'} step {start} of {config.train.num_steps}: "
         f"{parameters:,} parameters, {size} x {size} pixels, batches of {config.train.batch_size} "
         f"on {count} {jax.devices()[0].platform} device{'s' if count > 1 else ''}\n"
-        f"pictures: {config.data.train}",
+        f"images: {'; '.join(setup.sources)}",
     )
     if not config.train.checkpoint_every:
         print("checkpoints: none, unless a signal stops it (config.train.checkpoint_every=0)")

@@ -65,7 +65,7 @@ def test_a_network_with_split_parameters_draws_the_same_maps(runs):
 def test_what_one_process_cannot_read_ends_all(runs):
     alone, first, second = (run["error"] for run in runs)
     assert alone == first == "picture012 is torn"
-    assert "process 0 could not evaluate its pictures" in second and "picture012" in second
+    assert "process 0 could not evaluate its images" in second and "picture012" in second
 
 
 def test_the_samplers_program_communicates_nothing(runs):

@@ -114,7 +114,7 @@ class MasksReader(listed.ListedReader):
 
     def _read(self, *paths: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         image_path, folder = paths
-        image_path = _picture(image_path)
+        image_path = _image(image_path)
         image = images.read_image(image_path)
         if not epath.Path(folder).is_dir():
             raise InputError(f"{folder}: no such folder; add it, empty if there are no objects")
@@ -128,7 +128,7 @@ class MasksReader(listed.ListedReader):
         return image, (overlaps.paint(masks, height, width, order=self.order, uncovered=uncovered),)
 
 
-def _picture(path: str) -> str:
+def _image(path: str) -> str:
     """The file of a picture, whose ending may be another than that of the set's own pictures."""
     file = epath.Path(path)
     if not file.exists():
