@@ -76,7 +76,9 @@ def setup(c, *, bad_batches=(), at_step=None, evaluator=None, delay=0):
         open_batches=open_batches,
         sources={},
         about={
-            "config": {"model": {"net": {"implementation": "auto"}}},
+            "config": {
+                "model": {"net": {"implementation": "auto"}, "palette": {"background": False}}
+            },
             "fingerprint": "f",
             "trained_on": "numbers",
         },
