@@ -2,7 +2,7 @@
 
     bitdiff train --config quickstart --workdir quickstart/run
 
-Four minutes on two idle CPU cores, after which 500 unseen scenes give ARI .759 and IoU .797.
+Four minutes on two idle CPU cores, after which 500 unseen scenes give ARI .763 and IoU .805.
 """
 
 import ml_collections
