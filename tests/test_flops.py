@@ -126,10 +126,12 @@ def test_the_papers_forward_pass_is_what_xla_counts(paper):
     assert ours == pytest.approx(67.6e9, rel=0.001)
 
 
+@pytest.mark.slow
 def test_training_is_three_passes_an_image(paper):
     assert flops.train_step_flops(paper, 8) == 24 * flops.forward_flops(paper)
 
 
+@pytest.mark.slow
 def test_a_training_step_is_what_its_gradient_costs():
     model = model_lib.from_config(config_lib.load("base:smoke"))
     side = model.image_size

@@ -43,6 +43,7 @@ def batch_of(n=4, side=16, seed=0):
     }
 
 
+@pytest.mark.slow
 def test_padding_is_zero_and_out_of_the_loss():
     model, _ = model_and_params()
     batch = batch_of()
@@ -85,6 +86,7 @@ def test_ignored_pixels_do_not_move_a_palette_cell():
     np.testing.assert_array_equal(*codes)
 
 
+@pytest.mark.slow
 def test_a_map_without_any_label_gives_no_loss_and_no_nan():
     model, params = model_and_params()
     batch = batch_of() | {"labels": np.full((4, 16, 16), -1, np.int32)}
@@ -126,6 +128,7 @@ def test_renaming_regions_changes_no_code():
     )
 
 
+@pytest.mark.slow
 def test_too_many_regions_are_counted():
     model = tiny(model__num_bits=4, model__palette__max_regions=100)
     labels = np.arange(256, dtype=np.int32).reshape(1, 16, 16)
@@ -135,6 +138,7 @@ def test_too_many_regions_are_counted():
     assert float(aux["excess_share"]) == pytest.approx(84 / 256)
 
 
+@pytest.mark.slow
 def test_a_image_gives_the_same_map_alone_and_in_a_batch():
     model, params = model_and_params()
     batch, keys = batch_of(), jax.random.split(jax.random.key(7), 4)

@@ -18,6 +18,7 @@ def loss_and_gradients(model, batch, params=None):
     return params, loss, grads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -24,6 +24,7 @@ def sample(params, sampler, model=None, key=None, count=2):
     return model.sample(params, batch["image"], batch["size"], keys, sampler)
 
 
+@pytest.mark.slow
 def test_by_hand_it_compiles_once_for_all_parameters_weights_and_equal_models(caplog):
     _, params = model_and_params()
 
@@ -66,6 +67,7 @@ def test_inside_a_jit_it_is_the_same():
     np.testing.assert_array_equal(inside.codes, model.sample(*arguments).codes)
 
 
+@pytest.mark.slow
 def test_old_keys_train_and_sample_as_new_ones():
     model, params = model_and_params()
     old, new = jax.random.PRNGKey(7), jax.random.key(7)

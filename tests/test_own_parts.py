@@ -25,6 +25,7 @@ def loss_of(model):
     return jax.jit(model.loss)(params, batch_of(), jax.random.key(1))
 
 
+@pytest.mark.slow
 def test_own_encoding_by_config():
     model = tiny(model__encoding=f"{HERE}:Levels", model__num_bits=4)
     assert model.encoding == own_parts.Levels(4)
@@ -58,6 +59,7 @@ def test_our_own_encodings_pass_the_check(name):
     assert encodings.check(encoding) is encoding
 
 
+@pytest.mark.slow
 def test_own_loss_and_weight_by_config():
     model = tiny(
         model__objective__loss=f"{HERE}:absolute", model__objective__weight=f"{HERE}:late",

@@ -67,6 +67,7 @@ def test_rules_by_the_command_line():
     assert [p for p, _ in partition_rules.rules_from_config(config.mesh)] == [".*/qkv/.*", ".*"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -79,6 +79,7 @@ def test_the_samplers_own_times_and_steps_are_float32(method, dtype):
     np.testing.assert_allclose(half.astype(jnp.float32), whole, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", HALF)
 def test_losses_of_half_precision_are_those_of_float64(dtype):
     rng = np.random.default_rng(0)

@@ -66,6 +66,7 @@ def tolerances(prediction, method, guidance_weight, num_steps):
     return x_t, x0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["ddpm_large", "ddpm_small", "ddim_large"])
 @pytest.mark.parametrize("prediction", ["x", "eps", "v"])
 def test_trajectories_match_the_reference(golden, prediction, method):
@@ -119,6 +120,7 @@ def ddpm_coefficients(t, s, schedule):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "b"), [("b1", 1.0), ("b0p1", 0.1)])
 def test_coefficients_match_the_reference(golden, name, b):
     vectors = golden("sampler")

@@ -110,6 +110,7 @@ def test_extremes(choice, layout, label_map):
     assert (padding.codes == -1).all() and padding.num_regions == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["greedy", "optimal"])
 def test_a_region_in_the_cell_of_code_0_goes_to_the_nearest_other_one(choice):
     table = TABLES["similar"]
@@ -149,6 +150,7 @@ def test_layout_none_draws_from_the_other_codes():
     assert all(set(each[:NUM_CODES]) == set(range(NUM_CODES)) for each in found)
 
 
+@pytest.mark.slow
 def test_the_target_shows_the_background_as_code_0():
     labels = np.array([[[0, 0, 1], [-1, 0, 1], [2, 2, 1]]], np.int32)
     valid = np.ones(labels.shape, bool)

@@ -44,6 +44,7 @@ def test_probabilities_match_the_reference(golden):
     np.testing.assert_allclose(value, vectors["likelihood/value"].mean((1, 2, 3)), atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(k=st.integers(1, 30), seed=st.integers(0, 2**31))
 def test_round_trip_for_any_number_of_bits(k, seed):

@@ -96,6 +96,7 @@ def tiny_net(final_activation, channels=6, patch_size=1):
     )
 
 
+@pytest.mark.slow
 def test_the_networks_activations():
     """A softmax is over the channels of one pixel, also where pixels are folded."""
     x, time = jax.random.normal(jax.random.key(0), (2, 4, 4, 3)), jnp.zeros(2)

@@ -68,6 +68,7 @@ def test_other_layouts_match_the_reference(golden):
         np.testing.assert_array_equal(got.codes, vectors[f"out/{layout}"], err_msg=layout)
 
 
+@pytest.mark.slow
 def test_small_maps_match_the_reference(golden):
     vectors = golden("lap")
     small = np.stack([compact(m) for m in vectors["small32/labels"].astype(int)])
@@ -203,6 +204,7 @@ def test_renaming_ids_changes_nothing_with_largest_first(seed, n, choice):
     np.testing.assert_array_equal(assign(label_map).codes, assign(names[label_map]).codes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [*OPTIONS, ("area", "valid", "ignore", "optimal")], ids="-".join
 )

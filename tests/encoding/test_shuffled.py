@@ -70,6 +70,7 @@ def test_codes_are_distinct_and_evenly_drawn():
         assert len({tuple(row[:2]) for row in drawn}) == num_free * (num_free - 1)
 
 
+@pytest.mark.slow
 def test_the_key_is_all_that_matters():
     maps = np.random.default_rng(0).integers(0, 9, (4, 6, 6))
     first, again, other = (shuffle(maps, seed, 64, 16, True).codes for seed in (0, 0, 1))

@@ -123,6 +123,7 @@ def test_shuffled_partners_are_the_same_at_a_second_start(tmp_path):
     _equal(_run(source, "image", rows_file=path, **options), _run(source, "image", **options))
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_rows():
     _equal(_run(make_source(6), workers=1), _run(make_source(6)))
 

@@ -95,6 +95,7 @@ def test_what_cannot_be_compared_is_an_error_on_one_line(rng):
     assert error_row("b", "two\n lines").error == "two lines"
 
 
+@pytest.mark.slow
 def test_workers_keep_the_order_and_take_no_more_than_they_can_do():
     taken = []
 

@@ -44,6 +44,7 @@ def _agreement(a, b):
     return np.mean([np.mean(x.codes == y.codes) for x, y in zip(a, b, strict=True)])
 
 
+@pytest.mark.slow
 def test_every_image_comes_once_in_order_with_its_valid_rectangle(thirteen):
     source = make_source(13)
     assert [d.name for d in thirteen] == [item["name"] for item in source]
@@ -58,6 +59,7 @@ def test_every_image_comes_once_in_order_with_its_valid_rectangle(thirteen):
     assert len(np.unique(thirteen[0].codes)) > 1
 
 
+@pytest.mark.slow
 def test_uneven_last_batch_draws_what_batches_of_one_draw(tiny, thirteen):
     mesh = make_mesh(devices=jax.devices()[:1])
     single = list(tiny[0](make_source(13), batch_size=1, mesh=mesh))
@@ -78,6 +80,7 @@ def test_equals_the_model_called_by_hand(tiny, thirteen):
     assert np.mean(by_hand == thirteen[1].codes[0]) > _ALIKE
 
 
+@pytest.mark.slow
 def test_order_of_images_and_number_of_samples_change_no_map(tiny, thirteen):
     backwards = list(tiny[0](ListSource(make_source(13).items[::-1]), batch_size=4, num_samples=3))
     assert backwards[0].codes.shape[0] == 3

@@ -84,6 +84,7 @@ def test_numbers_out_of_range_are_refused_by_name(changed):
         Request(**changed)
 
 
+@pytest.mark.slow
 def test_an_evaluation_tells_too_little_memory_and_broken_parameters_too(monkeypatch):
     model, params = tiny_model()
     broken = jax.tree.map(lambda x: x * np.nan, params)

@@ -29,6 +29,7 @@ def batch(segmenter, images):
     return segmenter.segment_batch(images, batch_size=4, **DRAW)
 
 
+@pytest.mark.slow
 def test_maps_are_those_of_the_model(segmenter, images, batch):
     model, params = segmenter.model, tiny.random_params(segmenter.model)
     size = transforms.resized_shape(40, 60, tiny.SIZE)
@@ -215,6 +216,7 @@ def test_sampler_settings_come_from_the_config(tmp_path):
         Segmenter.from_checkpoint(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_draws_as_its_config_says_unless_told_otherwise(tmp_path, images):
     config = tiny.tiny_config()
     config.sampling.update(num_steps=3, guidance_weight=0.5, method="ddim", eta=0.25)

@@ -91,6 +91,7 @@ def test_a_scene_is_about_the_same_at_every_size(level):
     assert np.median(colours) > 0.85
 
 
+@pytest.mark.slow
 def test_the_number_of_regions_is_that_of_photographs():
     # Photographs of BSDS500 at 64 pixels, regions of 5 and more: 4, 9, 20 at 10, 50 and 90 %.
     counts = {level: [labels.max() + 1 for _, labels in _items(level)] for level in LEVELS}

@@ -61,6 +61,7 @@ def test_one_set_of_a_mixture_is_enough_unless_it_takes_no_part(root):
     assert not setup_of(f"{data},weight=0;scenes,level=1").model.palette.background
 
 
+@pytest.mark.slow
 def test_batches_and_codes_agree(root):
     setup = setup_of(f"folder:{root},zero=background;scenes,level=1")
     stream = setup.open_batches(1)

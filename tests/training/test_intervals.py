@@ -115,6 +115,7 @@ loop.train(c, sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_an_exception_ends_the_process_as_one(tmp_path):
     """Not by an abort: nothing is left that waits for a device when Python ends."""
     code, _, stderr = launch.run([["-c", _RAISES, tmp_path]], devices=1)[0]

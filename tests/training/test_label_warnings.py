@@ -43,6 +43,7 @@ def line(*args, **changes):
     return found[0] if found else None
 
 
+@pytest.mark.slow
 def test_a_folder_is_sampled(folder):
     assert line(f"folder:{folder}") == (
         "warning: 50.0% of the 4 sampled label maps have more regions than the 64 codes (up to "

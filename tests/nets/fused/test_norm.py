@@ -66,6 +66,7 @@ def test_staggered_the_outermost_columns_count_for_nothing_and_become_zero():
     assert not got[:, :, [0, -1]].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
 @pytest.mark.parametrize("layout", list(PixelLayout))
 @pytest.mark.parametrize("activate", [False, True])
@@ -104,6 +105,7 @@ def test_gradients_are_those_of_the_definition(monkeypatch, platform, layout, ac
             np.testing.assert_allclose(b, a, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
 def test_what_is_added_to_the_last_part_is_part_of_it(monkeypatch, platform):
     lower_as_on(monkeypatch, platform)
