@@ -26,8 +26,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends with exit code 2."""
-        hints = [self.similar_option(each) for each in self._argv if each.startswith("--")]
-        hint = next(filter(None, hints), "")
+        hints = {
+            each.partition("=")[0]: self.similar_option(each)
+            for each in self._argv
+            if each.startswith("--")
+        }
+        # Named, since the message may be of what is missing for it.
+        hint = next((f"; {name} is no option{hint}" for name, hint in hints.items() if hint), "")
         self.exit(2, f"{self.prog}: error: {message}{hint}; see {self.prog} --help\n")
 
     def similar_option(self, argument: str) -> str:

@@ -69,7 +69,8 @@ def question(
     shown = f"; see them on one of yours: {path}" if path else ""
     return InputError(
         f"{os.fspath(place)}: id 0 covers {share:.0%} of the label maps; say what it means, in the "
-        "spec or as --zero=: zero=background (nuclei, cells, leaves: all that is no object is one "
+        f"spec as in folder:DIR,zero=background, or by --zero where the command has it: "
+        "zero=background (nuclei, cells, leaves: all that is no object is one "
         "region), zero=ignore (not annotated: a model may draw anything there) or zero=region (a "
         f"label like the others){shown}"
     )

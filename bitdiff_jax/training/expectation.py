@@ -61,7 +61,15 @@ def tell(setup: Setup, start: int) -> None:
         setup: the parts of the training.
         start: number of steps that were taken before.
     """
-    told = lines(expect(setup), setup.config.train.num_steps - start)
+    num_steps = setup.config.train.num_steps
+    if start >= num_steps:
+        print(
+            f"the run is at step {start:,} already, and config.train.num_steps={num_steps}: raise "
+            "it to train on",
+            flush=True,
+        )
+        return
+    told = lines(expect(setup), num_steps - start)
     told += label_warnings.lines(setup)
     print("\n".join(told), flush=True)
 

@@ -113,8 +113,8 @@ def _ignored(sources: Mapping[str, Source], sets: Mapping[str, LabelStatistics])
 
 def _remedy(model: ml_collections.ConfigDict, num_codes: int, most: int) -> str:
     if model.encoding != "bits":
-        return "--config.model.encoding=bits --config.model.num_bits=8 has 256"
+        return "for 256 codes: --config.model.encoding=bits --config.model.num_bits=8"
     bits = max(num_codes.bit_length(), (most - 1).bit_length())
     bound = model.palette.max_regions
     more = f" --config.model.palette.max_regions={2**bits}" if most > bound else ""
-    return f"--config.model.num_bits={bits}{more} has {2**bits}"
+    return f"for {2**bits} codes: --config.model.num_bits={bits}{more}"

@@ -79,7 +79,7 @@ def test_reading_ends_when_time_is_over(folder):
 def test_more_regions_than_the_bound_on_ids(folder):
     config = config_lib.load("base:smoke").model
     assert label_warnings._remedy(config, 64, 300) == (
-        "--config.model.num_bits=9 --config.model.palette.max_regions=512 has 512"
+        "for 512 codes: --config.model.num_bits=9 --config.model.palette.max_regions=512"
     )
     config.encoding = "rgb"
     assert "--config.model.encoding=bits" in label_warnings._remedy(config, 121, 130)

@@ -44,10 +44,11 @@ def alike(ids: np.ndarray, reference: np.ndarray) -> np.ndarray:
     count, taken = int(numbers.max()) + 1, int(reference.max()) + 1
     new = np.full(count + 1, -1, np.int32)
     if 0 < count * taken <= _MAX_CELLS:
-        known = np.where(numbers >= 0, reference, -1)
-        table = contingency(np.maximum(numbers, 0), known)
+        # What is in no region competes for the reference's regions, as its background does, but
+        # gets no colour: or an object would be painted like the background around it.
+        table = contingency(np.where(numbers >= 0, numbers, count), reference)
         rows, columns = linear_sum_assignment(-table)
-        shares = table[rows, columns] > 0
+        shares = (table[rows, columns] > 0) & (rows < count)
         new[rows[shares]] = columns[shares]
     left = np.flatnonzero(new[:-1] < 0)
     new[left] = taken + np.arange(len(left))

@@ -151,3 +151,11 @@ def test_no_image_is_shown_twice():
         assert count < 3 or groups["Worst"][0] == "0"
     assert shown_names(table([math.nan] * 4), NATIVE, 2) == {"Some": ["0", "3"]}
     assert shown_names(table([0.5]), NATIVE, 0) == {}
+
+
+def test_an_object_on_no_region_is_not_painted_like_the_background():
+    truth = np.zeros((8, 8), np.int32)  # background 0 around object 1
+    truth[2:5, 2:5] = 1
+    drawn = np.full((8, 8), -1, np.int32)
+    drawn[3:7, 3:7] = 0  # more of it lies on the background than on the object
+    assert matched_colours.alike(drawn, matched_colours.by_area(truth))[3, 3] == 1
