@@ -167,7 +167,7 @@ def test_what_is_shown_is_what_a_tpu_costs(options, tmp_path):
         return word.replace("-0.0.0-py3-none-any.whl", "-*.whl")
 
     lines = shlex.split(shown.output, comments=True)
-    assert lines == [plain(word) for call in calls for word in call]
+    assert [plain(word) for word in lines] == [plain(word) for call in calls for word in call]
 
 
 def test_what_is_shown_is_what_a_cluster_runs(tmp_path):
