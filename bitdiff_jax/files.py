@@ -69,6 +69,22 @@ def write(path: epath.PathLike, data: bytes) -> None:
         ) from None
 
 
+def read_bytes(path: epath.PathLike) -> bytes:
+    """Reads a file.
+
+    Raises:
+        InputError: the file is not there or cannot be read.
+    """
+    try:
+        return epath.Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({reason(error)}); check its permissions"
+        ) from None
+
+
 def read_text(path: epath.PathLike, *, errors: str = "strict") -> str:
     """Reads a text file: UTF-8 with or without a byte order mark, UTF-16 or UTF-32 with one.
 
@@ -79,14 +95,7 @@ def read_text(path: epath.PathLike, *, errors: str = "strict") -> str:
     Raises:
         InputError: the file is not there, cannot be read or is not text.
     """
-    try:
-        data = epath.Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({reason(error)}); check its permissions"
-        ) from None
+    data = read_bytes(path)
     encoding = next((_MARKS[mark] for mark in _MARKS if data.startswith(mark)), "utf-8-sig")
     try:
         text = data.decode(encoding, errors)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from bitdiff_jax import extensions
+from bitdiff_jax import extensions, own_parts
 from bitdiff_jax.diffusion import (
     losses,
     parameterization,
@@ -270,10 +270,10 @@ class Model:
         output = self.apply(params, x_t, t, cond, previous)
         loss = losses.make(objective.loss, self.prediction)
         pred = output if loss.of_output else to_x0(output)
-        error = _of_rows(loss.error(pred, target.x0, target.loss_mask), t, "loss")
+        error = own_parts.of_rows(loss.error(pred, target.x0, target.loss_mask), t, "loss")
         weight = weighting.make(objective.weight, objective.bias, objective.decoupled)
         return RowLosses(
-            loss=_of_rows(weight(self.schedule, t), t, "weight") * error,
+            loss=own_parts.of_rows(weight(self.schedule, t), t, "weight") * error,
             error=error,
             excess_pixels=target.excess_pixels.astype(jnp.float32),
             dropped_pixels=target.dropped_pixels.astype(jnp.float32),
@@ -416,7 +416,9 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
             raise InputError(f"config.model.objective.{name} is {c.objective[name]}; use 0 to 1")
     try:
         encoding = (
-            encodings.check(_called(own["encoding"], f"encoding={c.encoding!r}", c.num_bits))
+            encodings.check(
+                own_parts.called(own["encoding"], f"encoding={c.encoding!r}", c.num_bits)
+            )
             if "encoding" in own
             else encodings.make(c.encoding, c.num_bits)
         )
@@ -426,8 +428,8 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         weight = own.get("objective.weight", c.objective.weight)
         loss = own.get("objective.loss", c.objective.loss)
         out_channels = parameterization.output_channels(c.prediction, encoding.num_channels)
-        _try_weight(weighting.make(weight), schedule)
-        _try_loss(losses.make(loss, c.prediction), encoding.num_channels, out_channels)
+        own_parts.try_weight(weighting.make(weight), schedule)
+        own_parts.try_loss(losses.make(loss, c.prediction), encoding.num_channels, out_channels)
     except InputError:
         raise
     except ValueError as error:
@@ -446,44 +448,3 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         prediction=c.prediction,
         time_input=c.time_input,
     )
-
-
-def _of_rows(values: Any, t: jax.Array, part: str) -> jax.Array:
-    """What an own part gave; `InputError` unless it is one number a row, as t is."""
-    if jnp.shape(values) != t.shape:
-        raise InputError(
-            f"objective.{part} gave {list(jnp.shape(values))} for {len(t)} rows; it must give one "
-            "number a row, [B]"
-        )
-    return jnp.asarray(values)
-
-
-def _called(part: Any, name: str, *arguments: Any) -> Any:
-    """What someone's part gives; `InputError` where it fails."""
-    try:
-        return part(*arguments)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"config.model.{name} failed: {extensions.failure(error)}") from error
-
-
-def _try_weight(weight: weighting.Weight, schedule: schedules.Schedule) -> None:
-    """Traces a weight, computing nothing, so that a wrong one is told before a training starts."""
-
-    def of_rows(t: jax.Array) -> jax.Array:
-        return _of_rows(weight(schedule, t), t, "weight")
-
-    _called(jax.eval_shape, "objective.weight", of_rows, jnp.zeros(2))
-
-
-def _try_loss(loss: losses.Loss, num_channels: int, out_channels: int) -> None:
-    """As `_try_weight`, of a loss."""
-    channels = out_channels if loss.of_output else num_channels
-
-    def of_rows(pred: jax.Array, x0: jax.Array, mask: jax.Array) -> jax.Array:
-        return _of_rows(loss.error(pred, x0, mask), mask[:, 0, 0], "loss")
-
-    shape = (2, 4, 4)
-    rows = jnp.zeros((*shape, channels)), jnp.zeros((*shape, num_channels)), jnp.ones(shape, bool)
-    _called(jax.eval_shape, "objective.loss", of_rows, *rows)

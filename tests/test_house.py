@@ -14,9 +14,9 @@ PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
     "errors", "extensions", "files", "diffusion", "encoding", "metrics", "nets", "config_files",
-    "config", "target", "model", "flops", "scenes", "data", "parallel", "config_checks",
-    "checkpoint", "writers", "inference", "evaluation", "training", "tools", "compile", "testing",
-    "cli", "__main__",
+    "config", "target", "own_parts", "model", "flops", "scenes", "data", "parallel",
+    "config_checks", "checkpoint", "writers", "inference", "evaluation", "training", "tools",
+    "compile", "testing", "cli", "__main__",
 )  # fmt: skip
 GROUND_FLOOR = ("diffusion", "encoding", "metrics")
 HEAVY = (

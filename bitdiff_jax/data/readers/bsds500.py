@@ -88,14 +88,7 @@ def read_segmentations(path: os.PathLike | str) -> tuple[np.ndarray, ...]:
     Raises:
         InputError: no such file, a damaged one, or another content.
     """
-    try:
-        data = epath.Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({files.reason(error)}); check its permissions"
-        ) from None
+    data = files.read_bytes(path)
     try:
         annotators = matlab.variable(data, "groundTruth", _MAX_INFLATED)
     except ValueError as error:

@@ -140,18 +140,10 @@ def read_segment_ids(path: os.PathLike | str) -> np.ndarray:
 def _segments(annotation: dict[str, Any], where: str) -> tuple[str, dict[int, bool]]:
     """The map's file name, and of each segment whether it is a crowd."""
     name = json_values.file_name(annotation.get("file_name"), f"{where}: the map's file_name")
-    records = annotation.get("segments_info")
-    if not isinstance(records, list) or not all(
-        isinstance(each, dict) and "id" in each for each in records
-    ):
-        raise InputError(f"{where}: segments_info needs a list of records with an id")
-    segments: dict[int, bool] = {}
-    for number, each in enumerate(records):
-        place = f"{where}: segments_info[{number}]"
-        segment = json_values.whole_number(each["id"], f"{place}.id", 0, 2**24 - 1)
-        if segment in segments:
-            raise InputError(f"{place}.id is {segment}, as that of another segment; remove one")
-        segments[segment] = json_values.flag(each.get("iscrowd"), f"{place}.iscrowd")
+    segments = {
+        segment: json_values.flag(each.get("iscrowd"), f"{place}.iscrowd")
+        for segment, each, place in json_values.segments(annotation, where)
+    }
     return name, segments
 
 

@@ -9,7 +9,7 @@ that names the field and the value. Python's own rules are no help here: `bool("
 import contextlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from bitdiff_jax.errors import InputError
@@ -155,6 +155,27 @@ def file_name(value: Any, where: str) -> str:
             "files, which does not lead out of it"
         )
     return name
+
+
+def segments(record: dict[str, Any], where: str) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """The segments of a record of COCO panoptic: (id, segment, where it stands), each id once.
+
+    Raises:
+        InputError: `segments_info` is no list of records with ids, or an id is wrong or twice.
+    """
+    listed = record.get("segments_info")
+    if not isinstance(listed, list) or not all(
+        isinstance(each, dict) and "id" in each for each in listed
+    ):
+        raise InputError(f"{where}: segments_info needs a list of records with an id")
+    seen: set[int] = set()
+    for number, each in enumerate(listed):
+        place = f"{where}: segments_info[{number}]"
+        segment = whole_number(each["id"], f"{place}.id", 0, 2**24 - 1)
+        if segment in seen:
+            raise InputError(f"{place}.id is {segment}, as that of another segment; remove one")
+        seen.add(segment)
+        yield segment, each, place
 
 
 def is_below(name: Any) -> bool:

@@ -115,17 +115,8 @@ def _is_region(segment: int, segments: dict[int, _Segment]) -> bool:
 
 
 def _segments(record: dict[str, Any], where: str) -> dict[int, _Segment]:
-    listed = record.get("segments_info")
-    if not isinstance(listed, list) or not all(
-        isinstance(each, dict) and "id" in each for each in listed
-    ):
-        raise InputError(f"{where}: segments_info needs a list of records with an id")
     segments: dict[int, _Segment] = {}
-    for number, each in enumerate(listed):
-        place = f"{where}: segments_info[{number}]"
-        segment = json_values.whole_number(each["id"], f"{place}.id", 0, 2**24 - 1)
-        if segment in segments:
-            raise InputError(f"{place}.id is {segment}, as that of another segment; remove one")
+    for segment, each, place in json_values.segments(record, where):
         score = each.get("score")
         segments[segment] = _Segment(
             json_values.flag(each.get("iscrowd"), f"{place}.iscrowd"),
