@@ -47,8 +47,8 @@ def line(*args, **changes):
 def test_a_folder_is_sampled(folder):
     assert line(f"folder:{folder}") == (
         "warning: 50.0% of the 4 sampled label maps have more regions than the 64 codes (up to "
-        "80): the smallest of their regions are left out of the loss; --config.model.num_bits=7 "
-        "has 128"
+        "80): the smallest of their regions are left out of the loss; for 128 codes: "
+        "--config.model.num_bits=7"
     )
     merged = line(f"folder:{folder}", **{"model.palette.excess": "merge"})
     assert "become part of the largest" in merged
