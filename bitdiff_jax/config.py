@@ -56,6 +56,16 @@ def default() -> ml_collections.ConfigDict:
     c.model.net.fold = False  # fused only, for TPUs: compute the widest level on pairs of pixels
     c.model.net.attention_chunk = 0  # fused only: attention queries at a time; 0: all at once
     c.model.net.options = ml_collections.ConfigDict()  # arguments of a network of your own
+    c.model.image_scale = 1  # the network sees the image at this many times S
+    # A pretrained image encoder, see bitdiff_jax.nets.encoders and docs/encoders.md.
+    c.model.encoder = ml_collections.ConfigDict()
+    c.model.encoder.name = "none"  # none | mobile_sam | efficientnet_lite0 | ... | module:Class
+    c.model.encoder.image_size = 0  # side of the square that it sees; 0: its own
+    c.model.encoder.weights = ""  # file of its parameters; '': those that the package carries
+    c.model.encoder.grid = 64  # cells along the square, a part of model.image_size
+    c.model.encoder.channels = 32  # channels that a cell's features are reduced to
+    c.model.encoder.tuned = False  # whether it is trained too, at optimizer.encoder_learning_rate
+    c.model.encoder.options = ml_collections.ConfigDict()  # arguments of an encoder of your own
     # The noise schedule, see bitdiff_jax.diffusion.schedules.
     c.model.schedule = ml_collections.ConfigDict()
     c.model.schedule.name = "cosine"  # cosine | linear | linear_simple | parabola
@@ -88,6 +98,7 @@ def default() -> ml_collections.ConfigDict:
 
     c.optimizer = ml_collections.ConfigDict()
     c.optimizer.learning_rate = 1e-4
+    c.optimizer.encoder_learning_rate = 1e-5  # of an encoder that is tuned
     c.optimizer.warmup_steps = 1_000
     c.optimizer.decay_steps = 50_000  # length of the cosine decay at the end
     c.optimizer.b1 = 0.9
@@ -102,7 +113,10 @@ def default() -> ml_collections.ConfigDict:
     # `folder:DIR,split=train,zero=region`; several joined by ';', each with its `weight=`.
     c.data = ml_collections.ConfigDict()
     c.data.train = "scenes,level=1"
-    c.data.augment = "default"  # default | none | as_released
+    c.data.augment = "default"  # default | geometry | none | as_released
+    # Where an encoder's features come from: 'cache', what `bitdiff prepare --encoder` wrote beside
+    # the records; 'step', the encoder inside the training step; 'auto': the cache on a CPU.
+    c.data.features = "auto"
     c.data.keep_scale = 2  # images of folders stay in memory at this many times S; 0: at full size
     c.data.label_resize = "majority"  # majority | nearest
     c.data.label_padding = -1  # label of the padding: -1, ignored, or 0, as released
@@ -183,6 +197,7 @@ def default() -> ml_collections.ConfigDict:
     c.hosts.shutdown_timeout = 60  # seconds that a process waits at its end for the others
     c.lock()
     c.model.net.options.unlock()
+    c.model.encoder.options.unlock()
     return c
 
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from bitdiff_jax.model import IMAGE_CHANNELS, Model
+from bitdiff_jax.model import Model
 from bitdiff_jax.nets import FusedUNet
 
 
@@ -25,7 +25,7 @@ def forward_jaxpr(model: Model) -> core.Jaxpr:
     """The jaxpr of the forward pass of one image, traced without folding and not compiled."""
     side, channels = model.image_size, model.encoding.num_channels
     x = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
-    cond = jax.ShapeDtypeStruct((1, side, side, IMAGE_CHANNELS), jnp.float32)
+    cond = jax.ShapeDtypeStruct((1, side, side, model.cond_channels), jnp.float32)
     if isinstance(model.net, FusedUNet):
         # Folding would count multiplications with zeros.
         model = dataclasses.replace(model, net=model.net.clone(fold=False))

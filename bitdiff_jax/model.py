@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from bitdiff_jax import extensions, own_parts
+from bitdiff_jax import extensions, feature_grids, own_parts
 from bitdiff_jax.diffusion import (
     losses,
     parameterization,
@@ -29,10 +29,15 @@ from bitdiff_jax.encoding.bits import BitEncoding
 from bitdiff_jax.encoding.interface import Encoding
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets import network
+from bitdiff_jax.nets.condition import FeatureStem
+from bitdiff_jax.nets.encoders import registry as encoders
+from bitdiff_jax.nets.encoders.interface import Encoder
 from bitdiff_jax.nets.network import Network
+from bitdiff_jax.nets.patches import space_to_depth
 from bitdiff_jax.target import Palette, Target, make_target, valid_mask
 
 Params = Any
+Condition = Any  # a tree of float32 arrays [B, S, S, channels]
 IMAGE_CHANNELS = 3
 
 _SCHEDULE = schedules.cosine()
@@ -105,12 +110,30 @@ class Sample(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class ImageFeatures:
+    """How a pretrained encoder's features reach the network.
+
+    Attributes:
+        encoder: the image encoder: any object that satisfies `nets.encoders.interface.Encoder`.
+        grid: number G of cells along the square that the network sees; it divides S.
+        channels: number of channels, for each pixel, that a cell's features are reduced to.
+        tuned: whether the encoder is trained too. A frozen one is no part of what `Model.init`
+            returns; whoever encodes images puts its parameters beside the others, as 'encoder'.
+    """
+
+    encoder: Encoder
+    grid: int = 64
+    channels: int = 32
+    tuned: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Model:
     """The model as a value; every method is a pure function of its arguments.
 
     Attributes:
         net: the denoising network: any object that satisfies `nets.network.Network`.
-        image_size: side S, in pixels, of the square that the network sees.
+        image_size: side S, in pixels, of the square of the label map that the network draws.
         schedule: the noise schedule.
         encoding: the way between codes and what diffuses, such as bits.
         palette: how regions get their codes.
@@ -119,6 +142,10 @@ class Model:
         time_input: the scalar that the network is told: 't' or 'logsnr'.
         image_mean: mean of each channel, in [0, 1]; it is subtracted from the image.
         image_std: standard deviation of each channel, in [0, 1]; it divides the image.
+        image_scale: the network sees the image at this many times S: M = image_scale * S pixels
+            along its square, those of a pixel of the label map side by side as channels.
+        features: how features of a pretrained encoder reach the network; None for a network that
+            sees the image alone.
     """
 
     net: Network
@@ -131,50 +158,134 @@ class Model:
     time_input: str = "logsnr"
     image_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     image_std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    image_scale: int = 1
+    features: ImageFeatures | None = None
 
     @property
     def self_conditioned(self) -> bool:
         """Whether the network takes an earlier guess of x0 as well."""
         return self.objective.self_condition > 0
 
+    @property
+    def cond_channels(self) -> int:
+        """Number of channels of the condition, for each pixel of the label map."""
+        own = IMAGE_CHANNELS * self.image_scale**2
+        return own if self.features is None else own + self.features.channels
+
     def init(self, key: jax.Array) -> Params:
-        """Fresh parameters, a plain dict of float32 arrays.
+        """Fresh parameters, a nested dict of float32 arrays: the network's.
+
+        With an encoder they are {'net': the network's, 'features': the feature stem's}, and
+        'encoder' besides if it is tuned.
 
         Raises:
             InputError: the network has state beside its parameters.
         """
-        channels = self.encoding.num_channels * (1 + self.self_conditioned) + IMAGE_CHANNELS
+        channels = self.encoding.num_channels * (1 + self.self_conditioned) + self.cond_channels
         x = jnp.zeros((1, self.image_size, self.image_size, channels), jnp.float32)
-        variables = self.net.init(prng_keys.typed(key), x, jnp.zeros((1,), jnp.float32))
+        key = prng_keys.typed(key)
+        variables = self.net.init(key, x, jnp.zeros((1,), jnp.float32))
         if set(variables) != {"params"}:
             raise InputError(
                 f"net: {type(self.net).__name__}.init returned {', '.join(map(str, variables))}; a "
                 "network has the collection 'params' alone, and no state"
             )
-        return variables["params"]
+        if self.features is None:
+            return variables["params"]
+        grid, encoder = self.features.grid, self.features.encoder
+        cells = jnp.zeros((1, grid, grid, encoder.channels), jnp.float32)
+        stem = self._stem(self.features).init(jax.random.fold_in(key, 1), cells)["params"]
+        params = {"net": variables["params"], "features": stem}
+        if self.features.tuned:
+            params["encoder"] = encoder.init(jax.random.fold_in(key, 2))
+        return params
 
-    def encode_image(self, params: Params, image: jax.Array, valid_mask: jax.Array) -> jax.Array:
+    def encode(
+        self, params: Params, encoder_image: jax.Array, encoder_size: jax.Array, size: jax.Array
+    ) -> jax.Array:
+        """The encoder's features of images, on the grid that `encode_image` takes.
+
+        Args:
+            params: parameters with the encoder's as 'encoder'.
+            encoder_image: images, uint8 [B, N, N, 3], N the encoder's `image_size`.
+            encoder_size: int32 [B, 2], (h, w) of the valid rectangle of each in these pixels.
+            size: int32 [B, 2], (h, w) of the rectangle of the label map that the image fills, which
+                may have another ratio of sides.
+
+        Returns:
+            float32 [B, G, G, C], 0 in cells that begin beyond the rectangle.
+
+        Raises:
+            InputError: the model has no encoder, or the parameters do not hold one.
+        """
+        if self.features is None:
+            raise InputError("the model has no encoder; `encode_image` takes the image alone")
+        if "encoder" not in params:
+            raise InputError(
+                "params has no 'encoder': put the encoder's parameters there, see "
+                "`bitdiff_jax.inference.load`, or give the features"
+            )
+        encoder, grid = self.features.encoder, self.features.grid
+        cells = encoder.apply(params["encoder"], encoder_image, encoder_size)
+        extents = encoder_size.astype(jnp.float32) / encoder.stride
+
+        def on_grid(cells: jax.Array, extent: jax.Array, size: jax.Array) -> jax.Array:
+            return feature_grids.resample(
+                jnp, cells, (extent[0], extent[1]), feature_grids.WHOLE, (size[0], size[1]),
+                self.image_size, grid,
+            )  # fmt: skip
+
+        return jax.vmap(on_grid)(cells, extents, size)
+
+    def encode_image(
+        self,
+        params: Params,
+        image: jax.Array,
+        valid_mask: jax.Array,
+        features: jax.Array | None = None,
+    ) -> Condition:
         """The condition; computed once per image and shared by all steps and samples.
 
         Args:
-            params: the network's parameters; not used, since the condition is the image itself.
-            image: images, uint8 [B, S, S, 3].
+            params: parameters; those of the feature stem are used, if there is one.
+            image: images, uint8 [B, M, M, 3], where M = image_scale * S.
             valid_mask: bool [B, S, S], false on padding.
+            features: what `encode` returned, float [B, G, G, C]; only for a model with an encoder,
+                which needs them.
 
         Returns:
-            float32 [B, S, S, 3], normalised, 0 on padding. All zeros is the empty image.
+            A tree of arrays of S x S pixels, whose zeros are the empty condition: 'image', the
+            normalised image, float32 [B, S, S, 3 * image_scale**2], and 'features', float32
+            [B, S, S, channels], both 0 on padding; the first of them alone, not in a tree, for a
+            model without an encoder.
+
+        Raises:
+            InputError: features are missing, or given to a model without an encoder.
         """
-        del params
+        if (features is None) != (self.features is None):
+            raise InputError(
+                "features are given to a model without an encoder; leave them out"
+                if self.features is None
+                else "features: the model has an encoder; give what `Model.encode` returns"
+            )
         mean, std = (jnp.asarray(x, jnp.float32) for x in (self.image_mean, self.image_std))
         normalised = (image.astype(jnp.float32) / 255 - mean) / std
-        return jnp.where(valid_mask[..., None], normalised, 0)
+        normalised = space_to_depth(normalised, self.image_scale)
+        masked = jnp.where(valid_mask[..., None], normalised, 0)
+        if self.features is None:
+            return masked
+        stem = self._stem(self.features).apply({"params": params["features"]}, features)
+        return {"image": masked, "features": jnp.where(valid_mask[..., None], stem, 0)}
+
+    def _stem(self, features: ImageFeatures) -> FeatureStem:
+        return FeatureStem(features.channels, self.image_size)
 
     def apply(
         self,
         params: Params,
         x_t: jax.Array,
         t: jax.Array,
-        cond: jax.Array,
+        cond: Condition,
         previous: jax.Array | None = None,
     ) -> jax.Array:
         """Raw network output for x_t [B, S, S, C] at times t [B] given `cond`.
@@ -185,10 +296,11 @@ class Model:
         Raises:
             InputError: the network returned another shape than `nets.network.Network` says.
         """
-        inputs = [x_t, cond] if previous is None else [x_t, cond, previous]
+        inputs = [x_t, *jax.tree.leaves(cond)] + ([] if previous is None else [previous])
         # Bounded to about [-5, 5], since the sinusoid's periods are made for times of that order.
         time = t if self.time_input == "t" else self.schedule.logsnr(t) / 4
-        output = self.net.apply({"params": params}, jnp.concatenate(inputs, axis=-1), time)
+        net_params = params if self.features is None else params["net"]
+        output = self.net.apply({"params": net_params}, jnp.concatenate(inputs, axis=-1), time)
         channels = parameterization.output_channels(self.prediction, self.encoding.num_channels)
         shape, wanted = getattr(output, "shape", None), (*x_t.shape[:-1], channels)
         if shape != wanted:
@@ -256,8 +368,11 @@ class Model:
         sigma = parameterization.expand(self.schedule.sigma(t), eps)
         x_t = parameterization.diffuse(target.x0, eps, alpha, sigma)
 
-        cond = self.encode_image(params, batch["image"], valid)
-        cond = jnp.where(parameterization.expand(draws.keep, cond) > 0, cond, 0)
+        cond = self.encode_image(params, batch["image"], valid, self._features_of(params, batch))
+        # Image and features are dropped as one.
+        cond = jax.tree.map(
+            lambda x: jnp.where(parameterization.expand(draws.keep, x) > 0, x, 0), cond
+        )
 
         def to_x0(output: jax.Array) -> jax.Array:
             return parameterization.to_x0(output, x_t, alpha, sigma, self.prediction)
@@ -280,6 +395,16 @@ class Model:
             valid_pixels=jnp.sum(valid, (1, 2), dtype=jnp.float32),
         )
 
+    def _features_of(self, params: Params, batch: dict[str, jax.Array]) -> jax.Array | None:
+        """Features that came with the batch, or those of its images."""
+        if self.features is None:
+            return None
+        if "features" in batch:
+            return batch["features"]
+        if not self.features.tuned:  # nothing flows back into a frozen encoder
+            params = jax.lax.stop_gradient(params)
+        return self.encode(params, batch["encoder_image"], batch["encoder_size"], batch["size"])
+
     def summary(self, totals: RowLosses, batch_size: int) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Sums over the rows of a batch -> the mean loss and a dict of scalars worth logging."""
         pixels = jnp.maximum(totals.valid_pixels, 1)
@@ -297,7 +422,10 @@ class Model:
 
         Args:
             params: the network's parameters.
-            batch: 'image' uint8 [B, S, S, 3], 'labels' int32 [B, S, S] and 'size' int32 [B, 2].
+            batch: 'image' uint8 [B, M, M, 3], where M = image_scale * S, 'labels' int32 [B, S, S]
+                and 'size' int32 [B, 2], the valid rectangle of the labels. For a model with an
+                encoder also 'features' float [B, G, G, C]; or 'encoder_image' uint8 [B, N, N, 3]
+                and 'encoder_size' int32 [B, 2], as `encode` takes them.
             key: PRNG key of this step, see `draw`.
 
         Returns:
@@ -314,6 +442,7 @@ class Model:
         size: jax.Array,
         keys: jax.Array,
         sampler: Sampler = _SAMPLER,
+        features: jax.Array | None = None,
     ) -> Sample:
         """Draws one label map for each image.
 
@@ -322,13 +451,14 @@ class Model:
 
         Args:
             params: the network's parameters.
-            image: images, uint8 [B, S, S, 3].
-            size: int32 [B, 2], (h, w) of the valid rectangle.
+            image: images, uint8 [B, M, M, 3], where M = image_scale * S.
+            size: int32 [B, 2], (h, w) of the valid rectangle of the label map.
             keys: PRNG keys [B], one per image; all randomness of an image comes from its own key.
             sampler: how maps are drawn: steps, guidance, method and so on.
+            features: see `encode_image`.
         """
-        keys = prng_keys.typed(keys)
-        return _sample(params, image, size, keys, sampler.without_idle_half(), model=self)
+        keys, chosen = prng_keys.typed(keys), sampler.without_idle_half()
+        return _sample(params, image, size, keys, chosen, features, model=self)
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -338,17 +468,20 @@ def _sample(
     size: jax.Array,
     keys: jax.Array,
     sampler: Sampler,
+    features: jax.Array | None,
     *,
     model: Model,
 ) -> Sample:
     encoding, as_released = model.encoding, model.objective.padding == "as_released"
-    valid = valid_mask(size, image.shape[1:3])
-    shape = (*image.shape[1:3], encoding.num_channels)
+    # The images' own shape, which need not be S: a network of convolutions takes others as well.
+    square = (image.shape[1] // model.image_scale, image.shape[2] // model.image_scale)
+    valid = valid_mask(size, square)
+    shape = (*square, encoding.num_channels)
     key_pairs = jax.vmap(jax.random.split)(keys)
     x0 = sampling.sample(
         functools.partial(model.apply, params),
         jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(key_pairs[:, 0]),
-        model.encode_image(params, image, valid),
+        model.encode_image(params, image, valid, features),
         dataclasses.replace(sampler, clip=encoding.clip_range) if sampler.clip is True else sampler,
         schedule=model.schedule,
         prediction=model.prediction,
@@ -447,4 +580,24 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         objective=Objective(**{**c.objective, "weight": weight, "loss": loss}),
         prediction=c.prediction,
         time_input=c.time_input,
+        image_scale=c.image_scale,
+        features=image_features(config),
     )
+
+
+def image_features(config: ml_collections.ConfigDict) -> ImageFeatures | None:
+    """How features reach the network that `config.model` describes; None without an encoder.
+
+    Raises:
+        InputError: a setting of `config.model.encoder` is outside its domain.
+    """
+    c, e = config.model, config.model.encoder
+    if e.name == "none":
+        return None
+    if e.grid < 1 or c.image_size % e.grid:
+        raise InputError(
+            f"config.model.encoder.grid={e.grid} does not divide config.model.image_size="
+            f"{c.image_size}; use {c.image_size} or a part of it"
+        )
+    encoder = encoders.make(e.name, image_size=e.image_size or None, options=e.options)
+    return ImageFeatures(encoder, e.grid, e.channels, e.tuned)

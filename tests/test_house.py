@@ -13,7 +13,7 @@ import bitdiff_jax
 PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
-    "errors", "extensions", "files", "diffusion", "encoding", "metrics", "nets", "config_files",
+    "errors", "extensions", "files", "feature_grids", "diffusion", "encoding", "metrics", "nets", "config_files",
     "config", "target", "own_parts", "model", "flops", "scenes", "data", "parallel",
     "config_checks", "checkpoint", "writers", "inference", "evaluation", "training", "tools",
     "compile", "testing", "cli", "__main__",

@@ -1,10 +1,12 @@
 """`bitdiff prepare KIND --source DIR --out DIR [options]`."""
 
 import argparse
+import functools
 import shlex
 import sys
 import time
 
+from bitdiff_jax.cli import prepare_features
 from bitdiff_jax.cli.options import Parser, natural
 from bitdiff_jax.errors import InputError
 
@@ -36,6 +38,10 @@ def main(argv: list[str]) -> int:
         report=_Progress(),
     )
     print(text, end="")
+    if args.encoder:
+        progress = _Progress("features of ")
+        folder = prepare_features.write(args, splits, functools.partial(progress, there=0))
+        print(f"features of {args.encoder}: {folder}")
     out = files.at_home(args.out).rstrip("/") or "/"
     print(f"written: {out}/{folder_layout.SUMMARY}, {out}/{folder_layout.SHEET}")
     # As a shell takes them.
@@ -94,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="stop at a picture that cannot be read instead of leaving it out",
     )
+    prepare_features.add_arguments(parser)
     return parser
 
 
@@ -110,7 +117,8 @@ def _options(pairs: list[str]) -> dict[str, str]:
 class _Progress:
     """Tells on stderr how far it is and how long it will take."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "") -> None:
+        self._what = what
         self._rewrites = sys.stderr.isatty()
         self._interval = 0.2 if self._rewrites else _PATIENCE
         self._started = self._told = time.monotonic()
@@ -124,7 +132,7 @@ class _Progress:
         elif now - self._told >= self._interval or done == total:
             self._told = now
             rate = (done - there) / max(now - self._started, 1e-9)
-            line = f"{done} of {total} pictures, {rate:.0f} a second, "
+            line = f"{self._what}{done} of {total} pictures, {rate:.0f} a second, "
             line += f"{_duration((total - done) / rate)} left"
             start, end = ("\r", "\x1b[K") if self._rewrites and done < total else ("", "\n")
             if self._rewrites:

@@ -46,7 +46,7 @@ def lower_train_step(
     step = step_from_config(config, model, tx, mesh, partition_rules.shardings(state, rules, mesh))
     side = model.image_size
     batch = {
-        "image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8),
+        **programs.image_rows(model, batch_size),
         "labels": jax.ShapeDtypeStruct((batch_size, side, side), jnp.int32),
         "size": jax.ShapeDtypeStruct((batch_size, 2), jnp.int32),
         "image_id": jax.ShapeDtypeStruct((batch_size,), jnp.uint32),

@@ -32,6 +32,7 @@ from bitdiff_jax.diffusion.variance_preserving import LOGSNR_LIMITS
 from bitdiff_jax.encoding import interface as encodings
 from bitdiff_jax.encoding import layouts, palette
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.nets.encoders import registry as encoders
 
 _POSITIVE = Real(0, open_low=True)
 _SHARE = Real(0, 1, open_high=False)
@@ -62,6 +63,13 @@ CHECKS: dict[str, Domain] = {
     "model.net.remat": Flag(),
     "model.net.fold": Flag(),
     "model.net.attention_chunk": _NATURAL,
+    "model.image_scale": Whole(1, 64),
+    "model.encoder.name": Choice(("none", *encoders.NAMES), extensible=True),
+    "model.encoder.image_size": _NATURAL,
+    "model.encoder.weights": Text(),
+    "model.encoder.grid": _COUNT,
+    "model.encoder.channels": _COUNT,
+    "model.encoder.tuned": Flag(),
     "model.schedule.name": Choice(tuple(schedules.SCHEDULES)),
     "model.schedule.input_scale": _POSITIVE,
     "model.schedule.logsnr_min": _LOGSNR,
@@ -85,6 +93,7 @@ CHECKS: dict[str, Domain] = {
     "model.objective.padding": Choice(("exclude", "as_released")),
     "model.objective.ignored": Choice(("nearest", "as_released")),
     "optimizer.learning_rate": _POSITIVE,
+    "optimizer.encoder_learning_rate": _POSITIVE,
     "optimizer.warmup_steps": _NATURAL,
     "optimizer.decay_steps": _NATURAL,
     "optimizer.b1": _DECAY,
@@ -95,7 +104,8 @@ CHECKS: dict[str, Domain] = {
     "optimizer.ema_decay": _DECAY,
     "optimizer.ema_warmup": Flag(),
     "data.train": Text(),  # whether it is said at all, `training.setup` asks
-    "data.augment": Choice(("default", "none", "as_released")),
+    "data.augment": Choice(("default", "geometry", "none", "as_released")),
+    "data.features": Choice(("auto", "cache", "step")),
     "data.keep_scale": _NATURAL,
     "data.label_resize": Choice(typing.get_args(transforms.LabelMethod)),
     "data.label_padding": Choice(typing.get_args(transforms.LabelPadding)),

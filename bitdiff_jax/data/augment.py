@@ -12,6 +12,7 @@ from PIL import Image
 
 from bitdiff_jax.data import transforms
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.feature_grids import WHOLE, View
 
 # Ids below are counted as they are; others are renumbered first.
 _COUNTED_IDS = 1 << 12
@@ -181,25 +182,61 @@ class Augmentation:
         Returns:
             uint8 [h', w', 3] and int32 [h', w'], max(h', w') = size; ids keep their numbers.
         """
-        image, labels = self._crop_and_resize(image, labels, rng, size)
+        return self.with_view(image, labels, rng, size)[:2]
+
+    def with_view(
+        self,
+        image: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.Generator,
+        size: int,
+        image_scale: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray, View | None]:
+        """As the call, and what the result shows of the image.
+
+        Args:
+            image: as the call.
+            labels: as the call.
+            rng: as the call.
+            size: the longest side of the label map.
+            image_scale: how many times larger the image is.
+
+        Returns:
+            uint8 [m * h', m * w', 3], int32 [h', w'] and the view; None for a rotated image, which
+            is no rectangle of the other.
+        """
+        image, labels, view = self._crop_and_resize(image, labels, rng, size, image_scale)
+        turned = False
         if rng.random() < self.flip:
             image, labels = flip(image, labels)
+            view = View(view.top, view.bottom, 1 - view.right, 1 - view.left, True)
         if rng.random() < self.rotate:
             degrees = rng.uniform(-self.degrees, self.degrees)
             image, labels = rotate(image, labels, degrees, transforms.IGNORE)
-        return self._recolour(image, rng), labels
+            turned = True
+        return self._recolour(image, rng), labels, None if turned else view
 
     def _crop_and_resize(
-        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator, size: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        image: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.Generator,
+        size: int,
+        image_scale: int,
+    ) -> tuple[np.ndarray, np.ndarray, View]:
         whole, regions = labels, None
         if labels.size and labels.max() >= _COUNTED_IDS:
             regions, whole = transforms.renumber(labels)
-        box = None
+        box, view = None, WHOLE
         cropped = whole
         if rng.random() < self.crop:
-            box = crop_box(whole.shape[0], whole.shape[1], self.min_side, rng)
+            height, width = whole.shape
+            box = crop_box(height, width, self.min_side, rng)
             image, cropped = image[box], whole[box]
+            rows, columns = box
+            view = View(
+                rows.start / height, rows.stop / height, columns.start / width, columns.stop / width
+            )
         height, width = cropped.shape
         # Only the ratio of the two counts; the larger scale keeps rounding to whole pixels fine.
         ratio = math.exp(rng.uniform(-self.stretch, self.stretch))
@@ -209,7 +246,8 @@ class Augmentation:
             ids = drop_slivers(ids, whole, box, size * size * self.sliver_share)
         if regions is not None:
             ids = np.append(regions, transforms.IGNORE)[ids]
-        return transforms.resize_image(image, shape), ids.astype(np.int32)
+        larger = (shape[0] * image_scale, shape[1] * image_scale)
+        return transforms.resize_image(image, larger), ids.astype(np.int32), view
 
     def _recolour(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         tone, colour = rng.random(2) < self.colour
@@ -226,6 +264,11 @@ class Augmentation:
             shift=shift if colour else None,
             saturation=0.0 if grey else (1.0 + saturation if colour else 1.0),
         )
+
+
+# For features that were computed beforehand: what changes colours or turns an image would ask for
+# others. Crops are larger changes instead.
+GEOMETRY = Augmentation(crop=0.7, min_side=0.45, stretch=0.15, rotate=0.0, colour=0.0, grey=0.0)
 
 
 def as_released(

@@ -17,10 +17,13 @@ import grain
 import numpy as np
 
 from bitdiff_jax.data import transforms
+from bitdiff_jax.data.image_inputs import ImageInputs
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.feature_grids import WHOLE
 
 # A length for what has no end, small enough for grain's arithmetic on lengths.
 _ENDLESS = 2**48
+_IMAGE_ALONE = ImageInputs()
 
 Example = dict[str, np.ndarray]
 Augment = Callable[
@@ -42,7 +45,8 @@ class Source(Protocol):
         """'name' str, 'image' uint8 [h, w, 3], 'labels' tuple of int32 [h, w].
 
         Perhaps 'draw', `f(rng) -> int32 [h, w]`: a new label map each time the picture is trained
-        on, instead of one of 'labels'.
+        on, instead of one of 'labels'. Perhaps 'features', what an encoder computed of the picture
+        beforehand, see `bitdiff_jax.data.features.Features`.
         """
 
 
@@ -68,8 +72,10 @@ class _TrainExample(grain.transforms.RandomMap):
         label_padding: transforms.LabelPadding,
         label_method: transforms.LabelMethod,
         reserve_zero: bool,
+        inputs: ImageInputs,
     ):
         self._size = size
+        self._inputs = inputs
         self._augment = augment
         self._reserve_zero = reserve_zero
         self._label_padding = label_padding
@@ -80,9 +86,12 @@ class _TrainExample(grain.transforms.RandomMap):
         image, maps = element["image"], element["labels"]
         draw = element.get("draw")
         labels = draw(rng) if draw else maps[int(rng.integers(len(maps)))]
-        if self._augment is not None:
-            image, labels = self._augment(image, labels, rng, self._size)
-        return transforms.example(
+        scale, view = self._inputs.image_scale, WHOLE
+        if hasattr(self._augment, "with_view"):
+            image, labels, view = self._augment.with_view(image, labels, rng, self._size, scale)
+        elif self._augment is not None:
+            (image, labels), view = self._augment(image, labels, rng, self._size), None
+        example = transforms.example(
             image,
             labels,
             self._size,
@@ -91,7 +100,10 @@ class _TrainExample(grain.transforms.RandomMap):
             label_method=self._label_method,
             reserve_zero=self._reserve_zero,
             has_background=element.get("has_background", False),
+            image_scale=scale,
         )
+        height, width = example["size"]
+        return {**example, **self._inputs.of_view(element, view, (height, width), self._size)}
 
 
 def _check_sizes(size: int, batch_size: int, process_index: int, process_count: int) -> None:
@@ -141,6 +153,7 @@ def train_dataset(
     label_padding: transforms.LabelPadding = transforms.IGNORE,
     label_method: transforms.LabelMethod = "majority",
     reserve_zero: bool = False,
+    inputs: ImageInputs = _IMAGE_ALONE,
     process_index: int = 0,
     process_count: int = 1,
     start_step: int = 0,
@@ -162,6 +175,7 @@ def train_dataset(
         label_method: how labels are resized where `augment` has not done it.
         reserve_zero: id 0 of the examples is the background's alone: regions of sources without
             `has_background` get 1..n, as objects of the others do.
+        inputs: what the network is shown of an image.
         process_index: this process; it gets the block of B/n rows of each batch that
             starts at `process_index * B/n`.
         process_count: number of processes.
@@ -171,8 +185,8 @@ def train_dataset(
         prefetch: batches prepared ahead by the threads.
 
     Returns:
-        An iterable of dicts: 'image' uint8 [B/n, S, S, 3], 'labels' int32 [B/n, S, S], 'size' int32
-        [B/n, 2], 'image_id' uint32 [B/n].
+        An iterable of dicts: 'image' uint8 [B/n, M, M, 3], where M = image_scale * S, 'labels'
+        int32 [B/n, S, S], 'size' int32 [B/n, 2], 'image_id' uint32 [B/n], and what `inputs` add.
 
     Raises:
         InputError: weights that do not fit the sources, an empty source, sizes that do not divide.
@@ -199,7 +213,7 @@ def train_dataset(
     total = sum(weights[name] for name in names)
     shares = [weights[name] / total for name in names]
     mixed = grain.MapDataset.mix(shuffled, shares) if len(names) > 1 else shuffled[0]
-    transform = _TrainExample(size, augment, label_padding, label_method, reserve_zero)
+    transform = _TrainExample(size, augment, label_padding, label_method, reserve_zero, inputs)
     examples = mixed[:_ENDLESS].seed(seed).random_map(transform)
     # Blocks of consecutive rows, as a batch that is sharded over processes lies in memory: the
     # noise of row i then falls on the same picture on any number of processes.
@@ -314,6 +328,7 @@ def fingerprint(
     label_padding: int = transforms.IGNORE,
     label_method: str = "majority",
     reserve_zero: bool = False,
+    inputs: ImageInputs = _IMAGE_ALONE,
 ) -> str:
     """Twelve hex digits that name what `train_dataset` yields, for checkpoints.
 
@@ -336,5 +351,6 @@ def fingerprint(
         "label_method": label_method,
         # Fingerprints of trainings without it stay what they were.
         **({"reserve_zero": True} if reserve_zero else {}),
+        **({"inputs": repr(inputs)} if inputs != _IMAGE_ALONE else {}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

@@ -17,7 +17,7 @@ optional `weight=`: pictures are drawn set by set in these proportions, however 
 holds.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import extensions
 from bitdiff_jax.data import file_names, own_source, readers, spec_text
@@ -27,9 +27,12 @@ from bitdiff_jax.data.spec_text import Spec
 from bitdiff_jax.errors import InputError, did_you_mean
 from bitdiff_jax.scenes import PosteriorSource, SceneSource
 
+if TYPE_CHECKING:
+    from bitdiff_jax.data.records.feature_cache import Key
+
 
 def open_sources(
-    text: str, *, image_size: int, keep_scale: int = 2
+    text: str, *, image_size: int, keep_scale: int = 2, features: "Key | None" = None
 ) -> tuple[dict[str, Source], dict[str, float]]:
     """Opens all the sources of a spec.
 
@@ -38,6 +41,7 @@ def open_sources(
         image_size: S of the network. Scenes are drawn at it.
         keep_scale: what a reader gives is kept in memory (`Resident`) at this multiple of S, where
             2 leaves a crop of half the picture as sharp as it was; 0 keeps them as they are.
+        features: items come with the features that were computed under this key.
 
     Returns:
         Sources and weights by name; the name is the spec without its weight.
@@ -54,24 +58,42 @@ def open_sources(
         if name in sources:
             raise InputError(f"data: {spec.text!r} is there twice; give it one larger weight")
         source, is_drawn = _open(spec, options, image_size)
-        sources[name] = source if is_drawn else Resident(source, image_size * keep_scale or None)
+        resident = source if is_drawn else Resident(source, image_size * keep_scale or None)
+        sources[name] = _with_features(resident, source, features, spec)
         weights[name] = weight
     if not sources:
         raise InputError("data: no source is given; say folder:DIR or scenes,level=1")
     return sources, weights
 
 
-def open_source(text: str, *, image_size: int) -> Source:
+def open_source(text: str, *, image_size: int, features: "Key | None" = None) -> Source:
     """Opens one source, a reader's pictures at their own size; for evaluation.
 
     Args:
         text: one spec.
         image_size: side of procedural scenes.
+        features: as `open_sources`.
     """
     found = spec_text.parse(text)
     if len(found) != 1:
         raise InputError(f"data: {text!r} names {len(found)} sources; name one")
-    return _open(found[0], dict(found[0].options), image_size)[0]
+    source = _open(found[0], dict(found[0].options), image_size)[0]
+    return _with_features(source, source, features, found[0])
+
+
+def _with_features(kept: Source, source: Source, features: "Key | None", spec: Spec) -> Source:
+    if features is None:
+        return kept
+    from bitdiff_jax.data.records.feature_cache import FeatureSource
+    from bitdiff_jax.data.records.record_source import RecordSource
+
+    if not isinstance(source, RecordSource):
+        raise InputError(
+            f"data: {spec.text!r} has no features of {features.encoder}, which only prepared "
+            "records can have; write both by `bitdiff prepare ... --encoder "
+            f"{features.encoder}`, or say --config.data.features=step"
+        )
+    return FeatureSource(kept, source, features)
 
 
 def _open(spec: Spec, options: dict[str, str], image_size: int) -> tuple[Source, bool]:

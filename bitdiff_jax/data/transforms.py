@@ -137,6 +137,7 @@ def example(
     label_method: LabelMethod = "majority",
     reserve_zero: bool = False,
     has_background: bool = False,
+    image_scale: int = 1,
 ) -> dict[str, np.ndarray]:
     """One network example: resized, padded, renumbered.
 
@@ -150,18 +151,21 @@ def example(
         reserve_zero: id 0 of the example is the background's alone, whether there is any or not.
         has_background: id 0 of `labels` is the background. Without `reserve_zero` it is a region
             like the others.
+        image_scale: how many times S the image's square measures.
 
     Returns:
-        'image' uint8 [S, S, 3] padded with 0, 'labels' int32 [S, S] with ids 0..n-1 ascending by
-        original id, or 1..n with `reserve_zero` and 0 for the background, 'size' int32 [2] =
-        (height, width) of the content, 'image_id' uint32 [].
+        'image' uint8 [M, M, 3] padded with 0, where M = image_scale * S, 'labels' int32 [S, S]
+        with ids 0..n-1 ascending by original id, or 1..n with `reserve_zero` and 0 for the
+        background, 'size' int32 [2] = (height, width) of the content of 'labels', 'image_id'
+        uint32 [].
     """
     height, width = image.shape[:2]
     shape = resized_shape(height, width, size)
     resized = resize_labels(labels.astype(np.int32, copy=False), shape, label_method)
     ids = pad_to_square(resized, size, label_padding)
+    larger = (shape[0] * image_scale, shape[1] * image_scale)
     return {
-        "image": pad_to_square(resize_image(image, shape), size),
+        "image": pad_to_square(resize_image(image, larger), size * image_scale),
         "labels": compact_objects(ids, has_background) if reserve_zero else compact(ids)[0],
         "size": np.asarray(shape, np.int32),
         "image_id": np.asarray(image_id(name), np.uint32),

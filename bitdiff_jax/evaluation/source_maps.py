@@ -137,9 +137,9 @@ def _items(
 
     def item(place: int) -> Item:
         own = source[place]
-        shown = own["image"] if shows[place] == place else source[shows[place]]["image"]
+        shown = own if shows[place] == place else source[shows[place]]
         height, width = own["image"].shape[:2]
         size = transforms.resized_shape(height, width, side)
-        return Item(own["name"], shown, own["labels"], size)
+        return Item(own["name"], shown["image"], own["labels"], size, shown.get("features"))
 
     return map(item, places)

@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from bitdiff_jax.data import transforms
+from bitdiff_jax.data.features import Features
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import programs
@@ -32,6 +33,7 @@ class Item(NamedTuple):
     labels: tuple[np.ndarray, ...] = ()  # its true maps, if there are any; handed through
     # (h', w') of the rectangle that it fills in the network; None keeps the image's own aspect.
     size: tuple[int, int] | None = None
+    features: Features | None = None  # those of the image, if an encoder has computed them before
 
 
 class Drawn(NamedTuple):
@@ -89,11 +91,18 @@ def draw(
     mesh = mesh_lib.make_mesh() if mesh is None else mesh
     own = mesh_lib.local_mesh(mesh)
     params = on_mesh(params, mesh)
+    encode = None
+    if model.features is not None:
+        # Images are encoded one by one, on one device of this process.
+        own_params = jax.tree.map(lambda x: x.addressable_data(0), params)
+        encode = functools.partial(programs.encode, model, own_params)
+        params = {name: tree for name, tree in params.items() if name != "encoder"}
     num_rows = -(-request.batch_size // mesh.size) * own.size
     num_batches = None if num_items is None else -(-num_items * request.num_samples // num_rows)
     return _draw(
-        model, params, items, sampler, request, own, num_rows, num_batches, overlap, on_compile
-    )
+        model, params, items, sampler, request, own, num_rows, num_batches, overlap, on_compile,
+        encode,
+    )  # fmt: skip
 
 
 @dataclasses.dataclass
@@ -101,23 +110,24 @@ class _Image:
     """An item on its way through; its rows may fall into several batches."""
 
     item: Item
-    square: np.ndarray  # uint8 [S, S, 3]
+    arrays: dict[str, np.ndarray]  # of a row: what the network is shown of the image
+    shown: np.ndarray  # uint8 [h, w, 3]
     size: tuple[int, int]  # of the valid rectangle
     image_id: int
     codes: list[np.ndarray] = dataclasses.field(default_factory=list)
     certainty: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def finished(self) -> Drawn:
-        height, width = self.size
         return Drawn(
             self.item.name,
-            self.square[:height, :width],
+            self.shown,
             self.item.labels,
             np.stack(self.codes),
             np.stack(self.certainty),
         )
 
 
+Encode = Callable[[np.ndarray, tuple[int, int]], np.ndarray]  # see programs.encode
 _Row = tuple[_Image, int]  # and the number of the sample
 
 
@@ -132,13 +142,14 @@ def _draw(
     num_batches: int | None,
     overlap: bool,
     on_compile: Callable[[], None] | None,
+    encode: Encode | None,
 ) -> Iterator[Drawn]:
     waiting: collections.deque[_Image] = collections.deque()
     in_flight: collections.deque[tuple[list[_Row], programs.Maps]] = collections.deque()
 
     def rows() -> Iterator[_Row]:
         for item in items:
-            image = _prepare(item, model.image_size)
+            image = _prepare(item, model, encode)
             waiting.append(image)
             yield from ((image, sample) for sample in range(request.num_samples))
 
@@ -165,29 +176,40 @@ def _draw(
     yield from fetched(most=0)
 
 
-def _prepare(item: Item, side: int) -> _Image:
+def _prepare(item: Item, model: Model, encode: Encode | None) -> _Image:
     height, width = item.image.shape[:2]
+    side, scale = model.image_size, model.image_scale
     size = item.size or transforms.resized_shape(height, width, side)
-    square = transforms.pad_to_square(transforms.resize_image(item.image, size), side)
-    return _Image(item, square, size, transforms.image_id(item.name))
+    larger = transforms.resize_image(item.image, (size[0] * scale, size[1] * scale))
+    arrays = {"image": transforms.pad_to_square(larger, side * scale)}
+    if model.features is not None and item.features is not None:
+        arrays["features"] = item.features.resampled(size, side, model.features.grid)
+    elif encode is not None:
+        arrays["features"] = encode(item.image, size)
+    shown = larger if scale == 1 else transforms.resize_image(item.image, size)
+    return _Image(item, arrays, shown, size, transforms.image_id(item.name))
 
 
 def _arrays(batch: list[_Row], num_rows: int, model: Model) -> dict[str, np.ndarray]:
     """The batch, filled up with its last row or, without any, with a blank image."""
-    side = model.image_size
-    blank = _Image(
-        Item("", np.zeros((0, 0, IMAGE_CHANNELS), np.uint8)),
-        np.zeros((side, side, IMAGE_CHANNELS), np.uint8),
-        (side, side),
-        0,
-    )
-    filled = batch + (batch[-1:] or [(blank, 0)]) * (num_rows - len(batch))
+    filled = batch + (batch[-1:] or [(_blank(model), 0)]) * (num_rows - len(batch))
+    names = filled[0][0].arrays
     return {
-        "image": np.stack([image.square for image, _ in filled]),
+        **{name: np.stack([image.arrays[name] for image, _ in filled]) for name in names},
         "size": np.array([image.size for image, _ in filled], np.int32),
         "image_id": np.array([image.image_id for image, _ in filled], np.uint32),
         "sample": np.array([sample for _, sample in filled], np.uint32),
     }
+
+
+def _blank(model: Model) -> _Image:
+    side = model.image_size
+    arrays = {
+        name: np.zeros(row.shape[1:], row.dtype)
+        for name, row in programs.image_rows(model, 1).items()
+    }
+    nothing = np.zeros((0, 0, IMAGE_CHANNELS), np.uint8)
+    return _Image(Item("", nothing), arrays, nothing, (side, side), 0)
 
 
 def _hand_out(batch: list[_Row], maps: programs.Maps) -> None:

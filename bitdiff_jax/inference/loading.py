@@ -1,6 +1,7 @@
 """A trained model from its checkpoint: the one way to it for whoever uses a model."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import ml_collections
@@ -11,6 +12,7 @@ from bitdiff_jax import checkpoint
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.nets.encoders import pretrained
 from bitdiff_jax.parallel.mesh import replicated
 
 _PARTS = {"ema": "ema_params", "raw": "params"}
@@ -89,7 +91,26 @@ def load(
             jax.eval_shape(model.init, jax.random.key(0)),
         )
         params = checkpoints.restore_part(step, _PARTS[weights], abstract)
+    params = with_encoder(model, params, config.model.encoder.weights, sharding)
     return Loaded(config, model, params, step, str(about.get("trained_on") or ""), weights)
+
+
+def with_encoder(model: model_lib.Model, params: Any, weights: str, sharding: Any) -> Any:
+    """The parameters with those of the model's frozen encoder beside them, if it has one.
+
+    Args:
+        model: the model.
+        params: what was trained.
+        weights: file of the encoder's parameters; '' for those that the package carries.
+        sharding: where they go.
+
+    Raises:
+        InputError: there is no such file, or it is of another encoder.
+    """
+    if model.features is None or model.features.tuned:
+        return params
+    encoder = pretrained.load(model.features.encoder, weights)
+    return {**params, "encoder": jax.device_put(encoder, sharding)}
 
 
 def _restore_config(about: dict, path: epath.Path) -> ml_collections.ConfigDict:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from bitdiff_jax.data.image_inputs import encoder_input
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.model import IMAGE_CHANNELS, Model, Params
 from bitdiff_jax.parallel import compilation_cache
@@ -26,6 +27,39 @@ class Maps(NamedTuple):
     codes: Any  # int32 [B, S, S], -1 on padding
     certainty: Any  # float32 [B, S, S]
     finite: Any  # bool [B], whether the row's numbers are
+
+
+def image_rows(model: Model, num_rows: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """The arrays that show a model B images: 'image' and, with an encoder, 'features'."""
+    side = model.image_size * model.image_scale
+    rows = {"image": jax.ShapeDtypeStruct((num_rows, side, side, IMAGE_CHANNELS), jnp.uint8)}
+    if (features := model.features) is not None:
+        shape = (num_rows, features.grid, features.grid, features.encoder.channels)
+        rows["features"] = jax.ShapeDtypeStruct(shape, jnp.float16)
+    return rows
+
+
+def encode(model: Model, params: Params, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """What the model's encoder makes of one image, float16 [G, G, C].
+
+    Args:
+        model: a model with an encoder.
+        params: parameters, the encoder's among them.
+        image: uint8 [h, w, 3], of any size.
+        size: (h, w) of the rectangle of the label map that it fills.
+    """
+    assert model.features is not None
+    given = encoder_input(image, model.features.encoder.image_size)
+    sizes = given["encoder_size"][None], np.array([size], np.int32)
+    cells = _encode(params, given["encoder_image"][None], *sizes, model=model)
+    return np.asarray(cells[0], np.float16)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _encode(
+    params: Params, image: jax.Array, encoder_size: jax.Array, size: jax.Array, *, model: Model
+) -> jax.Array:
+    return model.encode(params, image, encoder_size, size)
 
 
 def lower(
@@ -45,9 +79,8 @@ def lower(
     def shape(sharding: Any, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
 
-    side = model.image_size
     rows = {
-        "image": shape(split, (num_rows, side, side, IMAGE_CHANNELS), jnp.uint8),
+        **{k: shape(split, v.shape, v.dtype) for k, v in image_rows(model, num_rows).items()},
         "size": shape(split, (num_rows, 2), jnp.int32),
         "image_id": shape(split, (num_rows,), jnp.uint32),
         "sample": shape(split, (num_rows,), jnp.uint32),
@@ -73,7 +106,8 @@ def draw_rows(
 
     Args:
         params: parameters.
-        rows: image uint8 [B, S, S, 3], size int32 [B, 2], image_id uint32 [B], sample uint32 [B].
+        rows: what `image_rows` names, and size int32 [B, 2], image_id uint32 [B], sample uint32
+            [B].
         seed: uint32.
         guidance_weight: float32; not looked at if the sampler's is None.
         model: the model.
@@ -89,7 +123,9 @@ def draw_rows(
     ) -> Maps:
         keys = jax.vmap(functools.partial(row_key, seed))(rows["image_id"], rows["sample"])
         chosen = dataclasses.replace(sampler, guidance_weight=weight) if sampler.guided else sampler
-        drawn = model.sample(params, rows["image"], rows["size"], keys, chosen)
+        drawn = model.sample(
+            params, rows["image"], rows["size"], keys, chosen, rows.get("features")
+        )
         finite = jnp.isfinite(drawn.certainty).all((1, 2))
         return Maps(drawn.codes, drawn.certainty, finite)
 

@@ -12,6 +12,7 @@ from bitdiff_jax.data import specs
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.evaluation import Scoring, evaluate, image_measures, protocols
 from bitdiff_jax.inference.request import Request
+from bitdiff_jax.training import image_features
 from bitdiff_jax.training.state import TrainState
 
 _NUM_SHOWN = 8  # images on the sheet of each evaluation
@@ -31,7 +32,12 @@ class Evaluator:
         self._mesh = mesh
         self._sampler = sampler_lib.from_settings(config.sampling)
         self._request = Request(batch_size=config.eval.batch_size)
-        self._source = specs.open_source(config.eval.data, image_size=model.image_size)
+        self._source = specs.open_source(
+            config.eval.data,
+            image_size=model.image_size,
+            features=image_features.cache_key(config, model.features),
+        )
+        self._frozen = image_features.frozen_params(config, model)
         # At one size, and without boundary measures, which would take most of the time.
         view = protocols.at_sizes([config.eval.score_size])
         self._scoring = Scoring(view, image_measures.TABLE_MEASURES)
@@ -48,9 +54,11 @@ class Evaluator:
             progress: called after each image with the number of images done and of all images.
         """
         settings = self._config.eval
+        ema = self._config.sampling.weights == "ema"
+        params = state.ema_params if ema else state.params
         evaluation = evaluate(
             self._model,
-            state.ema_params if self._config.sampling.weights == "ema" else state.params,
+            {**params, **self._frozen},
             self._source,
             self._sampler,
             self._request,

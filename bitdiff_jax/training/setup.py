@@ -16,6 +16,7 @@ from bitdiff_jax.data import augment, own_source, pipeline, specs, trained_on
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.parallel import partition_rules
+from bitdiff_jax.training import image_features
 from bitdiff_jax.training.batches import Batch
 from bitdiff_jax.training.evaluator import Evaluator
 from bitdiff_jax.training.optimizer import make_optimizer
@@ -24,6 +25,7 @@ from bitdiff_jax.training.step import TrainStep, step_from_config
 
 _AUGMENTS: dict[str, pipeline.Augment | None] = {
     "default": augment.Augmentation(),
+    "geometry": augment.GEOMETRY,
     "none": None,
     "as_released": augment.as_released,
 }
@@ -90,6 +92,9 @@ def prepare(
     mesh = mesh_lib.make_mesh(config.mesh.data, config.mesh.fsdp)
     mesh_lib.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
 
+    features = model_lib.image_features(config) if model is None else model.features
+    cached = image_features.cache_key(config, features)
+
     # --- Data ------------------------------------------------------------------------------------
     own_sources = sources is not None
     if sources is None:
@@ -97,6 +102,7 @@ def prepare(
             config.data.train,
             image_size=config.model.image_size if model is None else model.image_size,
             keep_scale=config.data.keep_scale,
+            features=cached,
         )
     else:
         opened = _named(sources)
@@ -127,6 +133,7 @@ def prepare(
         label_padding=config.data.label_padding,
         label_method=config.data.label_resize,
         reserve_zero=model.palette.background,
+        inputs=image_features.inputs(config, model),
     )
     process_index, process_count = mesh_lib.process_block(mesh)
 
@@ -153,7 +160,9 @@ def prepare(
         model=model,
         abstract_state=jax.tree.map(_with_sharding, shapes, shardings),
         init=lambda: jax.jit(init, out_shardings=shardings)(key_init),
-        train_step=step_from_config(config, model, tx, mesh, shardings),
+        train_step=step_from_config(
+            config, model, tx, mesh, shardings, image_features.frozen_params(config, model)
+        ),
         key=key_train,
         open_batches=open_batches,
         sources=used,

@@ -1,5 +1,7 @@
 """One step of training, compiled for a mesh."""
 
+import dataclasses
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from bitdiff_jax.training.state import TrainState
 
 Metrics = dict[str, jax.Array]
 Batch = dict[str, jax.Array]
+_NOTHING: Params = types.MappingProxyType({})
 TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 
 
@@ -29,6 +32,7 @@ def make_train_step(
     mesh: Mesh,
     state_shardings: Any,
     accumulate: int = 1,
+    frozen: Params | None = None,
 ) -> TrainStep:
     """Builds `train_step(state, batch, key) -> (state, metrics)`; the old state is donated.
 
@@ -51,14 +55,19 @@ def make_train_step(
         accumulate: number of parts of equal size in which each device runs its rows, one after the
             other. The step takes the mean of their gradients, so that it is the same step with the
             memory for the activations of one part.
+        frozen: parameters beside those of the state that the model needs and the step does not
+            change, such as {'encoder': ...}.
 
     Raises:
         InputError: the batch is no multiple of devices x accumulate; raised at the first call.
     """
     gradients = make_gradients(model, mesh, state_shardings.params, accumulate)
 
-    def train_step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
-        loss, aux, grads = gradients(state.params, batch, jax.random.fold_in(key, state.step))
+    def train_step(
+        state: TrainState, batch: Batch, key: jax.Array, frozen: Params = _NOTHING
+    ) -> tuple[TrainState, Metrics]:
+        step_key = jax.random.fold_in(key, state.step)
+        loss, aux, grads = gradients(state.params, batch, step_key, frozen)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         decay = jnp.float32(ema_decay)
@@ -72,12 +81,34 @@ def make_train_step(
         )
         return new_state, {"loss": loss, "grad_norm": global_norm(grads), **aux}
 
-    return jax.jit(
+    shardings = (state_shardings, batch_sharding(mesh), replicated(mesh), replicated(mesh))
+    jitted = jax.jit(
         train_step,
-        in_shardings=(state_shardings, batch_sharding(mesh), replicated(mesh)),
+        in_shardings=shardings if frozen else shardings[:3],
         out_shardings=(state_shardings, replicated(mesh)),
         donate_argnums=0,
     )
+    return _WithFrozen(jitted, jax.device_put(frozen, replicated(mesh))) if frozen else jitted
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithFrozen:
+    """A compiled step that is given the frozen parameters as well: not constants in the program."""
+
+    jitted: Any
+    frozen: Params
+
+    def __call__(
+        self, state: TrainState, batch: Batch, key: jax.Array
+    ) -> tuple[TrainState, Metrics]:
+        """The step."""
+        stepped: tuple[TrainState, Metrics] = self.jitted(state, batch, key, self.frozen)
+        return stepped
+
+    def lower(self, state: Any, batch: Any, key: Any) -> jax.stages.Lowered:
+        """The step's program, lowered for these shapes."""
+        lowered: jax.stages.Lowered = self.jitted.lower(state, batch, key, self.frozen)
+        return lowered
 
 
 def step_from_config(
@@ -86,6 +117,7 @@ def step_from_config(
     tx: optax.GradientTransformation,
     mesh: Mesh,
     state_shardings: Any,
+    frozen: Params | None = None,
 ) -> TrainStep:
     """Calls `make_train_step` with the settings of a config."""
     return make_train_step(
@@ -96,6 +128,7 @@ def step_from_config(
         mesh=mesh,
         state_shardings=state_shardings,
         accumulate=config.train.accumulate,
+        frozen=frozen,
     )
 
 
@@ -104,23 +137,28 @@ def make_gradients(
 ) -> Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics, Params]]:
     """Builds `gradients(params, batch, key) -> (loss, aux, grads)`: `model.loss` and its gradient.
 
-    Times, noise and image dropout are drawn for the global batch, before it is split.
+    A fourth argument holds parameters that the model needs and that get no gradient. Times, noise
+    and image dropout are drawn for the global batch, before it is split.
     """
     rows, whole = PartitionSpec(AXES), PartitionSpec()
     specs = jax.tree.map(lambda sharding: sharding.spec, param_shardings)
 
     def gradients(
-        params: Params, batch: Batch, key: jax.Array
+        params: Params, batch: Batch, key: jax.Array, frozen: Params = _NOTHING
     ) -> tuple[jax.Array, Metrics, Params]:
         shape = batch["labels"].shape
         check_batch_size(shape[0], mesh, accumulate)
 
-        def total(params: Params, part: tuple[Batch, Draws]) -> tuple[jax.Array, RowLosses]:
-            totals = jax.tree.map(jnp.sum, model.row_losses(params, *part))
-            return totals.loss / shape[0], totals
-
-        def on_device(params: Params, batch: Batch, draws: Draws) -> tuple[RowLosses, Params]:
+        def on_device(
+            params: Params, batch: Batch, draws: Draws, frozen: Params
+        ) -> tuple[RowLosses, Params]:
             """Sums losses and gradients over this device's rows, then over all devices."""
+
+            def total(params: Params, part: tuple[Batch, Draws]) -> tuple[jax.Array, RowLosses]:
+                every = {**params, **frozen} if frozen else params
+                totals = jax.tree.map(jnp.sum, model.row_losses(every, *part))
+                return totals.loss / shape[0], totals
+
             grad = jax.grad(total, has_aux=True)
             if accumulate == 1:
                 grads, totals = grad(params, (batch, draws))
@@ -133,10 +171,10 @@ def make_gradients(
         totals, grads = jax.shard_map(
             on_device,
             mesh=mesh,
-            in_specs=(whole, rows, rows),
+            in_specs=(whole, rows, rows, whole),
             out_specs=(whole, specs),
             check_vma=False,  # otherwise gradients of whole parameters would be summed part by part
-        )(params, batch, _split_rows(model.draw(key, shape), mesh))
+        )(params, batch, _split_rows(model.draw(key, shape), mesh), dict(frozen))
         loss, aux = model.summary(totals, shape[0])
         return loss, aux, grads
 

@@ -1,6 +1,7 @@
 """Reads prepared records."""
 
 import bisect
+import copy
 import hashlib
 import itertools
 import json
@@ -73,6 +74,17 @@ class RecordSource:
     def splits(cls, root: os.PathLike | str) -> tuple[str, ...]:
         """The splits of a prepared folder, in the order they were asked for."""
         return tuple(_read_index(epath.Path(root))["splits"])
+
+    def shards(self) -> list[tuple[str, int, int]]:
+        """Name of each shard's file, and the range of the pictures in it."""
+        return list(zip(self._files, [0, *self._ends], self._ends, strict=False))
+
+    def beside(self, root: str) -> "RecordSource":
+        """The records of the same number in the shards of the same names in another folder."""
+        other = copy.copy(self)
+        other.root = root
+        other._open_nothing()
+        return other
 
     def _open_nothing(self) -> None:
         self._readers: dict[int, Any] = {}

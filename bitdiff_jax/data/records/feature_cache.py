@@ -1,0 +1,244 @@
+"""Features of the pictures of a prepared folder, computed once by an encoder.
+
+    OUT/features/ENCODER-SIDE-HASH/features.json     what computed them, and of which records
+    OUT/features/ENCODER-SIDE-HASH/KIND-SPLIT.array_record-00000-of-00016
+
+The shards are those of the records, with one record of features for each picture. A shard with its
+final name is whole, so an interrupted run goes on where it was.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from array_record.python import array_record_module
+from etils import epath
+
+from bitdiff_jax import files
+from bitdiff_jax.data import pipeline
+from bitdiff_jax.data.features import Cells, Features
+from bitdiff_jax.data.records.record_source import RecordSource
+from bitdiff_jax.errors import InputError
+
+FOLDER = "features"
+INDEX = "features.json"
+_VERSION = 1
+_PART_OF = "part of "  # before the digest of records whose features are not all there
+_HEADER = struct.Struct("<IIIdd")  # gh, gw, C, extent
+# One picture a group, which is what is read at a time; floats in 8 bits hardly compress.
+_OPTIONS = "group_size:1,uncompressed"
+
+Report = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """What determines features beside the pictures.
+
+    Attributes:
+        encoder: the encoder's name.
+        image_size: side, in pixels, of the square that it sees.
+        weights: hash of its parameters, in hexadecimal.
+    """
+
+    encoder: str
+    image_size: int
+    weights: str
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder with these features."""
+        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in self.encoder)
+        return f"{name}-{self.image_size}-{self.weights[:12]}"
+
+
+def encode(cells: tuple[Cells, Cells]) -> bytes:
+    """The cells of a picture and of its mirror image as one record; they have one shape."""
+    plain, mirrored = cells
+    header = _HEADER.pack(*plain.values.shape, *plain.extent)
+    arrays = (plain.scale, mirrored.scale, plain.values, mirrored.values)
+    return header + b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+
+
+def decode(record: bytes, mirrored: bool) -> Cells:
+    """The cells of the picture, or of its mirror image.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    try:
+        height, width, channels, *extent = _HEADER.unpack_from(record)
+        count, start = height * width * channels, _HEADER.size + 8 * channels
+        if len(record) != start + 2 * count:
+            raise ValueError("wrong length")
+        scale = np.frombuffer(record, "<f4", channels, _HEADER.size + 4 * channels * mirrored)
+        values = np.frombuffer(record, np.int8, count, start + count * mirrored)
+    except (ValueError, struct.error) as error:
+        raise InputError(f"a record of features is damaged ({error}); prepare them again") from None
+    return Cells(values.reshape(height, width, channels), scale, (extent[0], extent[1]))
+
+
+def write(
+    root: os.PathLike | str,
+    key: Key,
+    cells_of: Callable[[dict[str, Any]], tuple[Cells, Cells]],
+    *,
+    splits: Sequence[str] | None = None,
+    report: Report | None = None,
+) -> str:
+    """Computes the features of a prepared folder; goes on where an earlier call was interrupted.
+
+    Args:
+        root: a folder that `bitdiff prepare` has written.
+        key: what computes them.
+        cells_of: function of an item of the records that returns the cells of its picture and of
+            its mirror image.
+        splits: these only; None for all.
+        report: called after each picture with the number of pictures done and of all.
+
+    Returns:
+        The folder of the features.
+
+    Raises:
+        InputError: not a prepared folder, no such split, or no space.
+    """
+    folder = files.make_folder(epath.Path(root) / FOLDER / key.folder, "--out")
+    chosen = list(splits or RecordSource.splits(root))
+    sources = {split: RecordSource(root, split) for split in chosen}
+    total, done = sum(map(len, sources.values())), 0
+    about = {split: source.digest for split, source in sources.items()}
+    index = folder / INDEX
+    if index.exists():
+        known = _read(folder, key)["splits"]
+        stale = [s for s in chosen if known.get(s, about[s]).removeprefix(_PART_OF) != about[s]]
+        if stale:
+            raise InputError(
+                f"{folder}: the features of split {stale[0]!r} are of other records; remove the "
+                "folder and prepare them again"
+            )
+        about = {**known, **about}
+    files.write(index, _index(key, {**about, **{s: _PART_OF + about[s] for s in chosen}}))
+    for source in sources.values():
+        for file, start, stop in source.shards():
+            if not (folder / file).exists():
+                partial = os.fspath(folder / f".{file}.{os.getpid()}.tmp")
+                writer = array_record_module.ArrayRecordWriter(partial, _OPTIONS)
+                try:
+                    for number in range(start, stop):
+                        writer.write(encode(cells_of(source[number])))
+                        if report:
+                            report(done + number - start + 1, total)
+                finally:
+                    writer.close()
+                os.replace(partial, os.fspath(folder / file))
+            done += stop - start
+            if report:
+                report(done, total)
+    files.write(index, _index(key, about))
+    return os.fspath(folder)
+
+
+def _index(key: Key, splits: dict[str, str]) -> bytes:
+    about = {"version": _VERSION, **dataclasses.asdict(key), "splits": splits}
+    return json.dumps(about, indent=1).encode()
+
+
+def _read(folder: epath.Path, key: Key) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        found = Key(*(about[field.name] for field in dataclasses.fields(Key)))
+        version, _ = about["version"], about["splits"].items()
+    except OSError:
+        raise InputError(
+            f"{folder / INDEX}: no such file; compute the features by `bitdiff prepare --encoder "
+            f"{key.encoder}`"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{folder / INDEX}: is damaged; remove the folder and prepare it again"
+        ) from None
+    if version != _VERSION or found != key:
+        raise InputError(
+            f"{folder / INDEX}: is of {found}, version {version}, not of {key}; remove the folder "
+            "and prepare it again"
+        )
+    return about
+
+
+class FeatureSource:
+    """A source of prepared pictures whose items have the features of an encoder besides.
+
+    It is what the records are otherwise, at the size that `source` keeps them.
+    """
+
+    def __init__(self, source: pipeline.Source, records: RecordSource, key: Key):
+        """Opens the features beside the records.
+
+        Args:
+            source: the records, or what keeps them in memory, item for item.
+            records: the records themselves.
+            key: what has computed the features.
+
+        Raises:
+            InputError: there are none, or they are of other weights, of another size or of other
+                records.
+        """
+        folder = epath.Path(records.root) / FOLDER / key.folder
+        if not folder.exists():
+            others = _others(folder.parent)
+            raise InputError(
+                f"{records.root}: has no features of {key.encoder} at {key.image_size} pixels with "
+                f"weights {key.weights[:12]}{others}; write them by `bitdiff prepare --encoder "
+                f"{key.encoder} --out {records.root}`"
+            )
+        known = _read(folder, key)["splits"]
+        wanted = [records.split] if records.split else RecordSource.splits(records.root)
+        for split in wanted:
+            if known.get(split) != RecordSource(records.root, split).digest:
+                unfinished = known.get(split, "").startswith(_PART_OF)
+                state = "unfinished" if unfinished else "not those of its records"
+                raise InputError(
+                    f"{folder}: the features of split {split!r} are {state}; run `bitdiff prepare "
+                    f"--encoder {key.encoder}` again"
+                )
+        self.source = source
+        self.key = key
+        self._features = records.beside(os.fspath(folder))
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __repr__(self) -> str:
+        return f"FeatureSource({self.source!r}, {self.key})"
+
+    @property
+    def definition(self) -> str:
+        """What determines the items: the pictures' own definition and the key."""
+        return f"{pipeline.definition(self.source)} features={self.key.folder}"
+
+    @property
+    def has_background(self) -> bool:
+        """That of the source."""
+        return pipeline.has_background(self.source)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The source's names."""
+        return self.source.names  # type: ignore[attr-defined]
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        read = functools.partial(self._cells, int(index))
+        return {**self.source[index], "features": Features(read)}
+
+    def _cells(self, index: int, mirrored: bool) -> Cells:
+        return decode(self._features.record(index), mirrored)
+
+
+def _others(folder: epath.Path) -> str:
+    found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    return f" (there are {', '.join(found)})" if found else ""

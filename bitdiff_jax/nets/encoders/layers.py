@@ -1,0 +1,45 @@
+"""Layers that the encoders share."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def gelu(x: jax.Array) -> jax.Array:
+    """x times the normal distribution function of x, without the tanh approximation.
+
+    Written with erf: `jax.nn.gelu` uses erfc, which XLA computes more slowly on a CPU.
+    """
+    return 0.5 * x * (1.0 + jax.lax.erf(x * 2**-0.5))
+
+
+class DepthwiseConv(nn.Module):
+    """A square convolution of each channel by itself, as shifted multiply-adds.
+
+    XLA's own depthwise convolution takes much longer on a CPU. Zeros surround the image, `size // 2`
+    cells on each side, as PyTorch's padding does; for an even grid and stride 2 `nn.Conv` with
+    'SAME' would pad less at the top and left.
+
+    Attributes:
+        stride: distance of two outputs, in cells.
+        size: side of the kernel, odd.
+    """
+
+    stride: int = 1
+    size: int = 3
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), C]."""
+        channels, around = x.shape[-1], self.size // 2
+        kernel = self.param(
+            "kernel", nn.initializers.lecun_normal(), (self.size, self.size, 1, channels)
+        )
+        height, width = x.shape[1:3]
+        x = jnp.pad(x, ((0, 0), (around, around), (around, around), (0, 0)))
+        y: jax.Array = self.param("bias", nn.initializers.zeros, (channels,))
+        for i in range(self.size):
+            for j in range(self.size):
+                shifted = x[:, i : i + height : self.stride, j : j + width : self.stride]
+                y = y + shifted * kernel[i, j, 0]
+        return y

@@ -1,0 +1,48 @@
+"""The parameters of a pretrained encoder, from a file or from those that the package carries."""
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+
+from bitdiff_jax import files
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.nets.encoders import params_files
+from bitdiff_jax.nets.encoders.interface import Encoder
+
+
+def path(encoder: Encoder, weights: str = "") -> str:
+    """The file of an encoder's parameters.
+
+    Args:
+        encoder: the encoder.
+        weights: a file; '' for the one that comes with the package.
+
+    Raises:
+        InputError: none is given, and the package carries none of this encoder.
+    """
+    if weights:
+        return files.at_home(weights)
+    bundled = params_files.bundled(encoder.name)
+    if bundled is None:
+        raise InputError(
+            f"config.model.encoder.weights is empty, and the package carries no weights of "
+            f"{encoder.name}; name a file of its published weights"
+        )
+    return os.fspath(bundled)
+
+
+def load(encoder: Encoder, weights: str = "") -> Any:
+    """The parameters, float32 arrays on the host; see `path`.
+
+    Raises:
+        InputError: see `path` and `params_files.load_params`.
+    """
+    params = params_files.load_params(encoder, path(encoder, weights))
+    return jax.tree.map(lambda x: np.asarray(x, np.float32), params)
+
+
+def digest(encoder: Encoder, weights: str = "") -> str:
+    """A hash of the file's tensors, in hexadecimal; see `path`."""
+    return params_files.weights_hash(path(encoder, weights))

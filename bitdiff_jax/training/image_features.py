@@ -1,0 +1,56 @@
+"""Where a training's image features come from: a cache beside the records, or the step itself."""
+
+from typing import Any
+
+import jax
+import ml_collections
+
+from bitdiff_jax.data.image_inputs import ImageInputs
+from bitdiff_jax.data.records.feature_cache import Key
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.model import ImageFeatures, Model
+from bitdiff_jax.nets.encoders import pretrained
+
+
+def in_step(config: ml_collections.ConfigDict, features: ImageFeatures | None) -> bool:
+    """Whether the encoder runs inside the training step.
+
+    Raises:
+        InputError: `data.features` asks a tuned encoder for a cache.
+    """
+    if features is None:
+        return False
+    where = config.data.features
+    if features.tuned and where == "cache":
+        raise InputError(
+            "config.data.features=cache holds the features of a frozen encoder, and "
+            "config.model.encoder.tuned=True trains it; say --config.data.features=step"
+        )
+    if where == "auto":
+        return features.tuned or jax.default_backend() != "cpu"
+    return bool(where == "step")
+
+
+def cache_key(config: ml_collections.ConfigDict, features: ImageFeatures | None) -> Key | None:
+    """The key of the features that were computed beforehand; None if the training uses none."""
+    if features is None or in_step(config, features):
+        return None
+    encoder = features.encoder
+    weights = pretrained.digest(encoder, config.model.encoder.weights)
+    return Key(encoder.name, encoder.image_size, weights)
+
+
+def inputs(config: ml_collections.ConfigDict, model: Model) -> ImageInputs:
+    """What the examples of a training hold for the model's condition."""
+    if model.features is None:
+        return ImageInputs(model.image_scale)
+    if in_step(config, model.features):
+        return ImageInputs(model.image_scale, encoder_size=model.features.encoder.image_size)
+    return ImageInputs(model.image_scale, grid=model.features.grid)
+
+
+def frozen_params(config: ml_collections.ConfigDict, model: Model) -> dict[str, Any]:
+    """The parameters that the step needs and does not train: {'encoder': ...}, or none."""
+    if model.features is None or model.features.tuned or not in_step(config, model.features):
+        return {}
+    return {"encoder": pretrained.load(model.features.encoder, config.model.encoder.weights)}

@@ -1,0 +1,43 @@
+"""safetensors files; the only importer of that package."""
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from etils import epath
+
+from bitdiff_jax import files
+from bitdiff_jax.weights_files.named_tensors import NamedTensors, broken
+
+
+def parse(path: str, data: bytes) -> NamedTensors:
+    """Reads the bytes of a safetensors file; `path` is for messages.
+
+    Raises:
+        InputError: the file is cut short or damaged.
+    """
+    try:
+        tensors = safetensors.numpy.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise broken(path, "safetensors", " ".join(str(error).split())) from None
+    return NamedTensors(path, tensors, header.get("__metadata__", {}))
+
+
+def write(
+    path: epath.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> None:
+    """Writes a safetensors file, whole or not at all.
+
+    Args:
+        path: the file to write.
+        tensors: arrays by name, in any dtype that the format has, bfloat16 among them.
+        metadata: texts by name.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    whole = {name: np.ascontiguousarray(each) for name, each in tensors.items()}
+    files.write(path, safetensors.numpy.save(whole, dict(metadata)))
