@@ -64,6 +64,7 @@ def default() -> ml_collections.ConfigDict:
     c.model.encoder.weights = ""  # file of its parameters; '': those that the package carries
     c.model.encoder.grid = 64  # cells along the square, a part of model.image_size
     c.model.encoder.channels = 32  # channels that a cell's features are reduced to
+    c.model.encoder.scale = 1.0  # factor that brings features to the order of 1
     c.model.encoder.tuned = False  # whether it is trained too, at optimizer.encoder_learning_rate
     c.model.encoder.options = ml_collections.ConfigDict()  # arguments of an encoder of your own
     # The noise schedule, see bitdiff_jax.diffusion.schedules.

@@ -25,6 +25,18 @@ class View(NamedTuple):
 WHOLE = View()
 
 
+class StoredCells(NamedTuple):
+    """Cells of whole images, and the products that read views off them; of one image, or of B.
+
+    What a training batch holds: the products run on the device, after a map to fewer channels.
+    """
+
+    values: Any  # int8 [..., n, n, C], 0 where the image has no cell
+    scale: Any  # float32 [..., C]; a feature is its value times this
+    rows: Any  # float32 [..., grid, n], see `side_weights`
+    columns: Any  # float32 [..., grid, n]
+
+
 def side_weights(
     xp: Any, start: Any, stop: Any, extent: Any, num_cells: int, valid: Any, side: int, grid: int
 ) -> Any:
@@ -58,6 +70,16 @@ def side_weights(
     return xp.where(target * cell < valid, weights, 0).astype(xp.float32)
 
 
+def view_weights(
+    xp: Any, shape: tuple[int, ...], extent: tuple[Any, Any], view: View, size: tuple[Any, Any],
+    side: int, grid: int,
+) -> tuple[Any, Any]:  # fmt: skip
+    """The matrices of `resample`, [grid, gh] and [grid, gw], for cells of that shape."""
+    rows = side_weights(xp, view.top, view.bottom, extent[0], shape[0], size[0], side, grid)
+    columns = side_weights(xp, view.left, view.right, extent[1], shape[1], size[1], side, grid)
+    return rows, columns
+
+
 def resample(
     xp: Any, cells: Any, extent: tuple[Any, Any], view: View, size: tuple[Any, Any],
     side: int, grid: int,
@@ -76,10 +98,7 @@ def resample(
     Returns:
         [grid, grid, C], float32 or wider; 0 in cells that begin beyond `size`.
     """
-    rows = side_weights(xp, view.top, view.bottom, extent[0], cells.shape[0], size[0], side, grid)
-    columns = side_weights(
-        xp, view.left, view.right, extent[1], cells.shape[1], size[1], side, grid
-    )
+    rows, columns = view_weights(xp, cells.shape, extent, view, size, side, grid)
     channels = cells.shape[-1]
     upright = (rows @ cells.reshape(cells.shape[0], -1)).reshape(grid, -1, channels)
     return columns @ upright

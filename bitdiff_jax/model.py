@@ -117,6 +117,7 @@ class ImageFeatures:
         encoder: the image encoder: any object that satisfies `nets.encoders.interface.Encoder`.
         grid: number G of cells along the square that the network sees; it divides S.
         channels: number of channels, for each pixel, that a cell's features are reduced to.
+        scale: factor of the features that brings them to the order of 1.
         tuned: whether the encoder is trained too. A frozen one is no part of what `Model.init`
             returns; whoever encodes images puts its parameters beside the others, as 'encoder'.
     """
@@ -124,6 +125,7 @@ class ImageFeatures:
     encoder: Encoder
     grid: int = 64
     channels: int = 32
+    scale: float = 1.0
     tuned: bool = False
 
 
@@ -242,7 +244,7 @@ class Model:
         params: Params,
         image: jax.Array,
         valid_mask: jax.Array,
-        features: jax.Array | None = None,
+        features: jax.Array | feature_grids.StoredCells | None = None,
     ) -> Condition:
         """The condition; computed once per image and shared by all steps and samples.
 
@@ -250,8 +252,8 @@ class Model:
             params: parameters; those of the feature stem are used, if there is one.
             image: images, uint8 [B, M, M, 3], where M = image_scale * S.
             valid_mask: bool [B, S, S], false on padding.
-            features: what `encode` returned, float [B, G, G, C]; only for a model with an encoder,
-                which needs them.
+            features: what `encode` returned, float [B, G, G, C], or stored cells; only for a model
+                with an encoder, which needs them.
 
         Returns:
             A tree of arrays of S x S pixels, whose zeros are the empty condition: 'image', the
@@ -278,7 +280,7 @@ class Model:
         return {"image": masked, "features": jnp.where(valid_mask[..., None], stem, 0)}
 
     def _stem(self, features: ImageFeatures) -> FeatureStem:
-        return FeatureStem(features.channels, self.image_size)
+        return FeatureStem(features.channels, self.image_size, features.scale)
 
     def apply(
         self,
@@ -395,12 +397,17 @@ class Model:
             valid_pixels=jnp.sum(valid, (1, 2), dtype=jnp.float32),
         )
 
-    def _features_of(self, params: Params, batch: dict[str, jax.Array]) -> jax.Array | None:
+    def _features_of(
+        self, params: Params, batch: dict[str, jax.Array]
+    ) -> jax.Array | feature_grids.StoredCells | None:
         """Features that came with the batch, or those of its images."""
         if self.features is None:
             return None
         if "features" in batch:
             return batch["features"]
+        if "cell_values" in batch:
+            fields = feature_grids.StoredCells._fields
+            return feature_grids.StoredCells(*(batch[f"cell_{name}"] for name in fields))
         if not self.features.tuned:  # nothing flows back into a frozen encoder
             params = jax.lax.stop_gradient(params)
         return self.encode(params, batch["encoder_image"], batch["encoder_size"], batch["size"])
@@ -424,8 +431,9 @@ class Model:
             params: the network's parameters.
             batch: 'image' uint8 [B, M, M, 3], where M = image_scale * S, 'labels' int32 [B, S, S]
                 and 'size' int32 [B, 2], the valid rectangle of the labels. For a model with an
-                encoder also 'features' float [B, G, G, C]; or 'encoder_image' uint8 [B, N, N, 3]
-                and 'encoder_size' int32 [B, 2], as `encode` takes them.
+                encoder also 'features' float [B, G, G, C]; or the fields of
+                `feature_grids.StoredCells` as 'cell_values' and so on; or 'encoder_image' uint8
+                [B, N, N, 3] and 'encoder_size' int32 [B, 2], as `encode` takes them.
             key: PRNG key of this step, see `draw`.
 
         Returns:
@@ -600,4 +608,4 @@ def image_features(config: ml_collections.ConfigDict) -> ImageFeatures | None:
             f"{c.image_size}; use {c.image_size} or a part of it"
         )
     encoder = encoders.make(e.name, image_size=e.image_size or None, options=e.options)
-    return ImageFeatures(encoder, e.grid, e.channels, e.tuned)
+    return ImageFeatures(encoder, e.grid, e.channels, e.scale, e.tuned)

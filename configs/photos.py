@@ -23,6 +23,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.model.encoder.name = "mobile_sam"
     config.model.encoder.grid = 64
     config.model.encoder.channels = 32
+    config.model.encoder.scale = 11.0  # its features have a standard deviation of .09
 
     # What a crop shows can be read off the features of the whole image; a new colour cannot.
     config.data.augment = "geometry"

@@ -14,6 +14,7 @@ from bitdiff_jax.data.features import Cells, Features
 from bitdiff_jax.data.image_inputs import encoder_input
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.feature_grids import WHOLE, StoredCells
 from bitdiff_jax.inference import Segmenter, drawing
 from bitdiff_jax.inference.request import Request
 
@@ -87,8 +88,10 @@ def test_features_in_the_batch_give_the_loss_of_the_images_in_it():
             params["encoder"], whole["encoder_image"][row][None], whole["encoder_size"][row][None]
         )
         kept = Cells.of(np.asarray(cells[0]), tuple(whole["encoder_size"][row] / 4))
-        rows.append(Features(lambda _, kept=kept: kept).resampled(whole["size"][row], 16, 8))
-    stored = loss(trained, {**given, "features": np.stack(rows)}, key)[0]
+        rows.append(kept.stored(WHOLE, whole["size"][row], 16, 8, most=8))
+    stacked = StoredCells(*map(np.stack, zip(*rows, strict=True)))
+    cells = {f"cell_{name}": array for name, array in stacked._asdict().items()}
+    stored = loss(trained, {**given, **cells}, key)[0]
     np.testing.assert_allclose(in_step, stored, rtol=1e-2)
     assert abs(in_step - loss(trained, {**given, "features": 0 * features}, key)[0]) > 1e-4
 

@@ -69,6 +69,7 @@ CHECKS: dict[str, Domain] = {
     "model.encoder.weights": Text(),
     "model.encoder.grid": _COUNT,
     "model.encoder.channels": _COUNT,
+    "model.encoder.scale": _POSITIVE,
     "model.encoder.tuned": Flag(),
     "model.schedule.name": Choice(tuple(schedules.SCHEDULES)),
     "model.schedule.input_scale": _POSITIVE,

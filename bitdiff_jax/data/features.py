@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bitdiff_jax import feature_grids
-from bitdiff_jax.feature_grids import WHOLE, View
+from bitdiff_jax.feature_grids import WHOLE, StoredCells, View
 
 # Values are kept in 8 bits, at a scale of its own for each channel.
 _LARGEST = 127
@@ -33,6 +33,23 @@ class Cells:
         cells = np.asarray(features[:height, :width], np.float32)
         scale = np.maximum(np.abs(cells).max((0, 1)), 1e-12).astype(np.float32) / _LARGEST
         return cls(np.rint(cells / scale).astype(np.int8), scale, extent)
+
+    def stored(
+        self, view: View, size: tuple[int, int], side: int, grid: int, most: int
+    ) -> StoredCells:
+        """The cells as a training batch holds them, [most, most, C], with what reads a view off."""
+        rows, columns = feature_grids.view_weights(
+            np, self.values.shape, self.extent, view, size, side, grid
+        )
+        height, width, channels = self.values.shape
+        values = np.zeros((most, most, channels), np.int8)
+        values[:height, :width] = self.values
+        return StoredCells(
+            values,
+            self.scale,
+            np.pad(rows, ((0, 0), (0, most - height))),
+            np.pad(columns, ((0, 0), (0, most - width))),
+        )
 
     def resampled(self, view: View, size: tuple[int, int], side: int, grid: int) -> np.ndarray:
         """Features of a view, float16 [grid, grid, C]; see `feature_grids.resample`."""

@@ -17,14 +17,16 @@ class ImageInputs:
 
     Attributes:
         image_scale: 'image' is this many times as large as the label map.
-        grid: if above 0, 'features' float16 [grid, grid, C] come from the item's own 'features',
-            see `bitdiff_jax.data.features`.
+        grid: if above 0, the fields of `feature_grids.StoredCells`, as 'cell_values' and so on,
+            come from the item's own 'features', see `bitdiff_jax.data.features`.
+        most_cells: the most cells along a side of an image.
         encoder_size: if above 0, 'encoder_image' uint8 [N, N, 3], with N this number, and
             'encoder_size' int32 [2], for an encoder that is part of the step.
     """
 
     image_scale: int = 1
     grid: int = 0
+    most_cells: int = 0
     encoder_size: int = 0
 
     def of_view(
@@ -55,7 +57,9 @@ class ImageInputs:
                 f"{item['name']}: the source has no features of its images; write them by "
                 "`bitdiff prepare --encoder NAME`"
             )
-        return {"features": item["features"].resampled(size, side, self.grid, view)}
+        cells = item["features"].read(view.mirrored)
+        stored = cells.stored(view, size, side, self.grid, self.most_cells)
+        return {f"cell_{name}": array for name, array in stored._asdict().items()}
 
 
 def cut(image: np.ndarray, view: View) -> np.ndarray:

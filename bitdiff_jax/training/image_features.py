@@ -46,7 +46,9 @@ def inputs(config: ml_collections.ConfigDict, model: Model) -> ImageInputs:
         return ImageInputs(model.image_scale)
     if in_step(config, model.features):
         return ImageInputs(model.image_scale, encoder_size=model.features.encoder.image_size)
-    return ImageInputs(model.image_scale, grid=model.features.grid)
+    encoder = model.features.encoder
+    most_cells = encoder.image_size // encoder.stride
+    return ImageInputs(model.image_scale, grid=model.features.grid, most_cells=most_cells)
 
 
 def frozen_params(config: ml_collections.ConfigDict, model: Model) -> dict[str, Any]:
