@@ -13,8 +13,8 @@ import bitdiff_jax
 PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
-    "errors", "extensions", "files", "feature_grids", "diffusion", "encoding", "metrics", "nets", "config_files",
-    "config", "target", "own_parts", "model", "flops", "scenes", "data", "parallel",
+    "errors", "extensions", "files", "weights_files", "diffusion", "encoding", "metrics", "nets",
+    "config_files", "config", "target", "own_parts", "model", "flops", "scenes", "data", "parallel",
     "config_checks", "checkpoint", "writers", "inference", "evaluation", "training", "tools",
     "compile", "testing", "cli", "__main__",
 )  # fmt: skip
@@ -70,6 +70,8 @@ def test_one_room_each_for_flax_modules_and_orbax():
             assert not re.search(r"\b(import|from) flax\.linen\b", path.read_text()), path
         if room_of(path) != "checkpoint":
             assert not re.search(r"\b(import|from) orbax\b", path.read_text()), path
+        if room_of(path) != "weights_files":
+            assert not re.search(r"\b(import|from) safetensors\b", path.read_text()), path
 
 
 @pytest.mark.parametrize(

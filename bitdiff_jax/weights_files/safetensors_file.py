@@ -3,13 +3,28 @@
 import json
 from collections.abc import Mapping
 
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
 from etils import epath
+from jax.typing import DTypeLike
 
 from bitdiff_jax import files
 from bitdiff_jax.weights_files.named_tensors import NamedTensors, broken
+
+_DTYPES: dict[str, DTypeLike] = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": jnp.bfloat16,
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U8": "u1",
+    "BOOL": "?",
+}
 
 
 def parse(path: str, data: bytes) -> NamedTensors:
@@ -19,7 +34,11 @@ def parse(path: str, data: bytes) -> NamedTensors:
         InputError: the file is cut short or damaged.
     """
     try:
-        tensors = safetensors.numpy.load(data)
+        # Not safetensors.numpy.load, which does not read bfloat16.
+        tensors = {
+            name: np.frombuffer(each["data"], _DTYPES[each["dtype"]]).reshape(each["shape"])
+            for name, each in safetensors.deserialize(data)
+        }
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise broken(path, "safetensors", " ".join(str(error).split())) from None

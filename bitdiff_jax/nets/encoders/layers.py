@@ -16,9 +16,9 @@ def gelu(x: jax.Array) -> jax.Array:
 class DepthwiseConv(nn.Module):
     """A square convolution of each channel by itself, as shifted multiply-adds.
 
-    XLA's own depthwise convolution takes much longer on a CPU. Zeros surround the image, `size // 2`
-    cells on each side, as PyTorch's padding does; for an even grid and stride 2 `nn.Conv` with
-    'SAME' would pad less at the top and left.
+    XLA's own depthwise convolution takes much longer on a CPU. Zeros surround the grid, `size // 2`
+    cells on each side, as PyTorch pads; with stride 2 and an even grid, 'SAME' of `nn.Conv` would
+    put none at the top and left.
 
     Attributes:
         stride: distance of two outputs, in cells.

@@ -88,7 +88,8 @@ def save_params(
         InputError: the place cannot be written, or a value is too large for the dtype.
     """
     tensors = {name: np.asarray(each) for name, each in _flat(params).items()}
-    stored = {name: each.astype(dtype) for name, each in tensors.items()}
+    with np.errstate(over="ignore"):  # it is told below
+        stored = {name: each.astype(dtype) for name, each in tensors.items()}
     for name, each in stored.items():
         if not np.isfinite(each.astype(np.float32)).all():
             raise InputError(
