@@ -277,6 +277,7 @@ class Model:
         if self.features is None:
             return masked
         stem = self._stem(self.features).apply({"params": params["features"]}, features)
+        assert isinstance(stem, jax.Array)  # and no state
         return {"image": masked, "features": jnp.where(valid_mask[..., None], stem, 0)}
 
     def _stem(self, features: ImageFeatures) -> FeatureStem:

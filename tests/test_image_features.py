@@ -58,7 +58,7 @@ def batch(model, count=2):
 
 
 def test_parameters_are_the_nets_and_the_stems_and_those_of_a_tuned_encoder():
-    model, params = tiny()
+    model, _ = tiny()
     own = model.init(jax.random.key(0))
     assert own.keys() == {"net", "features"}
     assert own["features"]["cells"]["kernel"].shape == (4, 5)

@@ -84,7 +84,7 @@ def encoder_input(image: np.ndarray, side: int) -> dict[str, np.ndarray]:
         'encoder_image' uint8 [N, N, 3], padded right and below with 0, and 'encoder_size' int32
         [2], (h, w) of its content.
     """
-    height, width = transforms.resized_shape(*image.shape[:2], side)
+    height, width = transforms.resized_shape(image.shape[0], image.shape[1], side)
     resized = Image.fromarray(np.ascontiguousarray(image)).resize(
         (width, height), Image.Resampling.BILINEAR
     )

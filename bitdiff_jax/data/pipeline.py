@@ -19,7 +19,7 @@ import numpy as np
 from bitdiff_jax.data import transforms
 from bitdiff_jax.data.image_inputs import ImageInputs
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.feature_grids import WHOLE
+from bitdiff_jax.feature_grids import WHOLE, View
 
 # A length for what has no end, small enough for grain's arithmetic on lengths.
 _ENDLESS = 2**48
@@ -86,9 +86,10 @@ class _TrainExample(grain.transforms.RandomMap):
         image, maps = element["image"], element["labels"]
         draw = element.get("draw")
         labels = draw(rng) if draw else maps[int(rng.integers(len(maps)))]
-        scale, view = self._inputs.image_scale, WHOLE
-        if hasattr(self._augment, "with_view"):
-            image, labels, view = self._augment.with_view(image, labels, rng, self._size, scale)
+        scale = self._inputs.image_scale
+        view: View | None = WHOLE
+        if with_view := getattr(self._augment, "with_view", None):
+            image, labels, view = with_view(image, labels, rng, self._size, scale)
         elif self._augment is not None:
             (image, labels), view = self._augment(image, labels, rng, self._size), None
         example = transforms.example(

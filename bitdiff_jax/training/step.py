@@ -134,7 +134,7 @@ def step_from_config(
 
 def make_gradients(
     model: Model, mesh: Mesh, param_shardings: Any, accumulate: int = 1
-) -> Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics, Params]]:
+) -> Callable[..., tuple[jax.Array, Metrics, Params]]:
     """Builds `gradients(params, batch, key) -> (loss, aux, grads)`: `model.loss` and its gradient.
 
     A fourth argument holds parameters that the model needs and that get no gradient. Times, noise

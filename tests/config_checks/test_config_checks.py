@@ -73,7 +73,7 @@ BAD = [
     ("optimizer.ema_decay", 2.0, "use a number of 0 or more, below 1"),
     ("optimizer.clip_norm", 0.0, "use a number above 0"),
     ("optimizer.warmup_steps", 300_000, "--config.optimizer.warmup_steps=257142"),
-    ("data.augment", "flip", "default, none, as_released"),
+    ("data.augment", "flip", "default, geometry, none, as_released"),
     ("data.label_padding", 1, "-1, 0"),
     ("data.num_workers", -1, "use a whole number from 0"),
     ("data.train", 3, "use a text"),
