@@ -15,8 +15,8 @@ PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 ORDER = (
     "errors", "extensions", "files", "weights_files", "feature_grids", "diffusion", "encoding",
     "metrics", "nets", "config_files", "config", "target", "own_parts", "model", "flops", "scenes",
-    "data", "parallel", "config_checks", "checkpoint", "writers", "inference", "evaluation", "training", "tools",
-    "compile", "testing", "cli", "__main__",
+    "data", "parallel", "config_checks", "checkpoint", "writers", "inference", "evaluation",
+    "training", "tools", "compile", "testing", "cli", "__main__",
 )  # fmt: skip
 GROUND_FLOOR = ("diffusion", "encoding", "metrics")
 HEAVY = (
