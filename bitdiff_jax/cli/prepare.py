@@ -21,12 +21,13 @@ def main(argv: list[str]) -> int:
     # After the parsing: it takes a second.
     from bitdiff_jax import files
     from bitdiff_jax.data import spec_text
-    from bitdiff_jax.data.records import folder_layout, writer
+    from bitdiff_jax.data.records import feature_cache, folder_layout, writer
 
     options = _options(args.option)
     if args.zero:
         options["zero"] = args.zero
     splits = args.splits.split(",") if args.splits else None
+    encoding = prepare_features.Encoding(args) if args.encoder else None
     text = writer.prepare(
         writer.Files(args.kind, args.source, options),
         args.out,
@@ -38,9 +39,10 @@ def main(argv: list[str]) -> int:
         report=_Progress(),
     )
     print(text, end="")
-    if args.encoder:
-        progress = _Progress("features of ")
-        folder = prepare_features.write(args, splits, functools.partial(progress, there=0))
+    if encoding:
+        report = functools.partial(_Progress("features of "), there=0)
+        key, cells_of = encoding.key, encoding.cells_of
+        folder = feature_cache.write(args.out, key, cells_of, splits=splits, report=report)
         print(f"features of {args.encoder}: {folder}")
     out = files.at_home(args.out).rstrip("/") or "/"
     print(f"written: {out}/{folder_layout.SUMMARY}, {out}/{folder_layout.SHEET}")

@@ -10,6 +10,10 @@ from bitdiff_jax.cli import main as cli
 from bitdiff_jax.cli import prepare
 from bitdiff_jax.data import images, specs
 from bitdiff_jax.data.records.record_source import RecordSource
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.nets.encoders import params_files
+from bitdiff_jax.training import setup
+from tests.test_image_features import tiny_config
 
 
 @pytest.fixture
@@ -133,3 +137,44 @@ def test_progress_has_a_rate_and_the_time_left(capsys, monkeypatch):
     assert lines[1] == "1020 of 9000 pictures, 2 a second, 1:06:30 left"
     assert lines[-1] == "9000 of 9000 pictures, 2 a second, 0:00 left"
     assert 300 < len(lines) < 410
+
+
+def test_features_of_an_encoder_lie_beside_the_records(folder, tmp_path, capsys):
+    """And a training that has no encoder in its step reads them."""
+    params = {"gain": np.float32([1, 2, 3])}
+    encoder, weights = "tests.own_encoder:Means", tmp_path / "means.safetensors"
+    params_files.save_params(weights, params)
+    out = tmp_path / "out"
+    arguments = ("folder", "--source", folder, "--out", out, "--zero=region", "--workers=0")
+    error = failed(capsys, *arguments, "--encoder=mobile_san")
+    assert "mobile_sam" in error and not out.exists()  # before the pictures are read
+    error = failed(capsys, *arguments, "--encoder=mobile_sam", f"--encoder_weights={weights}")
+    assert f"{weights}: has no tensor" in error and not out.exists()
+    assert run(*arguments, f"--encoder={encoder}", f"--encoder_weights={weights}") == 0
+    text, progress = capsys.readouterr()
+    assert f"features of {encoder}: {out}/features/means-32-" in text
+    assert re.search(r"features of 12 of 12 pictures, \d+ a second, 0:00 left\n$", progress)
+
+    config = tiny_config(weights=str(weights))
+    config.data.train = f"records:{out}"
+    config.data.augment = "geometry"
+    config.eval.data = f"records:{out}"
+    losses = {}
+    for where in ("cache", "step"):
+        config.data.features = where
+        made = setup.prepare(config)
+        batch = next(made.open_batches(1))
+        assert ("cell_values" in batch) == (where == "cache")
+        state, metrics = made.train_step(made.init(), batch, made.key)
+        losses[where] = float(metrics["loss"])
+        assert "ari" in str(made.evaluator(state)[0])
+    # A crop's border cells differ: one was computed with what lies beyond.
+    assert losses["cache"] == pytest.approx(losses["step"], rel=0.03)
+    config.model.encoder.weights = str(tmp_path / "other.safetensors")
+    params_files.save_params(config.model.encoder.weights, {"gain": np.float32([1, 2, 4])})
+    config.data.features = "cache"
+    with pytest.raises(InputError, match=r"no features of means .*write them by"):
+        setup.prepare(config)
+    config.data.train = f"folder:{folder},zero=region"
+    with pytest.raises(InputError, match="which only prepared records can have"):
+        setup.prepare(config)
