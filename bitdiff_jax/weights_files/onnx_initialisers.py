@@ -16,7 +16,7 @@ import numpy as np
 from bitdiff_jax.weights_files.named_tensors import NamedTensors, broken
 
 # TensorProto.data_type, and the field of TensorProto that holds such values one by one.
-_DTYPES = {1: np.dtype("<f4"), 7: np.dtype("<i8"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}
+_DTYPES = {1: "<f4", 7: "<i8", 10: "<f2", 11: "<f8"}
 # Operators whose second argument is a weight, and those that follow a norm's division.
 _WEIGHTS = {"Conv": "weight", "Gemm": "weight", "MatMul": "weight", "Mul": "weight", "Add": "bias"}
 
@@ -53,8 +53,8 @@ def parse(path: str, data: bytes) -> NamedTensors:
             if number == 1:
                 nodes.append(_node(value))
             elif number == 5:
-                name, array = _tensor(value)
-                tensors[name] = array
+                name, values = _tensor(value)
+                tensors[name] = values
     except (ValueError, IndexError, KeyError, struct.error) as error:
         raise broken(path, "ONNX", str(error) or type(error).__name__) from None
     if not tensors:
@@ -118,7 +118,7 @@ def _tensor(data: bytes) -> tuple[str, np.ndarray]:
     dtype = _DTYPES.get(kind)
     if dtype is None:  # such as integers and flags that shape the graph, and are no weights
         return name, np.zeros(())
-    return name, np.frombuffer(raw, dtype).reshape(shape)
+    return name, np.frombuffer(raw, np.dtype(dtype)).reshape(shape)
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:

@@ -41,8 +41,7 @@ class MobileSam:
     def apply(self, params: Any, image: jax.Array, size: jax.Array) -> jax.Array:
         """Features, as `Encoder.apply` says."""
         features = _NET.apply({"params": in_float32(params)}, normalise(image, size))
-        assert isinstance(features, jax.Array)  # and no state
-        return features
+        return jnp.asarray(features)
 
     def from_original(self, originals: Originals, names: list[str]) -> dict[str, np.ndarray]:
         """Its parameters from mobile_sam.pt, or from an ONNX graph of the encoder.
