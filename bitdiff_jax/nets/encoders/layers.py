@@ -16,27 +16,31 @@ def gelu(x: jax.Array) -> jax.Array:
 class DepthwiseConv(nn.Module):
     """A square convolution of each channel by itself, as shifted multiply-adds.
 
-    XLA's own depthwise convolution takes much longer on a CPU. Zeros surround the grid, `size // 2`
-    cells on each side, as PyTorch pads; with stride 2 and an even grid, 'SAME' of `nn.Conv` would
-    put none at the top and left.
+    XLA's own depthwise convolution takes much longer on a CPU. Zeros surround the grid, whose sides
+    have to be multiples of the stride.
 
     Attributes:
         stride: distance of two outputs, in cells.
         size: side of the kernel, odd.
+        centred: whether there are `size // 2` zeros on each side, as PyTorch pads; or `size -
+            stride` on both sides together, the odd one below and at the right, as TensorFlow does.
     """
 
     stride: int = 1
     size: int = 3
+    centred: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), C]."""
-        channels, around = x.shape[-1], self.size // 2
+        channels = x.shape[-1]
+        before = (self.size - 1 if self.centred else self.size - self.stride) // 2
+        around = (before, self.size - 1 - before)
         kernel = self.param(
             "kernel", nn.initializers.lecun_normal(), (self.size, self.size, 1, channels)
         )
         height, width = x.shape[1:3]
-        x = jnp.pad(x, ((0, 0), (around, around), (around, around), (0, 0)))
+        x = jnp.pad(x, ((0, 0), around, around, (0, 0)))
         y: jax.Array = self.param("bias", nn.initializers.zeros, (channels,))
         for i in range(self.size):
             for j in range(self.size):

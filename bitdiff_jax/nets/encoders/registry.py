@@ -6,10 +6,14 @@ from typing import Any
 
 from bitdiff_jax import extensions
 from bitdiff_jax.errors import InputError, did_you_mean
+from bitdiff_jax.nets.encoders.efficientnet_lite import EfficientNetLite0
 from bitdiff_jax.nets.encoders.interface import Encoder
 from bitdiff_jax.nets.encoders.mobile_sam import MobileSam
 
-_MAKERS: dict[str, Callable[..., Encoder]] = {"mobile_sam": MobileSam}
+_MAKERS: dict[str, Callable[..., Encoder]] = {
+    "mobile_sam": MobileSam,
+    "efficientnet_lite0": EfficientNetLite0,
+}
 NAMES = tuple(_MAKERS)
 
 
