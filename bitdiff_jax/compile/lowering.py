@@ -1,6 +1,7 @@
 """The programs that training and inference run, lowered for devices that need not be there."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from bitdiff_jax import model as model_lib
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import programs
+from bitdiff_jax.model import Model
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.parallel import partition_rules
 from bitdiff_jax.training.optimizer import make_optimizer
@@ -43,16 +45,37 @@ def lower_train_step(
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(functools.partial(init_state, model, tx), key)
     rules = partition_rules.rules_from_config(config.mesh)
-    step = step_from_config(config, model, tx, mesh, partition_rules.shardings(state, rules, mesh))
+    shardings = partition_rules.shardings(state, rules, mesh)
+    step = step_from_config(config, model, tx, mesh, shardings, _frozen(model, key))
     side = model.image_size
     batch = {
-        **programs.image_rows(model, batch_size),
+        **_shown(model, batch_size),
         "labels": jax.ShapeDtypeStruct((batch_size, side, side), jnp.int32),
         "size": jax.ShapeDtypeStruct((batch_size, 2), jnp.int32),
         "image_id": jax.ShapeDtypeStruct((batch_size,), jnp.uint32),
     }
     lowered: jax.stages.Lowered = step.lower(state, batch, key)  # type: ignore[attr-defined]
     return lowered
+
+
+def _frozen(model: Model, key: Any) -> dict[str, Any]:
+    """The parameters of a frozen encoder, which an accelerator runs inside the step, as shapes."""
+    if model.features is None or model.features.tuned:
+        return {}
+    return {"encoder": jax.eval_shape(model.features.encoder.init, key)}
+
+
+def _shown(model: Model, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """What a batch on an accelerator shows of its images."""
+    rows = programs.image_rows(model, batch_size)
+    if model.features is None:
+        return rows
+    side = model.features.encoder.image_size
+    return {
+        "image": rows["image"],
+        "encoder_image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8),
+        "encoder_size": jax.ShapeDtypeStruct((batch_size, 2), jnp.int32),
+    }
 
 
 def lower_sampler(

@@ -1,5 +1,6 @@
 """Where a training's image features come from: a cache beside the records, or the step itself."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from bitdiff_jax.data.records.feature_cache import Key
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.model import ImageFeatures, Model
 from bitdiff_jax.nets.encoders import pretrained
+from bitdiff_jax.training.state import TrainState
 
 
 def in_step(config: ml_collections.ConfigDict, features: ImageFeatures | None) -> bool:
@@ -49,6 +51,25 @@ def inputs(config: ml_collections.ConfigDict, model: Model) -> ImageInputs:
     encoder = model.features.encoder
     most_cells = encoder.image_size // encoder.stride
     return ImageInputs(model.image_scale, grid=model.features.grid, most_cells=most_cells)
+
+
+def pretrained_state(
+    config: ml_collections.ConfigDict, model: Model, state: TrainState
+) -> TrainState:
+    """The state before the first step, in which a tuned encoder has its pretrained parameters."""
+    if model.features is None or not model.features.tuned:
+        return state
+    encoder = pretrained.load(model.features.encoder, config.model.encoder.weights)
+
+    def placed(params: dict[str, Any]) -> dict[str, Any]:
+        copies = jax.tree.map(
+            lambda new, old: jax.device_put(new, old.sharding), encoder, params["encoder"]
+        )
+        return {**params, "encoder": copies}
+
+    return dataclasses.replace(
+        state, params=placed(state.params), ema_params=placed(state.ema_params)
+    )
 
 
 def frozen_params(config: ml_collections.ConfigDict, model: Model) -> dict[str, Any]:

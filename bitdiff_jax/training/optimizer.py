@@ -51,14 +51,31 @@ def make_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransform
     """AdamW behind a clip of the global gradient norm.
 
     Args:
-        config: the whole config; `optimizer` and `train.num_steps` are read.
+        config: the whole config; `optimizer`, `train.num_steps` and `model.encoder.tuned` are read.
     """
     c = config.optimizer
+    encoder = config.model.encoder
+    # A tuned encoder has a rate of its own: the others' times this.
+    slower = c.encoder_learning_rate / c.learning_rate if encoder.tuned else 1.0
     rate = learning_rate(c.learning_rate, config.train.num_steps, c.warmup_steps, c.decay_steps)
     return optax.chain(
         _clip_by_global_norm(c.clip_norm),
         optax.adamw(rate, b1=c.b1, b2=c.b2, eps=c.eps, weight_decay=c.weight_decay),
+        *([_scaled_encoder(slower)] if encoder.tuned else []),
     )
+
+
+def _scaled_encoder(factor: float) -> optax.GradientTransformation:
+    """Multiplies the updates of the parameters under 'encoder'."""
+
+    def update(updates: Any, params: Any) -> Any:
+        del params
+        return {
+            name: jax.tree.map(lambda g: g * factor, tree) if name == "encoder" else tree
+            for name, tree in updates.items()
+        }
+
+    return optax.stateless(update)
 
 
 def global_norm(grads: Any) -> jax.Array:

@@ -159,9 +159,16 @@ def prepare(
         mesh=mesh,
         model=model,
         abstract_state=jax.tree.map(_with_sharding, shapes, shardings),
-        init=lambda: jax.jit(init, out_shardings=shardings)(key_init),
+        init=lambda: image_features.pretrained_state(
+            config, model, jax.jit(init, out_shardings=shardings)(key_init)
+        ),
         train_step=step_from_config(
-            config, model, tx, mesh, shardings, image_features.frozen_params(config, model)
+            config,
+            model,
+            tx,
+            mesh,
+            shardings,
+            jax.device_put(image_features.frozen_params(config, model), mesh_lib.replicated(mesh)),
         ),
         key=key_train,
         open_batches=open_batches,

@@ -56,7 +56,7 @@ def make_train_step(
             other. The step takes the mean of their gradients, so that it is the same step with the
             memory for the activations of one part.
         frozen: parameters beside those of the state that the model needs and the step does not
-            change, such as {'encoder': ...}.
+            change, such as {'encoder': ...}, on every device of the mesh.
 
     Raises:
         InputError: the batch is no multiple of devices x accumulate; raised at the first call.
@@ -88,7 +88,7 @@ def make_train_step(
         out_shardings=(state_shardings, replicated(mesh)),
         donate_argnums=0,
     )
-    return _WithFrozen(jitted, jax.device_put(frozen, replicated(mesh))) if frozen else jitted
+    return _WithFrozen(jitted, frozen) if frozen else jitted
 
 
 @dataclasses.dataclass(frozen=True)

@@ -170,6 +170,23 @@ def test_features_of_an_encoder_lie_beside_the_records(folder, tmp_path, capsys)
         assert "ari" in str(made.evaluator(state)[0])
     # A crop's border cells differ: one was computed with what lies beyond.
     assert losses["cache"] == pytest.approx(losses["step"], rel=0.03)
+    config.model.encoder.tuned = True
+    with pytest.raises(InputError, match=r"data.features=cache holds .* a frozen encoder"):
+        config.data.features = "cache"
+        setup.prepare(config)
+    config.data.features = "auto"
+    made = setup.prepare(config)
+    state = made.init()
+    np.testing.assert_array_equal(state.params["encoder"]["gain"], params["gain"])
+    config.optimizer.warmup_steps = 1
+    stepped, _ = made.train_step(state, next(made.open_batches(1)), made.key)
+    moved = np.abs(stepped.params["encoder"]["gain"] - params["gain"]).max()
+    ratio = config.optimizer.encoder_learning_rate / config.optimizer.learning_rate
+    others = np.abs(
+        stepped.params["net"]["first"]["kernel"] - made.init().params["net"]["first"]["kernel"]
+    ).max()
+    assert moved == pytest.approx(others * ratio, rel=0.1)
+    config.model.encoder.tuned = False
     config.model.encoder.weights = str(tmp_path / "other.safetensors")
     params_files.save_params(config.model.encoder.weights, {"gain": np.float32([1, 2, 4])})
     config.data.features = "cache"
