@@ -1,6 +1,7 @@
 """Which pictures a command line names, under which names their results go, and where to."""
 
 import os
+import pathlib
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,11 @@ from bitdiff_jax import files
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.image_input import name_of
+
+
+# What stands for the photographs that come with the package.
+EXAMPLES = "examples"
+_EXAMPLE_IMAGES = pathlib.Path(__file__).parents[1] / "example_images"
 
 
 class Entry(NamedTuple):
@@ -22,7 +28,8 @@ class Entry(NamedTuple):
 def list_entries(arguments: Sequence[str]) -> list[Entry]:
     """The pictures named by files and folders, each file once, each with an identity of its own.
 
-    A folder stands for the picture files in it, by name, not for those in folders below. An
+    A folder stands for the picture files in it, by name, not for those in folders below; `examples`
+    for the photographs that come with the package, unless there is a file or folder of that name. An
     identity is the file's stem; of the second with the same stem, STEM-2.
 
     Raises:
@@ -49,6 +56,8 @@ def list_entries(arguments: Sequence[str]) -> list[Entry]:
 
 def _expand(argument: str) -> list[str]:
     path = epath.Path(argument)
+    if argument == EXAMPLES and not path.exists():
+        path = epath.Path(_EXAMPLE_IMAGES)
     try:
         if not path.is_dir():
             return [argument]

@@ -11,7 +11,8 @@ from PIL import Image
 
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
-from bitdiff_jax.inference import Segmenter
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import Segmenter, entries
 from tests.inference import tiny
 
 
@@ -326,3 +327,14 @@ def test_an_area_is_said_in_pixels_of_the_image_or_as_a_share(run, segmenter, tm
     assert counts["0"] > counts["32"] == counts["2 drawn"] >= counts["0.8%"]
     assert run(picture, "--min_area=3px") == 2
     error_line(capsys, "min_area is 3px", "0.1%")
+
+
+def test_examples_are_the_photographs_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = entries.list_entries(["examples"])
+    assert [each.identity for each in found] == ["astronaut", "cat", "coffee", "rocket"]
+    for each in found:
+        assert max(np.asarray(Image.open(each.file)).shape) <= 512
+    (tmp_path / "examples").mkdir()  # a folder of one's own comes first
+    with pytest.raises(InputError, match="holds no pictures"):
+        entries.list_entries(["examples"])
