@@ -1,11 +1,13 @@
 """Encoders by name."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from bitdiff_jax import extensions
 from bitdiff_jax.errors import InputError, did_you_mean
+from bitdiff_jax.nets.encoders.dino import DinoV2, DinoV3
 from bitdiff_jax.nets.encoders.efficientnet_lite import EfficientNetLite0
 from bitdiff_jax.nets.encoders.interface import Encoder
 from bitdiff_jax.nets.encoders.mobile_sam import MobileSam
@@ -13,6 +15,10 @@ from bitdiff_jax.nets.encoders.mobile_sam import MobileSam
 _MAKERS: dict[str, Callable[..., Encoder]] = {
     "mobile_sam": MobileSam,
     "efficientnet_lite0": EfficientNetLite0,
+    "dinov2_s": DinoV2,
+    "dinov2_b": functools.partial(DinoV2, width=768, num_heads=12),
+    "dinov3_s": DinoV3,
+    "dinov3_b": functools.partial(DinoV3, width=768, num_heads=12),
 }
 NAMES = tuple(_MAKERS)
 

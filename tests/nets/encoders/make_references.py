@@ -3,13 +3,17 @@
     python -m tests.nets.encoders.make_references
 
 `efficientnet_lite0.npy`: features of random weights, by a plain forward pass over the published
-names.
+names. `dinov2.npy`, `dinov3.npy`: features of small networks with random weights, by
+`transformers`. `mobile_sam_1024.npy` comes from benchmarks/against_peers/mobile_sam.py.
 """
 
 import pathlib
+import tempfile
 
 import numpy as np
 
+from bitdiff_jax import weights_files
+from tests.nets.encoders import dino_state
 from tests.nets.encoders.efficientnet_state import BLOCKS, random_state
 from tests.nets.encoders.images import waves
 
@@ -58,5 +62,50 @@ def efficientnet_lite0(state: dict[str, np.ndarray], image: np.ndarray, rows: in
     return torch.cat(taps, 1)[0].permute(1, 2, 0).numpy()
 
 
-if __name__ == "__main__":
+def dino(version: int, state: dict[str, np.ndarray], image: np.ndarray, rows: int) -> np.ndarray:
+    """Features [N / patch, N / patch, C] of `transformers`' network of that version."""
+    import torch
+    import transformers
+
+    shared = {
+        "hidden_size": dino_state.WIDTH,
+        "num_hidden_layers": dino_state.DEPTH,
+        "num_attention_heads": dino_state.HEADS,
+    }
+    if version == 2:
+        config = transformers.Dinov2Config(image_size=518, patch_size=14, **shared)
+        architecture, before = transformers.Dinov2Model, 1
+    else:
+        config = transformers.DINOv3ViTConfig(
+            image_size=512,
+            patch_size=16,
+            num_register_tokens=4,
+            intermediate_size=4 * dino_state.WIDTH,
+            **shared,
+        )
+        architecture, before = transformers.DINOv3ViTModel, 5
+    with tempfile.TemporaryDirectory() as folder:
+        # As published: newer releases rename what they read.
+        config.save_pretrained(folder)
+        weights_files.write(f"{folder}/model.safetensors", state, {"format": "pt"})
+        model, info = architecture.from_pretrained(folder, output_loading_info=True)
+    assert not any(info.values()), info
+    x = (image - np.array([123.675, 116.28, 103.53])) / np.array([58.395, 57.12, 57.375])
+    x[rows:] = 0
+    pixels = torch.from_numpy(x.astype(np.float32)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        tokens = model.eval()(pixels).last_hidden_state[0, before:].numpy()
+    side = round(len(tokens) ** 0.5)
+    return tokens.reshape(side, side, -1)
+
+
+def main() -> None:
+    """Writes all references."""
     np.save(HERE / "efficientnet_lite0.npy", efficientnet_lite0(random_state(), waves(64), 50, 16))
+    for version, side in ((2, 70), (3, 80)):
+        features = dino(version, dino_state.random_state(version), waves(side), 50)
+        np.save(HERE / f"dinov{version}.npy", features)
+
+
+if __name__ == "__main__":
+    main()
