@@ -12,7 +12,6 @@ from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.image_input import name_of
 
-
 # What stands for the photographs that come with the package.
 EXAMPLES = "examples"
 _EXAMPLE_IMAGES = pathlib.Path(__file__).parents[1] / "example_images"
@@ -29,7 +28,7 @@ def list_entries(arguments: Sequence[str]) -> list[Entry]:
     """The pictures named by files and folders, each file once, each with an identity of its own.
 
     A folder stands for the picture files in it, by name, not for those in folders below; `examples`
-    for the photographs that come with the package, unless there is a file or folder of that name. An
+    for the photographs that come with the package, unless something of that name is there. An
     identity is the file's stem; of the second with the same stem, STEM-2.
 
     Raises:
