@@ -5,6 +5,7 @@ import ml_collections
 from bitdiff_jax import extensions
 from bitdiff_jax.encoding import interface as encodings
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.nets import attributes
 from bitdiff_jax.parallel import partition_rules
 from bitdiff_jax.target import Palette
 
@@ -32,7 +33,7 @@ def check(config: ml_collections.ConfigDict) -> None:
 def _check_net(model: ml_collections.ConfigDict) -> None:
     net, size = model.net, model.image_size
     levels = len(net.channel_multipliers)
-    multiple = net.patch_size * 2 ** (levels - 1)
+    multiple = attributes.sides_multiple(net)
     if size % multiple:
         below = size // multiple * multiple
         near = f"{below} or {below + multiple}" if below else f"{multiple}"
@@ -47,23 +48,10 @@ def _check_net(model: ml_collections.ConfigDict) -> None:
             f"{size // net.patch_size} of config.model.net.patch_size={net.patch_size}; use "
             "config.model.net.fold=False"
         )
-    if net.base_channels % 2:
-        raise InputError(
-            f"config.model.net.base_channels is {net.base_channels}; use an even number"
-        )
-    outside = [i for i in net.attention_levels if not -levels <= i < levels]
-    if outside:
-        raise InputError(
-            f"config.model.net.attention_levels has {outside[0]}; the {levels} levels of "
-            f"config.model.net.channel_multipliers are {-levels} to {levels - 1}"
-        )
-    for level in sorted({i % levels for i in net.attention_levels} | {levels - 1}):
-        channels = net.base_channels * net.channel_multipliers[level]
-        if channels % net.num_heads:
-            raise InputError(
-                f"config.model.net.num_heads={net.num_heads} does not divide the {channels} "
-                f"channels of level {level}; use a divisor of them"
-            )
+    try:
+        attributes.check_fit(net)
+    except InputError as error:  # its message begins with the attribute
+        raise InputError(f"config.model.net.{error}") from None
 
 
 def _check_codes(model: ml_collections.ConfigDict) -> None:

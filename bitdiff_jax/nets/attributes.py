@@ -1,7 +1,7 @@
 """Checks that the attributes and inputs of a UNet are within their domain."""
 
 import numbers
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets.activations import ACTIVATIONS
@@ -25,8 +25,6 @@ def check(net: "UNet") -> None:
             f"channel_multipliers is {tuple(net.channel_multipliers)}; "
             "give one positive integer per level"
         )
-    if net.base_channels % 2:
-        raise InputError(f"base_channels is {net.base_channels}; give an even number")
     for name, choices in (
         ("time_conditioning", ("additive", "scale_shift")),
         ("final_activation", tuple(ACTIVATIONS)),
@@ -36,9 +34,28 @@ def check(net: "UNet") -> None:
     if net.final_activation == "standardised_softmax" and net.out_channels < 2:
         raise InputError("final_activation is 'standardised_softmax'; give at least 2 out_channels")
     for level in net.attention_levels:
-        if not isinstance(level, numbers.Integral) or not -levels <= level < levels:
+        if not isinstance(level, numbers.Integral):
+            raise InputError(f"attention_levels has {level}; give whole numbers")
+    check_fit(net)
+
+
+def check_fit(net: Any) -> None:
+    """Checks attributes against each other; each by itself is in its domain.
+
+    Args:
+        net: a UNet, or settings whose names are those of its attributes.
+
+    Raises:
+        InputError: two attributes do not fit.
+    """
+    levels = len(net.channel_multipliers)
+    if net.base_channels % 2:
+        raise InputError(f"base_channels is {net.base_channels}; give an even number")
+    for level in net.attention_levels:
+        if not -levels <= level < levels:
             raise InputError(
-                f"attention_levels has {level}; the {levels} levels are {-levels} to {levels - 1}"
+                f"attention_levels has {level}; the {levels} levels of channel_multipliers are "
+                f"{-levels} to {levels - 1}"
             )
     for level in sorted({i % levels for i in net.attention_levels} | {levels - 1}):
         channels = net.base_channels * net.channel_multipliers[level]
@@ -47,6 +64,11 @@ def check(net: "UNet") -> None:
                 f"num_heads is {net.num_heads}; give a divisor of the {channels} channels of "
                 f"level {level}"
             )
+
+
+def sides_multiple(net: Any) -> int:
+    """The number of which the sides of the input must be multiples; `net` as for `check_fit`."""
+    return net.patch_size * 2 ** (len(net.channel_multipliers) - 1)
 
 
 def check_inputs(net: "UNet", x_shape: tuple[int, ...], time_shape: tuple[int, ...]) -> None:
@@ -60,7 +82,7 @@ def check_inputs(net: "UNet", x_shape: tuple[int, ...], time_shape: tuple[int, .
             f"x is {tuple(x_shape)} and time is {tuple(time_shape)}; "
             "give x [B, H, W, C] and time [B]"
         )
-    multiple = net.patch_size * 2 ** (len(net.channel_multipliers) - 1)
+    multiple = sides_multiple(net)
     if any(side % multiple or not side for side in x_shape[1:3]):
         raise InputError(
             f"x is {x_shape[1]} x {x_shape[2]} pixels; give sides that are multiples of {multiple} "
