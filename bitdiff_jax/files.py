@@ -4,6 +4,8 @@ import codecs
 import contextlib
 import json
 import os
+import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
@@ -46,6 +48,27 @@ def make_folder(path: epath.PathLike, argument: str) -> epath.Path:
             f"{argument} {path}: cannot be made ({reason(error)}); name another folder"
         ) from None
     return folder
+
+
+@contextlib.contextmanager
+def no_empty_folder(path: epath.PathLike | None) -> Iterator[None]:
+    """Removes the folder at the end, and those above it, if they were made meanwhile and are empty.
+
+    A command that fails then leaves no folder behind that looks like results.
+
+    Args:
+        path: the folder; None, and one in a bucket, where folders are names, for nothing to do.
+    """
+    made = []
+    if path and "://" not in os.fspath(path):
+        folder = pathlib.Path(at_home(path)).absolute()
+        made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # not empty, or never made
+            for each in made:
+                each.rmdir()
 
 
 def write(path: epath.PathLike, data: bytes) -> None:

@@ -34,7 +34,11 @@ is missing."""
 def main(argv: list[str]) -> int:
     """Parses the command line, evaluates what has no row yet, compares and prints."""
     args = _parser().parse_args(argv)
+    with files.no_empty_folder(args.out):
+        return _compare(args)
 
+
+def _compare(args: argparse.Namespace) -> int:
     # After the parsing: they import jax.
     from bitdiff_jax.data.contact_sheet import to_png
     from bitdiff_jax.evaluation import cautions, comparison, image_measures, truths
@@ -82,7 +86,9 @@ def main(argv: list[str]) -> int:
 
     count = len(next(iter(tables.values())).names)
     print(f"{count} pictures that all of {', '.join(tables)} have, of {len(truth.names)}")
-    print(f"without a region in the truth: {truth.unlabelled}")
+    if count == 1:
+        print(scored.ONE_IMAGE)
+    print(f"ground truth: {truth.unlabelled}")
     tests, result = {}, {}
     measures = next(iter(tasks.values())).measures
     known = image_measures.described(measures)

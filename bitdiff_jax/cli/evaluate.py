@@ -9,6 +9,7 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from bitdiff_jax import files
 from bitdiff_jax.cli import evaluate_files, options, scored
 from bitdiff_jax.errors import InputError
 
@@ -35,6 +36,11 @@ def main(argv: list[str]) -> int:
     if not any(each.startswith(("--checkpoint", "--data")) for each in argv):
         return evaluate_files.main(argv)
     args = _parser().parse_args(argv)
+    with files.no_empty_folder(args.out):
+        return _evaluate(args)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
     evaluate_files.expand_paths(args)
 
     # After the parsing: they import jax.
@@ -65,7 +71,7 @@ def main(argv: list[str]) -> int:
     } | sampling
     # The paper scores maps as they are drawn; everybody else what `bitdiff segment` writes.
     settings["min_area"] = options.min_area_of(args)
-    unlabelled = getattr(source, "unlabelled", "nothing, every pixel has one")
+    unlabelled = getattr(source, "unlabelled", "every pixel is in a region")
     about = scored.about_scoring(
         args.checkpoint, "model", args.data, unlabelled, args.protocol, *scoring
     ) | _identity(loaded, settings)
@@ -80,6 +86,11 @@ def main(argv: list[str]) -> int:
         "mesh": mesh,
     }
     told = jax.process_index() == 0
+    if told:
+        print(f"step {loaded.step} ({loaded.weights}), trained on: {loaded.trained_on or 'unsaid'}")
+        print(", ".join(f"{name} {value}" for name, value in settings.items()))
+        asked = min(len(source), args.num_images or len(source))
+        print(f"drawing {args.num_samples} map(s) of each of {asked} images ...", flush=True)
     rows = out / scored.ROWS if scored.keeps_rows(out) else None
     evaluation = evaluate(
         *work,
@@ -99,8 +110,6 @@ def main(argv: list[str]) -> int:
     sheet, wanted = hosts.broadcast(_to_show(evaluation, out, args))
     drawn = evaluation.drawn | (draw_some(*work, wanted, **drawing) if wanted else {})
     if told:
-        print(f"step {loaded.step} ({loaded.weights}), trained on: {loaded.trained_on or 'unsaid'}")
-        print(", ".join(f"{name} {value}" for name, value in settings.items()))
         about |= {
             "trained_on": loaded.trained_on,
             "config": json.loads(loaded.config.to_json_best_effort()),

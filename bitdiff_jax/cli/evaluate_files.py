@@ -47,7 +47,11 @@ rows.jsonl when predictions have changed."""
 def main(argv: list[str]) -> int:
     """Parses the command line, evaluates and prints the tables."""
     args = _parser().parse_args(argv)
+    with files.no_empty_folder(args.out):
+        return _evaluate(args)
 
+
+def _evaluate(args: argparse.Namespace) -> int:
     # After the parsing: they import jax.
     from bitdiff_jax.evaluation import cautions, truths
     from bitdiff_jax.evaluation.report import summary_tables

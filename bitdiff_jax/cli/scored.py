@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROWS = "rows.jsonl"
 SHEET = "samples.png"
+ONE_IMAGE = "one image: no interval, since it says nothing of other images"
 _CELL = 128  # longest side of a picture on the sheet
 _SECONDS_BETWEEN_LINES = 60.0
 
@@ -131,11 +132,13 @@ def print_tables(
         f"{task.predictions.path} ({task.predictions.kind}): {len(table.names)} of {asked} "
         f"images scored; of each {drawn}, {annotators} annotator(s)"
     )
+    if len(table.names) == 1:
+        print(ONE_IMAGE)
     if task.predictions.rule:
         print(f"masks made one map by: {task.predictions.rule}")
     if levels is None:
-        print(f"score per region: {table.about['score_per_region']}")
-    print(f"without a region in the truth: {unlabelled}")
+        print(ranking_text(table.about["score_per_region"]))
+    print(f"ground truth: {unlabelled}")
     for view in task.views:
         size = "the truth's own size" if not view.size else f"{view.size} px"
         as_text = summary_tables.as_full_text if every else summary_tables.as_text
@@ -146,6 +149,13 @@ def print_tables(
         print(f"\n{text}")
     if not every and levels is None:
         print("\nall metrics: --all; what each of them is: docs/evaluation.md")
+
+
+def ranking_text(score: str) -> str:
+    """By what average precision ranks the regions, in a sentence."""
+    if score == "constant":
+        return "average precision takes all regions for equally certain: they have no scores"
+    return f"average precision ranks regions by the {score}"
 
 
 def _span(values: Any) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bitdiff_jax import files
 from bitdiff_jax.cli import options
 from bitdiff_jax.errors import InputError
 
@@ -23,8 +24,10 @@ Draw label maps of pictures. For each picture ID, the folder --out gets
   ID_agreement.png  grey with a legend, white where all samples draw the same region (not with one
                     sample)
 and for all of them regions.csv, one row per region but the background, and images.csv, one row per
-picture, with the reasons not to trust it, if there are any. ID is the name of the file without its
-ending; another picture of the same ID becomes ID-2."""
+picture, with the reasons not to trust it, if there are any. A region is one object, which may be in
+several pieces that do not touch, as behind a pole; the column `pieces` counts them. ID is the name
+of the file without its ending; another picture of the same ID becomes ID-2. The same command again
+replaces its results; a folder that holds results of other pictures is refused."""
 
 
 def main(argv: list[str]) -> int:
@@ -40,7 +43,11 @@ def main(argv: list[str]) -> int:
         InputError: nothing could be done, or not to the end.
     """
     args = _parser().parse_args(argv)
+    with files.no_empty_folder(args.out):
+        return _segment(args)
 
+
+def _segment(args: argparse.Namespace) -> int:
     # After the parsing: they import jax.
     from bitdiff_jax.inference import Segmenter, formats, outputs
     from bitdiff_jax.inference.entries import list_entries, make_folder
@@ -84,8 +91,8 @@ def main(argv: list[str]) -> int:
         rows.append(outputs.image_row(result, entry.identity, entry.file))
         _tell(result, rows[-1])
     if rows:
-        outputs.save_regions(out / "regions.csv", regions)
-        outputs.save_images(out / "images.csv", rows)
+        outputs.save_regions(out / outputs.REGIONS, regions)
+        outputs.save_images(out / outputs.IMAGES, rows)
         print(f"written: {len(rows)} picture(s), regions.csv and images.csv to {out}")
     left_out = len(entries) - len(rows)
     if left_out:

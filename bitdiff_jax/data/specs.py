@@ -30,6 +30,10 @@ from bitdiff_jax.scenes import PosteriorSource, SceneSource
 if TYPE_CHECKING:
     from bitdiff_jax.data.records.feature_cache import Key
 
+# The numbers among the options of each kind.
+_SCENES = ("level", "seed", "length", "size")
+_POSTERIOR = ("seed", "length", "size", "held_out")
+
 
 def open_sources(
     text: str, *, image_size: int, keep_scale: int = 2, features: "Key | None" = None
@@ -112,14 +116,13 @@ def _open(spec: Spec, options: dict[str, str], image_size: int) -> tuple[Source,
         except InputError as error:
             raise InputError(f"{error}{_similar_kind(spec.kind)}") from error
     if spec.kind == "scenes":
-        source = SceneSource(**numbers("level", "seed", "length", "size"))
+        readers.check_options(spec.kind, options, _SCENES)
+        source = SceneSource(**numbers(*_SCENES))
     elif spec.kind == "posterior":
-        kind = options.pop("kind", "mixed")
-        source = PosteriorSource(kind, **numbers("seed", "length", "size", "held_out"))
+        readers.check_options(spec.kind, options, ("kind", *_POSTERIOR))
+        source = PosteriorSource(options.pop("kind", "mixed"), **numbers(*_POSTERIOR))
     else:
         return _open_reader(spec, options), False
-    if options:
-        raise InputError(f"data: {spec.kind} has no option {', '.join(sorted(options))} ({text!r})")
     return source, True
 
 

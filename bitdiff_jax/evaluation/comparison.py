@@ -16,6 +16,7 @@ from bitdiff_jax.evaluation.report import labelled_sheet, summary_tables
 from bitdiff_jax.evaluation.report.summary_tables import Summary, cut, estimate_of, number
 from bitdiff_jax.evaluation.rows import Table
 from bitdiff_jax.evaluation.statistics import pooling, significance
+from bitdiff_jax.evaluation.statistics.estimates import interval_text
 from bitdiff_jax.metrics import MEASURES, Measure, Metric, metrics_of
 
 _ABREAST = 2  # systems side by side, in 100 columns of text
@@ -132,7 +133,7 @@ def as_text(
         for name, rows in found.items():
             r = rows[place].result
             if r.num_images and name in shown:
-                interval = f"[{r.low:+.4f}, {r.high:+.4f}]"
+                interval = interval_text(r.low, r.high, sign="+")
                 lines.append(
                     f"{label[name]:<{_LABEL + 1}}{r.difference:>+10.4f}  {interval:<20}"
                     f"{rows[place].p:>7.4f}  {cut(rows[place].verdict, 21)}"
@@ -143,7 +144,9 @@ def as_text(
 
 def _cells(summaries: Mapping[str, Summary], tools: Sequence[str], column: str) -> str:
     estimates = [summaries[tool][column] for tool in tools]
-    cells = [f"{e.mean:.4f} [{e.low:.4f}, {e.high:.4f}]" if e.num_images else "" for e in estimates]
+    cells = [
+        f"{e.mean:.4f} {interval_text(e.low, e.high)}" if e.num_images else "" for e in estimates
+    ]
     return "".join(f"{cell:<26}" for cell in cells)
 
 

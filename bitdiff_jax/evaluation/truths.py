@@ -12,7 +12,7 @@ from bitdiff_jax import files
 from bitdiff_jax.data import file_names, images, labelmaps, spec_text, specs, zero_readings
 from bitdiff_jax.data.folder import FolderSource
 from bitdiff_jax.data.pipeline import Source
-from bitdiff_jax.data.readers import READERS
+from bitdiff_jax.data.readers import READERS, check_options
 from bitdiff_jax.data.readers.listed import check_zero
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.predictions import KINDS, Predictions, open_predictions
@@ -74,7 +74,9 @@ class MapTruths:
         self._keep_rest = maps.kind != "png" and zero not in (None, "ignore")
         if maps.kind == "png" and zero is None:
             self._check_zero()
-        self.unlabelled = "id 0 is ignored" if self._ignore_zero else "pixels of no region alone"
+        self.unlabelled = (
+            "id 0 is ignored" if self._ignore_zero else "only pixels of no region are ignored"
+        )
         if self._keep_rest:
             what = "the background, one region" if zero == "background" else "one region"
             self.unlabelled = f"pixels of no region are {what}, as asked for"
@@ -179,7 +181,7 @@ def _maps_of(text: str, given: dict[str, Any], others: Iterable[Written]) -> Map
     else:
         return None
     if unknown := [key for key in spec.options if key not in known]:
-        raise InputError(f"{text!r}: has no option {unknown[0]}=; it has {'=, '.join(known)}=")
+        check_options(kind, {key: spec.options[key] for key in unknown}, known)
     options = {**given, **spec.options}
     zero = options["zero"]
     _check(zero)

@@ -1,5 +1,6 @@
 """Which pictures a command line names, under which names their results go, and where to."""
 
+import csv
 import os
 import pathlib
 from collections.abc import Collection, Sequence
@@ -10,6 +11,7 @@ from etils import epath
 from bitdiff_jax import files
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import outputs
 from bitdiff_jax.inference.image_input import name_of
 
 # What stands for the photographs that come with the package.
@@ -87,8 +89,8 @@ def make_folder(
         suffixes: of the results' names, after the identity of a picture.
 
     Raises:
-        InputError: `out` is one of the folders of pictures, a result would overwrite a picture, or
-            the folder cannot be made.
+        InputError: `out` is one of the folders of pictures, a result would overwrite a picture, the
+            folder holds results of other pictures, or it cannot be made.
     """
     here = os.path.realpath(out)
     if any(os.path.isdir(each) and os.path.realpath(each) == here for each in arguments):
@@ -104,4 +106,22 @@ def make_folder(
                 f"--out {out}: a result would overwrite the picture {entry.file}; "
                 "name another folder"
             )
+    _check_earlier(out, entries)
     return files.make_folder(out, "--out")
+
+
+def _check_earlier(out: str, entries: Sequence[Entry]) -> None:
+    """Refuses a folder whose images.csv tells of other pictures, whose rows would be lost."""
+    table = epath.Path(files.at_home(out)) / outputs.IMAGES
+    if not table.exists():
+        return
+    rows = csv.DictReader(files.read_text(table, errors="surrogateescape").splitlines())
+    here = {entry.file for entry in entries}
+    other = [row["file"] for row in rows if row.get("file") and row["file"] not in here]
+    if other:
+        more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+        raise InputError(
+            f"--out {out}: holds results of other pictures ({other[0]}{more}), whose rows in "
+            f"{outputs.IMAGES} and {outputs.REGIONS} would be lost; name another folder, or remove "
+            "this one"
+        )

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 CSV_COLUMNS = (
     "image", "file", "region", "area", "top", "left", "bottom", "right", "centroid_row",
-    "centroid_column", "mean_red", "mean_green", "mean_blue", "agreement",
+    "centroid_column", "mean_red", "mean_green", "mean_blue", "agreement", "pieces",
 )  # fmt: skip
+REGIONS, IMAGES = "regions.csv", "images.csv"
 
 _TINT = 0.45
 # A boundary is one pixel wide up to this longest side, and grows with the image.
@@ -136,7 +137,7 @@ def save_regions(
                 [name, file, region.id, region.area, *region.box]
                 + [f"{value:.2f}" for value in region.centroid]
                 + [f"{value:.1f}" for value in region.mean_color]
-                + ["" if region.agreement is None else f"{region.agreement:.4f}"]
+                + ["" if region.agreement is None else f"{region.agreement:.4f}", region.pieces]
             )
     # File names that are no text keep their bytes.
     files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))

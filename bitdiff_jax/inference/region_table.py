@@ -22,6 +22,8 @@ class Region:
             region in several pieces or bent around another may not contain it.
         mean_color: (red, green, blue) in 0..255.
         agreement: mean over its pixels of how much the samples agree; None for a single sample.
+        pieces: number of its connected pieces, whose pixels share a side. One object may be in
+            several, as one behind a pole is.
     """
 
     id: int
@@ -30,6 +32,7 @@ class Region:
     centroid: tuple[float, float]
     mean_color: tuple[float, float, float]
     agreement: float | None
+    pieces: int = 1
 
 
 def number(codes: np.ndarray, has_background: bool = False) -> np.ndarray:
@@ -96,6 +99,7 @@ def measure(
             centroid=(float(centroids[i, 0]), float(centroids[i, 1])),
             mean_color=(float(colors[i, 0]), float(colors[i, 1]), float(colors[i, 2])),
             agreement=None if agreements is None else float(agreements[i]),
+            pieces=int(ndimage.label(label_map[box] == i + 1)[1]),
         )
         for i, box in enumerate(boxes)
     ]

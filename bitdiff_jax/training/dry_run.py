@@ -34,7 +34,8 @@ def dry_run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     if close := getattr(stream, "close", None):
         close()
     sizes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in batch.items())
-    print(f"trained on: {setup.about['trained_on']}\na batch: {sizes}")
+    print(f"trained on: {setup.about['trained_on']}")
+    print(f"one batch was read; its arrays are {sizes}")
     expectation.tell(setup, step)
     print(
         f"{workdir}: a training would {f'resume at step {step}' if step else 'start'} there; "

@@ -107,3 +107,19 @@ def test_errors_are_one_line(root, capsys):
     assert cli.main(["compare", str(root / "mine"), str(root / "no"), truth]) == 2
     err = capsys.readouterr().err
     assert err.startswith("bitdiff compare: error: ") and err.count("\n") == 1
+
+
+def test_one_image_has_no_interval(root, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = [f"--ground-truth={root / 'people'}", "--score_size=0", "--num_images=1"]
+    argv = ["compare", str(root / "mine"), str(root / "worse"), *options, f"--out={out}"]
+    assert cli.main(argv) in (0, 1)
+    printed = capsys.readouterr().out
+    assert "one image: no interval" in printed and "[" not in printed.split("written")[0]
+    ari = json.loads((out / "comparison.json").read_text())["views"]["native"]["ari"]
+    assert {each["low"] for each in ari["systems"].values()} == {None}
+    argv = ["evaluate", str(root / "mine"), str(root / "people"), *options[1:], "--html"]
+    assert cli.main([*argv, f"--out={out}"]) in (0, 1)
+    printed = capsys.readouterr().out
+    assert "one image: no interval" in printed and "[" not in printed.split("written")[0]
+    assert "nan" not in (out / "report.html").read_text().lower()

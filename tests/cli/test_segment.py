@@ -54,6 +54,11 @@ def table(out):
         return list(csv.DictReader(file))
 
 
+def rows(out):
+    with open(out / "images.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def error_line(capsys, *parts):
     """The one line on stderr."""
     (line,) = capsys.readouterr().err.splitlines()
@@ -77,7 +82,7 @@ def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, mo
     kinds = ("agreement", "colours", "labels", "overlay")
     names = [f"{i}_{k}.png" for i in ("cat", "dog") for k in kinds]
     assert files(out) == [*names, "images.csv", "regions.csv"]
-    rows = table(out)
+    regions = table(out)
     for name, path in (("cat", folder / "cat.png"), ("dog", folder / "dog.JPG")):
         want = segmenter(path, num_samples=4, num_steps=2, seed=5)
         np.testing.assert_array_equal(
@@ -87,7 +92,7 @@ def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, mo
         agreement = agreement[: want.shape[0], : want.shape[1]]  # without its legend
         np.testing.assert_allclose(agreement / 255, want.agreement, atol=0.002)
         assert images.read_image(out / f"{name}_overlay.png").shape == want.image.shape
-        mine = [row for row in rows if row["image"] == name]
+        mine = [row for row in regions if row["image"] == name]
         assert [int(row["area"]) for row in mine] == [region.area for region in want.regions()]
         assert {row["file"] for row in mine} == {str(path)}
 
@@ -137,7 +142,7 @@ def test_nothing_but_broken_images(run, tmp_path, capsys):
     (tmp_path / "a.png").write_text("not a picture")
     assert run(tmp_path / "a.png") == 1
     assert len(capsys.readouterr().err.splitlines()) == 2
-    assert files(tmp_path / "out") == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_images_of_one_name_do_not_overwrite_each_other(run, tmp_path):
@@ -219,6 +224,22 @@ def test_results_may_lie_beside_a_image(run, tmp_path):
     assert "a_labels.png" in files(tmp_path)
 
 
+def test_results_of_other_images_are_not_lost(run, tmp_path, capsys):
+    first, second = (save(tmp_path / name / "a.png", tiny.image(9, 9)) for name in "12")
+    third = save(tmp_path / "c.png", tiny.image(9, 9))
+    out = tmp_path / "out"
+    assert run(first, third) == 0
+    before = {name: (out / name).read_bytes() for name in files(out)}
+    capsys.readouterr()
+    for others in ([second, third], [first]):
+        assert run(*others) == 2
+        error_line(capsys, "--out", "other pictures", "name another folder")
+    assert {name: (out / name).read_bytes() for name in files(out)} == before
+    fourth = save(tmp_path / "d.png", tiny.image(9, 9))
+    assert run(first, third, fourth, "--seed=1") == 0
+    assert [row["file"] for row in rows(out)] == [str(first), str(third), str(fourth)]
+
+
 def test_a_full_disk_ends_it_in_one_line(run, tmp_path, capsys, monkeypatch):
     local = type(epath.Path(tmp_path))
     write = local.write_bytes
@@ -231,15 +252,17 @@ def test_a_full_disk_ends_it_in_one_line(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(local, "write_bytes", write_half)
     assert run(picture) == 2
     error_line(capsys, "a_labels.png", "No space left on device", "free space")
-    assert files(tmp_path / "out") == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
     picture = save(tmp_path / "a.png", tiny.image(9, 9))
-    arguments = [str(picture), f"--checkpoint={tmp_path / 'none'}", f"--out={tmp_path / 'out'}"]
+    out = tmp_path / "deep" / "out"
+    arguments = [str(picture), f"--checkpoint={tmp_path / 'none'}", f"--out={out}"]
     assert cli.main(["segment", *arguments]) == 2
     error_line(capsys, "checkpoint", str(tmp_path / "none"), "--workdir")
+    assert not (tmp_path / "deep").exists()
 
 
 @pytest.mark.parametrize(
@@ -305,8 +328,7 @@ def test_reasons_not_to_trust_a_result_are_told_and_written(run, segmenter, tmp_
     printed = capsys.readouterr().out.splitlines()
     told = [line for line in printed if "not to be trusted" in line]
     assert told == [f"a: not to be trusted: {reason}" for reason in want.warnings]
-    with open(tmp_path / "out" / "images.csv", newline="") as file:
-        (row,) = csv.DictReader(file)
+    (row,) = rows(tmp_path / "out")
     assert row["warnings"] == "; ".join(want.warnings)
     assert (row["height"], row["width"], row["num_samples"]) == ("20", "20", "4")
     assert float(row["agreement"]) == pytest.approx(want.agreement.mean(), abs=1e-4)

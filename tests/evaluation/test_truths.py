@@ -54,7 +54,7 @@ def test_folder_specs_with_maps_only(folder):
     for spec, words in (
         (f"folder:{folder},split=more", "1 of the split have no map, the first is c"),
         (f"folder:{folder},split=none", "has no split"),
-        (f"folder:{folder},pngs=x", "no option pngs=.*split=, zero=, images="),
+        (f"folder:{folder},pngs=x", "no option pngs=x; .* split, zero, images"),
         (f"png:{folder / 'labels'},zero=x", "zero=x is not known"),
         (f"levels:{folder}", "no truths"),
     ):

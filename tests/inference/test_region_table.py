@@ -50,6 +50,12 @@ def test_measures_are_those_of_skimage(drawn, seed):
         np.testing.assert_allclose(means, props.intensity_mean, rtol=1e-6)
 
 
+def test_pieces_are_those_that_share_no_side():
+    label_map = np.array([[1, 2, 1, 1], [2, 1, 2, 1], [1, 2, 2, 1]])
+    one, two = measure(label_map, np.zeros((3, 4, 3), np.uint8))
+    assert (one.pieces, two.pieces) == (4, 3)
+
+
 def test_without_agreement_there_is_none():
     (region,) = measure(np.ones((1, 1), np.int32), np.full((1, 1, 3), 9, np.uint8))
     assert region.agreement is None

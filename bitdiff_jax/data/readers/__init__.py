@@ -10,13 +10,22 @@ needs, are imported when the kind is used.
 import importlib
 import inspect
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bitdiff_jax import files
 from bitdiff_jax.data.readers.dataset import Reader, splits
-from bitdiff_jax.errors import InputError
+from bitdiff_jax.errors import InputError, did_you_mean
 
-__all__ = ["READERS", "Reader", "implied_options", "make", "reader_class", "splits"]
+__all__ = [
+    "READERS",
+    "Reader",
+    "check_options",
+    "implied_options",
+    "make",
+    "reader_class",
+    "splits",
+]
 
 _HERE = "bitdiff_jax.data.readers"
 # Kind -> module:class.
@@ -73,12 +82,29 @@ def make(kind: str, root: os.PathLike | str, split: str | None = None, **options
         for name, parameter in inspect.signature(reader).parameters.items()
         if name not in ("root", "split")
     }
+    check_options(kind, options, ("split", *known))
     for name, value in options.items():
-        if name not in known:
-            has = f"it has: {', '.join(known)}" if known else "it has none"
-            raise InputError(f"{kind}: unknown option {name}={value}; {has}")
         options[name] = _typed(kind, name, value, known[name].default)
     return reader(files.at_home(root), split, **{**options, **implied_options(kind)})
+
+
+def check_options(kind: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuses an option that a kind of data does not have.
+
+    Args:
+        kind: of the data.
+        options: their values by name.
+        known: names of the options that the kind has.
+
+    Raises:
+        InputError: it names the option, all that there are, and the one that may be meant.
+    """
+    for name, value in options.items():
+        if name not in known:
+            raise InputError(
+                f"data: {kind} has no option {name}={value}; its options are {', '.join(known)}"
+                f"{did_you_mean(name, known)}"
+            )
 
 
 def _typed(kind: str, name: str, value: Any, default: Any) -> Any:

@@ -54,9 +54,9 @@ def page(
         "kind": about.get("kind"),
         "masks made one map by": about.get("rule"),
         "levels": levels and ", ".join(levels),
-        "score per region": None if levels else about.get("score_per_region"),
+        "score of a region": None if levels else about.get("score_per_region"),
         "protocol": about.get("protocol"),
-        "without a region in the truth": about.get("unlabelled"),
+        "pixels without a region": about.get("unlabelled"),
         "pictures scored": f"{len(table.names):,}",
         "samples of each": None if levels else _span(table.column("num_samples")),
         "people of each": _span(table.column("num_people")),
@@ -119,7 +119,9 @@ def _cell(estimate: Estimate) -> str:
     if not estimate.num_images:
         return "<td></td>"
     digits = 3 if abs(estimate.mean) < 10 else 1
-    interval = f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+    interval = "no interval"
+    if estimate.num_images > 1:
+        interval = f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
     return f"<td>{estimate.mean:.{digits}f}<small>{interval}</small></td>"
 
 

@@ -13,6 +13,7 @@ from bitdiff_jax.evaluation.report.summary_tables import cut
 from bitdiff_jax.metrics import Measure
 
 GAP = 8  # pixels
+_HEAD, _CAPTION = 14, 12  # sizes of letters
 
 
 class SheetRow(NamedTuple):
@@ -60,9 +61,22 @@ def sheet(
     metric = measure.metrics[0]
     note = f"{metric.name}: {metric.label}, of the map above, mean over annotators"
     note += f"; {metric.direction}" if metric.direction else ""
-    width = strips[0].shape[1]
-    strips += [_strip([note], width - 2 * GAP)]
+    width = strips[0].shape[1] - 2 * GAP
+    strips += [_strip([line], width) for line in _lines(note, width)]
     return np.concatenate(strips)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """The text in lines of whole words that fit, those of captions, into `width` pixels."""
+    font = ImageFont.load_default(_CAPTION)
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if font.getlength(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def score_text(
@@ -89,7 +103,7 @@ def _beside(cells: Sequence[np.ndarray], cell: int) -> np.ndarray:
 
 def _strip(texts: Sequence[str], cell: int, *, head: bool = False) -> np.ndarray:
     """A line of text, each at the left of its column and cut to its width."""
-    size = 14 if head else 12
+    size = _HEAD if head else _CAPTION
     strip = Image.new("RGB", (GAP + len(texts) * (cell + GAP), size + 12), "white")
     draw = ImageDraw.Draw(strip)
     font = ImageFont.load_default(size)

@@ -70,7 +70,12 @@ def intervals(title: str, x_label: str, estimates: Mapping[str, Estimate]) -> st
         return ""
     top, left, right = 26, 130, 58
     height = top + svg.BOTTOM + 18 * len(known) + 4
-    ends = [0.0, *(e.low for e in known.values()), *(e.high for e in known.values())]
+    drawn = [e for e in known.values() if e.num_images > 1]  # one image has no interval
+    ends = [
+        0.0,
+        *(end for e in drawn for end in (e.low, e.high)),
+        *(e.mean for e in known.values()),
+    ]
     across = svg.ticks(min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1)
     low, high = across[0], across[-1]
     x = lambda value: left + (value - low) / (high - low) * (svg.WIDTH - left - right)  # noqa: E731
@@ -81,7 +86,8 @@ def intervals(title: str, x_label: str, estimates: Mapping[str, Estimate]) -> st
     for row, (name, estimate) in enumerate(known.items()):
         y = top + 18 * row + 12
         body.append(svg.text(left - 8, y + 4, name, "end"))
-        body.append(svg.line(x(estimate.low), y, x(estimate.high), y, svg.MAIN, 3))
+        if estimate in drawn:
+            body.append(svg.line(x(estimate.low), y, x(estimate.high), y, svg.MAIN, 3))
         body.append(f'<circle cx="{x(estimate.mean):.1f}" cy="{y}" r="4" fill="{svg.MAIN}"/>')
         body.append(svg.text(svg.WIDTH - right + 14, y + 4, f"{estimate.mean:.3f}", "start"))
     return svg.frame(title, body, height)

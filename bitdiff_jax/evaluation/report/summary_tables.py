@@ -13,7 +13,8 @@ from bitdiff_jax.evaluation import distribution, image_measures
 from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.rows import Table
 from bitdiff_jax.evaluation.statistics import dataset_ap, ods_ois, pooling, significance
-from bitdiff_jax.evaluation.statistics.estimates import Estimate
+from bitdiff_jax.evaluation.statistics import estimates as estimates_lib
+from bitdiff_jax.evaluation.statistics.estimates import Estimate, interval_text
 from bitdiff_jax.metrics import MEASURES, Measure, Metric, metrics_of
 
 Summary = dict[str, Estimate]  # by column
@@ -39,7 +40,7 @@ def summarise(table: Table, *, seed: int = 0) -> Summary:
             known = math.isfinite(value) and len(values)
             low, high = np.quantile(values, [0.025, 0.975]) if known else (math.nan, math.nan)
             count = int(np.isfinite(sums[:, 0]).sum()) if known else 0
-            summary[f"{name}@{view}"] = Estimate(value, float(low), float(high), count)
+            summary[f"{name}@{view}"] = estimates_lib.estimate(value, low, high, count)
         regions_true = table.column(f"regions_true@{view}")
         others = dataset_ap.estimates(table.regions.get(view), regions_true, seed=seed)
         others |= ods_ois.estimates(table.sweeps.get(view), seed=seed)
@@ -153,7 +154,7 @@ def _of_distances(summary: Summary, view: View) -> list[str]:
         named = [each.metric(distance) for distance in distribution.DISTANCES]
         estimates = [estimate_of(summary, metric.name, view) for metric in named]
         if any(e.num_images for e in estimates):
-            cells = [f"{e.mean:>8.4f} [{e.low:.4f}, {e.high:.4f}]" for e in estimates]
+            cells = [f"{e.mean:>8.4f} {interval_text(e.low, e.high)}" for e in estimates]
             name = each.form.replace("_{}", "")
             better = named[0].direction.partition(" ")[0]
             lines.append(f"{name:<17} {better:<7}" + "".join(f"{cell:<26}" for cell in cells))
@@ -163,9 +164,8 @@ def _of_distances(summary: Summary, view: View) -> list[str]:
     return ["", f"{'distance':<25}{heads}", *lines]
 
 
-def _mean(estimate: Estimate, digits: int) -> str:
-    interval = f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
-    return f"{estimate.mean:>8.{digits}f}  {interval:<16}"
+def _mean(found: Estimate, digits: int) -> str:
+    return f"{found.mean:>8.{digits}f}  {interval_text(found.low, found.high, digits):<16}"
 
 
 def differences(
@@ -194,7 +194,7 @@ def differences_text(
             means = [estimate_of(summary, name, view).mean for view in (first, second)]
             lines.append(
                 f"{name:<15}{means[0]:>9.4f}{means[1]:>9.4f}{found.difference:>+12.4f}"
-                f"  [{found.low:+.4f}, {found.high:+.4f}]"
+                f"  {interval_text(found.low, found.high, sign='+')}"
             )
     return "\n".join(lines)
 

@@ -22,7 +22,7 @@ from bitdiff_jax import metrics
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.host_contingency import contingency
 from bitdiff_jax.evaluation.protocols import View
-from bitdiff_jax.evaluation.statistics.estimates import Estimate
+from bitdiff_jax.evaluation.statistics.estimates import Estimate, estimate
 from bitdiff_jax.metrics import Metric
 
 KEY = "regions"
@@ -170,7 +170,4 @@ def estimates(
     # Joining ranks lowers the metric a little, in the resamples and on the whole set alike.
     lowered = value - metrics.ranked_ap(ranked.regions, targets, max_ranks=_RANKS)
     low, high = np.nanquantile(drawn + lowered, [0.025, 0.975], axis=0)
-    return {
-        name: Estimate(float(value[i]), float(low[i]), float(high[i]), count)
-        for i, name in enumerate(METRICS)
-    }
+    return {name: estimate(value[i], low[i], high[i], count) for i, name in enumerate(METRICS)}

@@ -26,7 +26,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.host_contingency import contingency
 from bitdiff_jax.evaluation.protocols import View
 from bitdiff_jax.evaluation.statistics import significance
-from bitdiff_jax.evaluation.statistics.estimates import Estimate
+from bitdiff_jax.evaluation.statistics.estimates import Estimate, estimate, interval_text
 from bitdiff_jax.metrics import Metric
 
 KEY = "levels"
@@ -199,7 +199,7 @@ def _optimum(
 
 def _estimate(value: float, drawn: np.ndarray, count: int) -> Estimate:
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Estimate(float(value), float(low), float(high), count)
+    return estimate(value, low, high, count)
 
 
 def _itself(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -238,5 +238,5 @@ def as_text(sweep: Sweep, names: Sequence[str] | None = None) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _cell(estimate: Estimate) -> str:
-    return f"{estimate.mean:>8.4f}  {f'[{estimate.low:.4f}, {estimate.high:.4f}]':<16}"
+def _cell(found: Estimate) -> str:
+    return f"{found.mean:>8.4f}  {interval_text(found.low, found.high):<16}"

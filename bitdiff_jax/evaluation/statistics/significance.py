@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bitdiff_jax.evaluation.statistics.estimates import Estimate
+from bitdiff_jax.evaluation.statistics.estimates import Estimate, estimate
 
 # Greatest number of values in a block of resampled counts.
 _BLOCK = 1 << 22
@@ -31,8 +31,8 @@ def intervals(
         level: coverage of the interval, in (0, 1).
 
     Returns:
-        An `Estimate` for each column: all NaN for a column without a finite value, and with an
-        interval of width 0 for a single value.
+        An `Estimate` for each column: all NaN for a column without a finite value, and without an
+        interval for a single value.
     """
     values = np.asarray(values, np.float64)
     means = resampled_means(values, seed=seed, resamples=resamples)
@@ -46,7 +46,7 @@ def intervals(
             continue
         low, high = np.quantile(resampled, tails)
         mean = column[known].mean()
-        result.append(Estimate(float(mean), float(low), float(high), int(known.sum())))
+        result.append(estimate(mean, low, high, int(known.sum())))
     return result
 
 
@@ -84,7 +84,7 @@ class Paired(NamedTuple):
     """The difference of two systems on the same images."""
 
     difference: float  # mean of first - second
-    low: float  # lower end of the 95 % bootstrap interval
+    low: float  # lower end of the 95 % bootstrap interval; NaN for one image
     high: float
     p: float  # two-sided p of the sign-flip test
     num_images: int  # number of images that both systems have
@@ -115,7 +115,7 @@ def paired(
     num = len(differences)
     if not num:
         return Paired(math.nan, math.nan, math.nan, math.nan, 0)
-    estimate = intervals(differences[:, None], seed=seed, resamples=resamples)[0]
+    found = intervals(differences[:, None], seed=seed, resamples=resamples)[0]
     observed = abs(differences.sum())
     # Patterns that tie with the observed one count, whatever the order of summation rounds to.
     reach = observed - 1e-12 * np.abs(differences).sum()
@@ -130,7 +130,7 @@ def paired(
             signs = rng.integers(0, 2, size=(size, num), dtype=np.int8) * 2.0 - 1.0
             hits += int((np.abs(signs @ differences) >= reach).sum())
         p = (hits + 1) / (resamples + 1)
-    return Paired(estimate.mean, estimate.low, estimate.high, p, num)
+    return Paired(found.mean, found.low, found.high, p, num)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -60,3 +60,16 @@ def test_any_name_of_a_file_is_one_line(name):
     plain = sheet([labelled_sheet.SheetRow("a", None, [TRUTH], [TRUTH])], ["one"])
     got = sheet([labelled_sheet.SheetRow(name, None, [TRUTH], [TRUTH])], ["one"])
     assert got.shape == plain.shape
+
+
+def test_the_note_below_is_whole_in_a_narrow_sheet():
+    """The same letters in a narrow sheet take more lines, and none of them is cut."""
+    row = labelled_sheet.SheetRow("a", None, [TRUTH], [TRUTH])
+    metric = ARI.metrics[0]
+    note = f"{metric.name}: {metric.label}, of the map above, mean over annotators"
+    lines = labelled_sheet._lines(f"{note}; {metric.direction}", 48 * 2 + GAP)
+    assert " ".join(lines) == f"{note}; {metric.direction}" and len(lines) > 2
+    narrow = sheet([row], ["one"])
+    below = narrow[narrow.shape[0] - len(lines) * (12 + 12) :]
+    assert (below.min(axis=(1, 2)) < 128).any()
+    assert (below[:, -GAP:] == 255).all()

@@ -113,7 +113,10 @@ def test_the_score_is_told(coco, tmp_path, capsys):
     out = tmp_path / "out"
     assert cli.main(["evaluate", str(path), str(truth), f"--out={out}", "--fast", "--all"]) == 0
     printed = capsys.readouterr().out
-    assert "score per region: score of the file" in printed and "ap75_ranked" in printed
+    assert (
+        "average precision ranks regions by the score of the file" in printed
+        and "ap75_ranked" in printed
+    )
     written = json.loads((out / "metrics.json").read_text())
     assert written["score_per_region"] == "score of the file"
     assert written["views"]["native"]["ap_ranked"]["mean"] > 0
@@ -123,7 +126,7 @@ def test_the_score_is_told(coco, tmp_path, capsys):
     capsys.readouterr()
     assert cli.main(["evaluate", str(truth), str(truth), "--fast"]) == 0
     printed = capsys.readouterr().out
-    assert "score per region: constant" in printed and "ap_ranked" not in printed
+    assert "takes all regions for equally certain" in printed and "ap_ranked" not in printed
 
 
 @pytest.mark.parametrize("key", ["scores", "predicted_iou"])

@@ -20,7 +20,14 @@ def test_bootstrap_depends_on_the_seed_but_not_on_the_order():
 
 
 def test_bootstrap_of_little():
-    assert estimates.bootstrap(np.asarray([0.3, np.nan])) == (0.3, 0.3, 0.3, 1)
+    one = estimates.bootstrap(np.asarray([0.3, np.nan]))
+    assert (one.mean, one.num_images) == (0.3, 1) and np.isnan([one.low, one.high]).all()
+    assert estimates.interval_text(one.low, one.high) == "no interval"
     empty = estimates.bootstrap(np.asarray([np.nan]))
     assert empty.num_images == 0
     assert np.isnan(empty[:3]).all()
+
+
+def test_intervals_as_text():
+    assert estimates.interval_text(-0.12345, 0.2) == "[-0.1235, 0.2000]"
+    assert estimates.interval_text(-0.12, 0.2, 1, "+") == "[-0.1, +0.2]"

@@ -27,7 +27,7 @@ def test_intervals_of_nothing_one_and_equal_values():
     nothing, equal, one = significance.intervals(values, resamples=50)
     assert nothing.num_images == 0 and math.isnan(nothing.mean)
     assert equal.low == equal.high == pytest.approx(0.1)
-    assert (one.mean, one.low, one.high, one.num_images) == (7, 7, 7, 1)
+    assert (one.mean, one.num_images) == (7, 1) and math.isnan(one.low) and math.isnan(one.high)
     assert significance.intervals(np.zeros((0, 1)))[0].num_images == 0
 
 
