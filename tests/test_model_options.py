@@ -13,8 +13,9 @@ SIDE = 16
 
 
 def loss_and_gradients(model, batch, params=None):
-    params = model.init(jax.random.key(0)) if params is None else params
-    loss, grads = jax.value_and_grad(lambda p: model.loss(p, batch, jax.random.key(2))[0])(params)
+    params = jax.jit(model.init)(jax.random.key(0)) if params is None else params
+    loss = jax.value_and_grad(lambda p, batch: model.loss(p, batch, jax.random.key(2))[0])
+    loss, grads = jax.jit(loss)(params, batch)
     return params, loss, grads
 
 
@@ -67,14 +68,14 @@ def test_self_conditioning_adds_channels_and_uses_them():
     assert shapes[1][2] == shapes[0][2] + 6
 
     batch = batch_of()
-    params = conditioned.init(jax.random.key(0))
+    params = jax.jit(conditioned.init)(jax.random.key(0))
     keys = iter(jax.random.split(jax.random.key(1), 1000))
     params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(next(keys), p.shape), params)
     losses = [
         loss_and_gradients(tiny(**{"model.objective.self_condition": p}), batch, params)[1]
         for p in (1e-9, 1.0)  # the same network; the guess is never, or always, shown
     ]
-    assert losses[0] != losses[1]
+    assert abs(losses[0] - losses[1]) > 1e-3 * losses[1]  # more than two programs may round
 
 
 def test_codes_drawn_afresh_differ_between_steps_and_follow_the_regions():
@@ -95,7 +96,7 @@ def test_codes_drawn_afresh_differ_between_steps_and_follow_the_regions():
 def test_dichotomy_splits_drawn_colours_into_regions():
     model = tiny(**{"model.encoding": "rgb", "model.palette.layout": "random"})
     batch = batch_of()
-    params = model.init(jax.random.key(0))
+    params = jax.jit(model.init)(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 4)
     sampler = Sampler(2, decoder="dichotomy")
     codes = np.array(model.sample(params, batch["image"], batch["size"], keys, sampler).codes)

@@ -49,7 +49,7 @@ from bitdiff_jax.training import loop, setup  # noqa: F401
 
 EVERY = 3  # steps between checkpoints
 STEPS_PER_KILL = 12  # no less than a start takes until it is killed, on average
-SETTINGS = (
+SETTINGS = [
     "model.image_size=16",
     "model.net.base_channels=8",
     "model.net.channel_multipliers=(1,)",
@@ -58,7 +58,7 @@ SETTINGS = (
     "train.log_every=1",
     "data.num_threads=1",
     "eval.data=",
-)
+]
 GRACEFUL = {"term": signal.SIGTERM, "int": signal.SIGINT, "usr1": signal.SIGUSR1}
 KINDS = ("kill", "start", "save", "damage", *GRACEFUL)
 PATIENCE = 900  # seconds without a checkpoint
@@ -77,7 +77,11 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(KINDS), help="of kills, taken in turn")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--workdir", help="where to train; a temporary folder by default")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the training"
+    )
     args = parser.parse_args()
+    SETTINGS.extend(args.set)
     root = pathlib.Path(args.workdir or tempfile.mkdtemp(prefix="stress_"))
     try:
         for count, kills in ((1, args.single), (2, args.double)):

@@ -40,7 +40,7 @@ from bitdiff_jax.parallel import checksums
 from bitdiff_jax.training import loop, setup  # noqa: F401
 
 CORES = 2
-SETTINGS = (
+SETTINGS = [
     "mesh.cpu_devices=2",
     "mesh.fsdp=2",
     "train.num_steps=1000000",
@@ -48,7 +48,7 @@ SETTINGS = (
     "train.log_every=1000",  # nothing that the log fetches keeps the host back
     "data.num_threads=1",
     "eval.data=",
-)
+]
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGKILL)
 PATIENCE = 600  # seconds for a start, and for an end
 
@@ -62,7 +62,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of signals and times")
     parser.add_argument("--unlimited", action="store_true", help="dispatch as far ahead as can be")
     parser.add_argument("--workdir", help="where to train; a temporary folder by default")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the training"
+    )
     args = parser.parse_args()
+    SETTINGS.extend(args.set)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     workdir = pathlib.Path(args.workdir or tempfile.mkdtemp(prefix="starvation_"))
@@ -106,9 +110,14 @@ def _run(
     log.write_text("")
     pid = _fork(workdir, log, few)
     began = time.monotonic()
-    code = _wait(pid, PATIENCE, lambda: "loss" in log.read_text())
+    has_begun = lambda: "loss" in log.read_text()  # noqa: E731
+    code = _wait(pid, PATIENCE, has_begun)
     if code is None:
         code = _wait(pid, rng.uniform(0, longest))
+    if code is None and not has_begun():  # a machine so busy proves nothing
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return 1, wanted, 0.0, f"no step within {PATIENCE} s"
     trained = time.monotonic() - began
     if code is None:
         os.kill(pid, number)

@@ -14,7 +14,14 @@ SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "robustnes
 
 def test_two_cpu_devices_do_not_starve_each_other(tmp_path):
     result = subprocess.run(
-        [sys.executable, SCRIPT, "--runs=2", "--seconds=2", f"--workdir={tmp_path}"],
+        [
+            sys.executable,
+            SCRIPT,
+            "--runs=2",
+            "--seconds=2",
+            f"--workdir={tmp_path}",
+            "--set=model.net.implementation=tests.own_network:ThreeConvs",
+        ],
         env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

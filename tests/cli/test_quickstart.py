@@ -1,28 +1,28 @@
 import json
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
 
 
-def _run(*arguments, **kwargs):
+@pytest.mark.slow
+@pytest.mark.multiprocess
+def test_the_whole_way_small(tmp_path):
+    out = tmp_path / "q"
+    arguments = (
+        "--config=quickstart:smoke", "--config.model.net.channel_multipliers=(1,)",
+        "--num_images=3", f"--out={out}",
+    )  # fmt: skip
     # A process of its own: the config wants two CPU devices, and jax has started here already.
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "bitdiff_jax", "quickstart", *arguments],
         capture_output=True,
         text=True,
-        **kwargs,
     )
-
-
-@pytest.mark.slow
-def test_the_whole_way_small(tmp_path):
-    out = tmp_path / "q"
-    done = _run("--config=quickstart:smoke", "--num_images=3", f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert "look at" in done.stdout and "trained on: procedural scenes" in done.stdout
     assert f"next: bitdiff segment photo.jpg --checkpoint {out / 'run'} --out" in done.stdout
@@ -46,8 +46,8 @@ def test_the_whole_way_small(tmp_path):
         ("--num_image=3", "unexpected argument '--num_image=3'"),
     ],
 )
-def test_what_it_does_not_know_is_named(argument, message, tmp_path):
-    done = _run(argument, f"--out={tmp_path}", env={**os.environ, "JAX_PLATFORMS": "cpu"})
-    assert done.returncode == 2
-    assert message in done.stderr and done.stderr.count("\n") == 1
+def test_what_it_does_not_know_is_named(argument, message, tmp_path, capsys):
+    assert cli.main(["quickstart", argument, f"--out={tmp_path}"]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
     assert not list(tmp_path.iterdir())

@@ -97,6 +97,7 @@ def test_the_kind_of_images_is_that_of_the_data(tmp_path, capsys):
     argv = (
         "train", "--config=bsds:smoke", f"--config.data.train=folder:{root}",
         "--config.mesh.cpu_devices=1", "--config.train.num_steps=4",
+        "--config.model.net.implementation=tests.own_network:ThreeConvs",
     )  # fmt: skip
     assert cli.main([*argv, f"--workdir={tmp_path / 'run'}"]) == 0
     out = capsys.readouterr().out

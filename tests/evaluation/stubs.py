@@ -11,6 +11,7 @@ import numpy as np
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.inference import programs
+from tests.inference.tiny import random_params
 
 SIZE = 32
 
@@ -89,9 +90,9 @@ def count_rows(replace: Callable[[Any, str, Any], None] = setattr) -> list[int]:
 
 
 def tiny_config() -> Any:
-    """The smoke config with a single level: the least to compile."""
+    """The smoke config with a network of three convolutions: the least to compile."""
     config = config_lib.load("base:smoke")
-    config.model.net.channel_multipliers = (1,)
+    config.model.net.implementation = "tests.own_network:ThreeConvs"
     return config
 
 
@@ -99,10 +100,3 @@ def tiny_model() -> tuple[model_lib.Model, Any]:
     """Its model with random parameters, so that the output is not 0."""
     model = model_lib.from_config(tiny_config())
     return model, random_params(model)
-
-
-def random_params(model: model_lib.Model) -> Any:
-    """Normal noise instead of `model.init`, which also takes long to compile."""
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    return jax.tree.map(lambda s: np.float32(rng.normal(size=s.shape) * 0.1), shapes)

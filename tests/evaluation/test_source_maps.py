@@ -1,10 +1,5 @@
 import dataclasses
 import functools
-import os
-import pathlib
-import subprocess
-import sys
-import textwrap
 
 import jax
 import numpy as np
@@ -178,63 +173,6 @@ def test_what_cannot_be_drawn_is_refused_at_the_call():
         draw(StubModel(), {}, make_source(1), seed=-1)
     with pytest.raises(InputError, match="at least 2 pictures"):
         draw(StubModel(), {}, make_source(1), shuffle_images=True)
-
-
-_EIGHT = """
-    import jax, numpy as np
-    from bitdiff_jax.diffusion.sampler import Sampler
-    from bitdiff_jax.evaluation import draw_source, evaluate
-    from bitdiff_jax.inference.request import Request
-    from bitdiff_jax.parallel.mesh import make_mesh
-    from tests.evaluation.stubs import StubModel, make_source, tiny_model
-
-    assert jax.device_count() == 8
-    model, params = tiny_model()
-    source = make_source(9)
-    for model, params, differing in ((StubModel("noise"), {}, 0.0), (model, params, 1e-4)):
-        maps, tables = {}, {}
-        for name, mesh, size in (
-            ("one", make_mesh(devices=jax.devices()[:1]), 4),
-            ("eight", make_mesh(data=4, fsdp=2), 16),
-        ):
-            # 27 maps: the last batches hold 3 of 4 and 11 of 16, some devices none.
-            evaluation = evaluate(
-                model, params, source, Sampler(2), Request(3, batch_size=size), mesh=mesh,
-                num_shown=9,
-            )
-            drawn = evaluation.drawn
-            maps[name] = np.concatenate([drawn[i].codes.ravel() for i in range(9)])
-            tables[name] = evaluation.table
-        share = np.mean(maps["one"] != maps["eight"])
-        assert share <= differing, share
-        assert tables["one"].names == tables["eight"].names
-        for figure in ("ari", "iou", "vi", "pq", "ged2_rand", "regions_true"):
-            one, eight = (tables[n].column(f"{figure}@honest") for n in ("one", "eight"))
-            assert np.isfinite(one).all(), figure
-            worst = np.abs(one - eight).max()
-            assert worst <= (0 if share == 0 else 0.02), (figure, worst, share)
-        # Batches are raised to a multiple of the devices.
-        drawn = draw_source(StubModel(), {}, source, Sampler(), Request(batch_size=3))
-        assert len(list(drawn)) == 9
-    print("differing", share)
-"""
-
-
-@pytest.mark.multiprocess
-@pytest.mark.slow
-def test_one_and_eight_devices_draw_the_same_maps():
-    root = pathlib.Path(__file__).parents[2]
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(root),
-    }
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(_EIGHT)], env=environment, cwd=root,
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert "differing" in result.stdout
 
 
 def test_specks_of_drawn_maps_are_given_to_what_surrounds_them(tiny, thirteen):

@@ -74,7 +74,7 @@ def test_settings_that_are_not_known_are_refused(tmp_path):
 
 def test_a_checkpoint_of_other_shapes_is_refused(tmp_path):
     tiny.save_checkpoint(tmp_path, edit_about=lambda a: a["config"]["model"].update(num_bits=4))
-    refused(tmp_path, str(tmp_path), "(4,)", "(6,)", "another model")
+    refused(tmp_path, str(tmp_path), "(3, 3, 9, 8)", "(3, 3, 7, 8)", "another model")
 
 
 def test_a_missing_checkpoint_is_refused(tmp_path):

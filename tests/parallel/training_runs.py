@@ -21,7 +21,7 @@ from bitdiff_jax.training.optimizer import make_optimizer
 from bitdiff_jax.training.state import init_state
 from bitdiff_jax.training.step import make_train_step
 
-STEPS, ROWS, SIDE = 20, 16, 8
+STEPS, ROWS, SIDE = 8, 16, 8
 COLLECTIVE = re.compile(
     r" (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\("
 )
