@@ -64,7 +64,7 @@ def test_a_room_imports_only_from_rooms_above_it(path):
         assert ORDER.index(other) <= ORDER.index(room), f"{room} imports {other}"
 
 
-def test_one_room_each_for_flax_modules_and_orbax():
+def test_one_room_each_for_flax_modules_orbax_and_safetensors():
     for path in FILES:
         if room_of(path) != "nets":
             assert not re.search(r"^\s*(import|from) flax\.linen\b", path.read_text(), re.M), path

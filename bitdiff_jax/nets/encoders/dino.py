@@ -109,7 +109,7 @@ class _Dino:
         return jnp.asarray(self._net().apply({"params": in_float32(params)}, x))
 
     def from_original(self, originals: Originals, names: list[str]) -> dict[str, np.ndarray]:
-        """Its parameters from safetensors with the names of `transformers`.
+        """Its parameters from a file with the names of `transformers`.
 
         Args:
             originals: the published tensors.

@@ -17,8 +17,9 @@ class Encoder(Protocol):
 
     without `image_size` where none is given; options are those of the config, lists as tuples.
 
-    An encoder may have a method `from_original(tensors)`, which turns the tensors of its
-    published weights into its own; see `bitdiff_jax.nets.encoders.params_files.load_params`.
+    An encoder may have a method `from_original(originals, names)`, which gives its own parameters,
+    by `names`, from the tensors of its published weights, in PyTorch's layout; see
+    `bitdiff_jax.nets.encoders.original_names.Originals` and `params_files.load_params`.
     """
 
     @property
