@@ -12,7 +12,7 @@ from PIL import Image
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import Segmenter, entries
+from bitdiff_jax.inference import Segmenter, entries, trust
 from tests.inference import tiny
 
 
@@ -320,11 +320,14 @@ def test_a_format_of_ones_own(run, tmp_path, monkeypatch, capsys):
     sys.modules.pop("own_format", None)
 
 
-def test_reasons_not_to_trust_a_result_are_told_and_written(run, segmenter, tmp_path, capsys):
+def test_reasons_not_to_trust_a_result_are_told_and_written(
+    run, segmenter, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(trust, "LOW_AGREEMENT", 0.9)  # which the tiny model does not reach
     picture = save(tmp_path / "a.png", tiny.image(20, 20))
     assert run(picture, "--min_area=0") == 0
     want = segmenter(picture, num_samples=4, num_steps=2).without_specks(0)
-    assert want.warnings
+    assert "the samples disagree" in want.warnings[0]
     printed = capsys.readouterr().out.splitlines()
     told = [line for line in printed if "not to be trusted" in line]
     assert told == [f"a: not to be trusted: {reason}" for reason in want.warnings]

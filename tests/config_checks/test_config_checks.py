@@ -50,7 +50,7 @@ BAD = [
     ("model.net.channel_multipliers", (1.5, 2), "use a whole number of 1 or more for each entry"),
     ("model.net.channel_multipliers", (), "use a tuple of 1 or more"),
     ("model.net.channel_multipliers", 2, "use a tuple"),
-    ("model.net.attention_levels", (4,), "the 4 levels of config.model.net.channel_multipliers"),
+    ("model.net.attention_levels", (4,), "the 4 levels of channel_multipliers"),
     ("model.net.attention_levels", (-5,), "are -4 to 3"),
     ("model.net.num_heads", 3, "give a divisor of the 256 channels of level 2"),
     ("model.net.dtype", "bf16", "float32, bfloat16, float16"),

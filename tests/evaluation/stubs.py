@@ -62,9 +62,10 @@ class StubModel:
 
     answer: str = "truth"
     image_size: int = SIZE
+    features: None = None  # it has no encoder
 
-    def sample(self, params, image, size, keys, sampler) -> model_lib.Sample:
-        del params, sampler
+    def sample(self, params, image, size, keys, sampler, features=None) -> model_lib.Sample:
+        del params, sampler, features
         shape = image.shape[1:3]
         codes = {
             "truth": lambda: image[..., 0].astype(jnp.int32),

@@ -150,7 +150,7 @@ def test_without_guidance_there_is_no_second_half():
     seen = []
 
     class Recorder(StubModel):
-        def sample(self, params, image, size, keys, sampler):
+        def sample(self, params, image, size, keys, sampler, features=None):
             seen.append(sampler.guidance_weight)
             return super().sample(params, image, size, keys, sampler)
 
