@@ -62,6 +62,7 @@ class StubModel:
 
     answer: str = "truth"
     image_size: int = SIZE
+    image_scale: int = 1
     features: None = None  # it has no encoder
 
     def sample(self, params, image, size, keys, sampler, features=None) -> model_lib.Sample:
