@@ -23,7 +23,6 @@ from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.evaluation import calibration, draw_source
 from bitdiff_jax.evaluation.calibration import Calibration, calibrate
 from bitdiff_jax.evaluation.statistics import estimates
-from bitdiff_jax.inference import loading
 from bitdiff_jax.inference.drawing import Drawn
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel import compilation_cache
@@ -102,13 +101,13 @@ def main() -> None:
     """Reads the flags, draws, prints the tables, writes the JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add("--checkpoint", required=True, help="the --workdir of a training")
+    options.add_weights(parser)
     add("--kinds", nargs="*", choices=KINDS, default=["mixed"], help="kinds of scenes (mixed)")
     add("--num_scenes", type=int, default=100, help="scenes of each kind and side (100)")
     add("--num_samples", type=int, default=32, help="maps per scene, at least 2 (32)")
     add("--num_steps", type=int, help="sampling steps (the checkpoint's)")
     add("--guidance_weight", type=float, help="0 is plain conditional (the checkpoint's)")
-    add("--weights", choices=("ema", "raw"), help="parameters (the checkpoint's choice)")
+    options.add_param_set(add)
     add("--batch_size", type=int, default=64, help="maps at a time (64)")
     add("--scene_seed", type=int, default=5, help="of the scenes; training has 0 (5)")
     add("--seed", type=int, default=0, help="of the maps (0)")
@@ -118,12 +117,13 @@ def main() -> None:
 
     compilation_cache.enable()
     mesh = mesh_lib.make_mesh()
-    loaded = loading.load(args.checkpoint, args.weights, mesh=mesh)
+    loaded = options.load_weights(args, args.param_set, mesh=mesh)
+    name = options.weights_name(args)
     settings = options.sampler_settings(args, loaded.config.sampling)
     sampler = sampler_lib.from_settings(settings)
     # Probabilities are those of maps as they are drawn.
     request = Request(args.num_samples, args.seed, args.batch_size, min_area=0)
-    print(f"{args.checkpoint}, step {loaded.step} ({loaded.weights}): {loaded.trained_on}")
+    print(f"{name}, step {loaded.step} ({loaded.param_set}): {loaded.trained_on}")
     print(", ".join(f"{name} {value}" for name, value in settings.items()), flush=True)
     written = {}
     shown: list[list[np.ndarray]] = []
@@ -152,7 +152,7 @@ def main() -> None:
     if args.sheet is not None:
         args.sheet.write_bytes(contact_sheet.to_png(contact_sheet.contact_sheet(shown, cell=96)))
     if args.json is not None:
-        about = {"checkpoint": args.checkpoint, "step": loaded.step, **vars(args), **settings}
+        about = {"step": loaded.step, **vars(args), "weights": name, **settings}
         args.json.write_text(json.dumps({**about, "tables": written}, indent=2, default=str) + "\n")
 
 

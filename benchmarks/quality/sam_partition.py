@@ -11,8 +11,10 @@ predicted IoU and a stability above a threshold, and of masks that are nearly on
 maximum suppression by the masks' own IoU). Then the smaller mask lies on top of the larger, and
 what no mask covers is a region of its own for each connected piece of `--min_gap` pixels or more
 (at 256), while smaller pieces go to the nearest region, so that the map is a partition as people
-draw. Thresholds are the generator's; `--num_points`, points along a side, is 16 where that has 32, for
-a quarter of the time.
+draw.
+
+Thresholds are the generator's; `--num_points`, points along a side, is 16 where that has 32, for a
+quarter of the time.
 """
 
 import argparse

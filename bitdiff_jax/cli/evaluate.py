@@ -1,6 +1,6 @@
-"""`bitdiff evaluate --checkpoint DIR --data SPEC [--out DIR] [options]`.
+"""`bitdiff evaluate --weights NAME --data SPEC [--out DIR] [options]`.
 
-Without --checkpoint it is `bitdiff evaluate PREDICTIONS GROUND_TRUTH`: see `evaluate_files`.
+Without a model it is `bitdiff evaluate PREDICTIONS GROUND_TRUTH`: see `evaluate_files`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ writes."""
 
 def main(argv: list[str]) -> int:
     """Parses the command line, evaluates and prints the tables."""
-    if not any(each.startswith(("--checkpoint", "--data")) for each in argv):
+    if not any(each.startswith(("--checkpoint", "--weights", "--data")) for each in argv):
         return evaluate_files.main(argv)
     args = _parser().parse_args(argv)
     with files.no_empty_folder(args.out):
@@ -50,7 +50,6 @@ def _evaluate(args: argparse.Namespace) -> int:
     from bitdiff_jax.diffusion import sampler as sampler_lib
     from bitdiff_jax.evaluation import draw_some, evaluate
     from bitdiff_jax.evaluation.scoring import Scoring
-    from bitdiff_jax.inference import loading
     from bitdiff_jax.inference.request import Request
     from bitdiff_jax.parallel import compilation_cache, hosts
     from bitdiff_jax.parallel import mesh as mesh_lib
@@ -60,7 +59,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     out = options.output_folder(args)
     compilation_cache.enable()
     mesh = mesh_lib.make_mesh()
-    loaded = loading.load(args.checkpoint, args.weights, mesh=mesh)
+    loaded = options.load_weights(args, args.param_set, mesh=mesh)
     source = specs.open_source(args.data, image_size=loaded.model.image_size)
     if args.num_images is None and len(source) > _MANY:
         raise InputError(f"--data {args.data} has {len(source)} pictures; say --num_images=N")
@@ -73,7 +72,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     settings["min_area"] = options.min_area_of(args)
     unlabelled = getattr(source, "unlabelled", "every pixel is in a region")
     about = scored.about_scoring(
-        args.checkpoint, "model", args.data, unlabelled, args.protocol, *scoring
+        options.weights_name(args), "model", args.data, unlabelled, args.protocol, *scoring
     ) | _identity(loaded, settings)
     sampler = sampler_lib.from_settings(sampling)
     request = Request(args.num_samples, args.seed, args.batch_size, settings["min_area"])
@@ -87,7 +86,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     }
     told = jax.process_index() == 0
     if told:
-        print(f"step {loaded.step} ({loaded.weights}), trained on: {loaded.trained_on or 'unsaid'}")
+        print(
+            f"step {loaded.step} ({loaded.param_set}), trained on: {loaded.trained_on or 'unsaid'}"
+        )
         print(", ".join(f"{name} {value}" for name, value in settings.items()))
         asked = min(len(source), args.num_images or len(source))
         print(f"drawing {args.num_samples} map(s) of each of {asked} images ...", flush=True)
@@ -128,7 +129,7 @@ def _identity(loaded: "Loaded", settings: dict[str, Any]) -> dict[str, Any]:
         checksum = zlib.crc32(np.asarray(leaf.addressable_data(0)).tobytes(), checksum)
     return {
         "step": loaded.step,
-        "weights": loaded.weights,
+        "param_set": loaded.param_set,
         "parameters": f"{checksum:08x}",
         "settings": settings,
     }
@@ -168,7 +169,7 @@ def _present(
 
     table, summary = evaluation.table, evaluation.summary
     at_hand = {each.name: each for each in drawn.values()}
-    maps = DrawnMaps(args.checkpoint, table.names, at_hand, about["unlabelled"])
+    maps = DrawnMaps(options.weights_name(args), table.names, at_hand, about["unlabelled"])
     task = on_files.Task(maps, maps, *evaluation.scoring)
     scored.print_tables(
         task, table, summary, len(evaluation.names), args.protocol, about["unlabelled"],
@@ -194,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, metavar="DIR", help="the --workdir of a training")
+    options.add_weights(parser)
     add(
         "--data",
         required=True,
@@ -216,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="METHOD",
         help="ddpm, ddim, or package.module:name of a step method (the checkpoint's)",
     )
-    add("--weights", choices=("ema", "raw"), help="parameters (the checkpoint's choice)")
+    options.add_param_set(add)
     add(
         "--shuffle_images",
         action="store_true",

@@ -10,7 +10,10 @@ from bitdiff_jax import extensions, files
 from bitdiff_jax.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from bitdiff_jax.evaluation import protocols
+    from bitdiff_jax.inference.loading import Loaded
     from bitdiff_jax.metrics import Measure
 
 
@@ -51,6 +54,59 @@ def add_config(add: Callable[..., Any]) -> None:
         metavar="NAME[:VARIANT]",
         help=f"one of {', '.join(config_lib.names())}, or a path to a config file",
     )
+
+
+def add_weights(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The options that say which trained model; `load_weights` takes them.
+
+    Args:
+        parser: gets them.
+        default: the model that is meant when neither is given; None if one has to be.
+    """
+    add = parser.add_mutually_exclusive_group(required=default is None).add_argument
+    add(
+        "--weights",
+        metavar="NAME",
+        default=default,
+        help="a model that comes with the package, such as photos; the --workdir of a training; a "
+        "folder or file of `bitdiff pack`; or a Hugging Face repository OWNER/NAME[@REVISION]"
+        + (f" ({default})" if default else ""),
+    )
+    add("--checkpoint", metavar="DIR", help="the --workdir of a training")
+
+
+def add_param_set(add: Callable[..., Any]) -> None:
+    """The option that says which parameters of a training are used."""
+    add(
+        "--param_set",
+        choices=("ema", "raw"),
+        help="the averaged or the last parameters of a training (the checkpoint's choice)",
+    )
+
+
+def weights_name(args: argparse.Namespace) -> str:
+    """What the options of `add_weights` name, as it was written."""
+    return str(args.weights if args.checkpoint is None else args.checkpoint)
+
+
+def load_weights(
+    args: argparse.Namespace, param_set: str | None = None, *, mesh: "Mesh | None" = None
+) -> "Loaded":
+    """The model that the options of `add_weights` name; prints its terms of use, if any are known.
+
+    Raises:
+        InputError: see `bitdiff_jax.inference.load`.
+    """
+    import jax
+
+    from bitdiff_jax.inference import loading
+
+    name = weights_name(args)
+    load = loading.load if args.checkpoint is None else loading.load_checkpoint
+    loaded = load(name, param_set, mesh=mesh)
+    if loaded.licence and jax.process_index() == 0:
+        print(loaded.notice(name), flush=True)
+    return loaded
 
 
 def add_scoring(add: Callable[..., Any]) -> None:

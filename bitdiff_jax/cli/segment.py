@@ -1,4 +1,4 @@
-"""`bitdiff segment IMAGE ... --checkpoint DIR --out DIR [options]`."""
+"""`bitdiff segment IMAGE ... --out DIR [--weights NAME] [options]`."""
 
 import argparse
 import collections
@@ -62,9 +62,9 @@ def _segment(args: argparse.Namespace) -> int:
         kept = f"; it is kept in {cache} for the next time" if cache else ""
         print(f"compiling the program{kept}", flush=True)
 
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, on_compile=on_compile)
+    segmenter = Segmenter.from_loaded(options.load_weights(args), on_compile=on_compile)
     trained_on = segmenter.trained_on or "pictures of a kind that its training did not name"
-    print(f"checkpoint {args.checkpoint}, step {segmenter.step}, trained on: {trained_on}")
+    print(f"{options.weights_name(args)}, step {segmenter.step}, trained on: {trained_on}")
     sampler = segmenter.sampler.override(
         num_steps=args.num_steps, guidance_weight=args.guidance_weight
     )
@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="an image file, or a folder of them")
-    add("--checkpoint", required=True, metavar="DIR", help="the --workdir of a training")
+    options.add_weights(parser, default="photos")
     add("--out", required=True, metavar="DIR", help="folder for the results; made if need be")
     add("--num_samples", type=int, default=4, help="maps drawn of each picture (4)")
     options.add_sampler(add)

@@ -1,7 +1,7 @@
 """Inference: images in, label maps, agreement and regions out.
 
 Example:
-    segmenter = Segmenter.from_checkpoint("runs/base")
+    segmenter = Segmenter.from_pretrained("photos")  # or the --workdir of a training
     result = segmenter("photo.jpg", num_samples=4)
     result.label_map()  # int32 [h, w], of the samples the one closest to all the others
     result.agreement  # float32 [h, w], how much the samples agree there
@@ -11,6 +11,7 @@ Example:
 from bitdiff_jax.inference.drawing import Drawn, Item, draw
 from bitdiff_jax.inference.formats import Format
 from bitdiff_jax.inference.loading import Loaded, load
+from bitdiff_jax.inference.packing import pack
 from bitdiff_jax.inference.region_table import Region
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
@@ -27,4 +28,5 @@ __all__ = [
     "Segmenter",
     "draw",
     "load",
+    "pack",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from etils import epath
 
 from bitdiff_jax.diffusion import sampler as sampler_lib
@@ -38,6 +39,7 @@ class Segmenter:
         sampler: how maps are drawn unless a call says otherwise.
         trained_on: the kind of pictures that the model was trained on, in words.
         step: training steps that the parameters have seen.
+        licence: terms of use that come from the training data, in one line; '' if none are known.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Segmenter:
         sampler: Sampler = _SAMPLER,
         trained_on: str = "",
         step: int | None = None,
+        licence: str = "",
         devices: Sequence[jax.Device] | None = None,
         on_compile: Callable[[], None] | None = None,
     ):
@@ -59,6 +62,7 @@ class Segmenter:
             sampler: how maps are drawn unless a call says otherwise.
             trained_on: the kind of pictures that the model was trained on, in words.
             step: training steps that the parameters have seen.
+            licence: terms of use that come from the training data, in one line.
             devices: over which the rows of a batch are split; all local ones by default.
             on_compile: called, from another thread, when a program has been compiling for a few
                 seconds; not for one that comes from the cache.
@@ -67,17 +71,50 @@ class Segmenter:
         self.sampler = sampler
         self.trained_on = trained_on
         self.step = step
+        self.licence = licence
         self._on_compile = on_compile
         devices = jax.local_devices() if devices is None else devices
         self._mesh = mesh_lib.make_mesh(devices=list(devices))
         self._params = drawing.on_mesh(params, self._mesh)
 
     @classmethod
+    def from_pretrained(
+        cls,
+        weights: epath.PathLike,
+        *,
+        param_set: str | None = None,
+        model: Model | None = None,
+        devices: Sequence[jax.Device] | None = None,
+        on_compile: Callable[[], None] | None = None,
+    ) -> "Segmenter":
+        """The segmenter of a trained model, drawing as its config says.
+
+        If terms of use come from the training data, it logs them in one line.
+
+        Args:
+            weights: the name of a model that comes with the package, such as 'photos', the
+                --workdir of a training, a folder or file of `bitdiff pack`, or a Hugging Face
+                repository 'OWNER/NAME[@REVISION]'.
+            param_set: see `inference.load`.
+            model: the model that was trained, if it was given in Python rather than by a config.
+            devices: see `__init__`.
+            on_compile: see `__init__`.
+
+        Raises:
+            InputError: see `inference.load`; or a setting of its config's `sampling` that does not
+                exist.
+        """
+        loaded = loading.load(weights, param_set, model=model)
+        if loaded.licence:
+            logging.warning("%s", loaded.notice(weights))
+        return cls.from_loaded(loaded, devices=devices, on_compile=on_compile)
+
+    @classmethod
     def from_checkpoint(
         cls,
         workdir: epath.PathLike,
         *,
-        weights: str | None = None,
+        param_set: str | None = None,
         model: Model | None = None,
         devices: Sequence[jax.Device] | None = None,
         on_compile: Callable[[], None] | None = None,
@@ -86,22 +123,43 @@ class Segmenter:
 
         Args:
             workdir: the --workdir of the training.
-            weights: see `inference.loading.load`.
+            param_set: see `inference.load`.
             model: the model that was trained, if it was given in Python rather than by a config.
             devices: see `__init__`.
             on_compile: see `__init__`.
 
         Raises:
-            InputError: see `inference.loading.load`; or a setting of its config's `sampling` that
-                does not exist.
+            InputError: see `inference.load`; or a setting of its config's `sampling` that does not
+                exist.
         """
-        loaded = loading.load(workdir, weights, model=model)
+        loaded = loading.load_checkpoint(workdir, param_set, model=model)
+        return cls.from_loaded(loaded, devices=devices, on_compile=on_compile)
+
+    @classmethod
+    def from_loaded(
+        cls,
+        loaded: loading.Loaded,
+        *,
+        devices: Sequence[jax.Device] | None = None,
+        on_compile: Callable[[], None] | None = None,
+    ) -> "Segmenter":
+        """The segmenter of a model that `inference.load` loaded, drawing as its config says.
+
+        Args:
+            loaded: the model and what is known of it.
+            devices: see `__init__`.
+            on_compile: see `__init__`.
+
+        Raises:
+            InputError: a setting of its config's `sampling` that does not exist.
+        """
         return cls(
             loaded.model,
             loaded.params,
             sampler=sampler_lib.from_settings(loaded.config.sampling),
             trained_on=loaded.trained_on,
             step=loaded.step,
+            licence=loaded.licence,
             devices=devices,
             on_compile=on_compile,
         )

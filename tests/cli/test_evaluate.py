@@ -165,8 +165,8 @@ def test_a_second_start_draws_only_what_is_missing(workdir, folder, tmp_path, ca
     capsys.readouterr()
     assert _run(workdir, data, "--seed=1", *options) == 2
     assert "another evaluation (it differs in seed)" in _error(capsys)
-    assert _run(workdir, data, "--weights=raw", *options) == 2
-    assert "(it differs in parameters, weights)" in _error(capsys)
+    assert _run(workdir, data, "--param_set=raw", *options) == 2
+    assert "(it differs in param_set, parameters)" in _error(capsys)
 
 
 def test_a_torn_image_costs_itself_only(workdir, folder, tmp_path, capsys):
@@ -191,8 +191,8 @@ def test_options_override_the_checkpoint(workdir, tmp_path, capsys):
 
     plain = metrics()
     assert metrics()["views"] == plain["views"]
-    raw = metrics("--weights=raw")
-    assert raw["weights"] == "raw"
+    raw = metrics("--param_set=raw")
+    assert raw["param_set"] == "raw"
     assert raw["views"]["128"]["ari"] != plain["views"]["128"]["ari"]
     own = "tests.diffusion.own_steps:Churned"
     other = metrics("--guidance_weight=-0.5", "--seed=3", "--shuffle_images", f"--method={own}")

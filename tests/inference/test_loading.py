@@ -30,24 +30,24 @@ def test_what_was_saved_comes_back(workdir):
     config = tiny.tiny_config()
     assert loaded.config.to_dict() == config.to_dict()
     assert loaded.model == model_lib.from_config(config)
-    assert (loaded.step, loaded.trained_on, loaded.weights) == (tiny.STEP, tiny.TRAINED_ON, "ema")
+    assert (loaded.step, loaded.trained_on, loaded.param_set) == (tiny.STEP, tiny.TRAINED_ON, "ema")
     assert same(loaded.params, tiny.random_params(loaded.model))
     assert same(load(workdir / "checkpoints").params, loaded.params)
 
 
-def test_raw_weights_are_the_others(workdir):
+def test_raw_parameters_are_the_others(workdir):
     raw = load(workdir, "raw")
-    assert raw.weights == "raw"
+    assert raw.param_set == "raw"
     assert same(raw.params, tiny.random_params(raw.model, seed=1))
     assert not same(raw.params, load(workdir, "ema").params)
 
 
-def test_the_config_says_which_weights_if_nobody_else_does(tmp_path):
+def test_the_config_says_which_parameters_if_nobody_else_does(tmp_path):
     config = tiny.tiny_config()
     config.sampling.weights = "raw"
     tiny.save_checkpoint(tmp_path, config)
-    assert load(tmp_path).weights == "raw"
-    assert load(tmp_path, "ema").weights == "ema"
+    assert load(tmp_path).param_set == "raw"
+    assert load(tmp_path, "ema").param_set == "ema"
 
 
 def test_parameters_lie_where_they_are_wanted(workdir):
@@ -95,8 +95,8 @@ def test_a_damaged_checkpoint_is_refused(workdir, tmp_path):
         refused(copy, str(copy))
 
 
-def test_other_weights_are_refused(workdir, tmp_path):
-    refused(workdir, "best", "ema", "raw", weights="best")
+def test_other_parameters_are_refused(workdir, tmp_path):
+    refused(workdir, "best", "ema", "raw", param_set="best")
     config = tiny.tiny_config()
     config.sampling.weights = "best"
     tiny.save_checkpoint(tmp_path, config)

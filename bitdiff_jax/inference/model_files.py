@@ -1,0 +1,123 @@
+"""The file of a trained model: one safetensors file, the same in the package, on disk and on a hub.
+
+Its tensors are called 'net/...', 'features/...' (the stem of an encoder's features) and, if the
+encoder was tuned, 'encoder/...'. Everything else that a user of the model needs is in the file's
+metadata, see `About`. A frozen encoder is not in the file, which names it and the hash of its
+weights instead.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from bitdiff_jax import weights_files
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.nets.encoders import weights_hash
+
+FORMAT = "bitdiff_jax.model"
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What a file says of its model.
+
+    Attributes:
+        config: the training's config, as JSON has it.
+        step: training steps taken.
+        trained_on: the kind of images, in words; '' if the training did not say.
+        param_set: 'ema' or 'raw', which parameters of the training these are.
+        encoder: name of the image encoder; '' without one.
+        encoder_hash: hash of a frozen encoder's weights; '' without one.
+        licence: terms of use that come from the training data, in one line; '' if there are none.
+        data_sets: the data sets, with their own licences if need be; '' if nobody said.
+        own_model: whether the model was given in Python, so that the config does not describe it.
+    """
+
+    config: dict[str, Any]
+    step: int
+    trained_on: str = ""
+    param_set: str = "ema"
+    encoder: str = ""
+    encoder_hash: str = ""
+    licence: str = ""
+    data_sets: str = ""
+    own_model: bool = False
+
+
+def write(path: epath.PathLike, tensors: Mapping[str, np.ndarray], about: About) -> None:
+    """Writes a model's file, whole or not at all.
+
+    Args:
+        path: the file.
+        tensors: arrays by name, in the dtypes in which they are stored.
+        about: what the file says of its model.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    said = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in dataclasses.asdict(about).items()
+    }
+    stated = {"format": FORMAT, "format_version": str(VERSION), "sha256": weights_hash(tensors)}
+    weights_files.write(path, tensors, stated | said)
+
+
+def read(path: epath.PathLike) -> tuple[Mapping[str, np.ndarray], About]:
+    """The tensors of a model's file, in its dtypes, and what it says of its model.
+
+    Raises:
+        InputError: the file cannot be read, is cut short, holds something other than a model, comes
+            from a later version, or its tensors are not those that it was written with.
+    """
+    file = weights_files.read(path)
+    metadata = dict(file.metadata)
+    if metadata.get("format") != FORMAT:
+        raise InputError(
+            f"weights {path}: holds no model of bitdiff_jax, only {len(file.tensors)} tensors; "
+            "give a file that `bitdiff pack` wrote"
+        )
+    try:
+        version = int(metadata["format_version"])
+        if version > VERSION:
+            raise InputError(
+                f"weights {path}: has version {version} of the format, this version of bitdiff_jax "
+                f"reads up to {VERSION}; install a later one"
+            )
+        said: dict[str, Any] = {
+            each.name: metadata[each.name] if each.type is str else json.loads(metadata[each.name])
+            for each in dataclasses.fields(About)
+        }
+        stated = metadata["sha256"]
+    except (KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"weights {path}: what it says of its model is damaged ({reason}); fetch or copy it "
+            "again"
+        ) from None
+    found = weights_hash(dict(file.tensors))
+    if found != stated:
+        raise InputError(
+            f"weights {path}: its tensors have the hash {found[:12]}, and it states {stated[:12]}; "
+            "fetch or copy it again"
+        )
+    return file.tensors, About(**said)
+
+
+def is_model(path: os.PathLike | str) -> bool:
+    """Whether a safetensors file on a disk says that it is a model's; its tensors are not read."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            metadata = json.loads(file.read(length)).get("__metadata__", {})
+    except (OSError, ValueError, OverflowError, MemoryError, AttributeError):
+        return False
+    return isinstance(metadata, dict) and metadata.get("format") == FORMAT

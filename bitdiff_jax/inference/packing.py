@@ -1,0 +1,110 @@
+"""A trained model as one file, or as a folder that can be pushed to a hub as it is."""
+
+import json
+import os
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from bitdiff_jax import files
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import model_card, model_files, named_params, weights_names
+from bitdiff_jax.inference.loading import Loaded
+from bitdiff_jax.nets import encoders
+from bitdiff_jax.nets.encoders import pretrained
+
+DTYPES = ("bfloat16", "float16", "float32")
+_ENCODER_DTYPE = np.dtype(np.float16)  # of a tuned encoder, in which published ones are stored too
+
+
+class Packed(NamedTuple):
+    """What was written."""
+
+    files: tuple[epath.Path, ...]  # the model's file first
+    kept: tuple[epath.Path, ...]  # files of a folder that were there and are left as they were
+    num_params: int
+    about: model_files.About
+
+
+def pack(
+    loaded: Loaded,
+    out: epath.PathLike,
+    *,
+    dtype: str = "bfloat16",
+    licence: str | None = None,
+    data_sets: str | None = None,
+) -> Packed:
+    """Writes the parameters that a trained model samples with, and what is known of it.
+
+    Args:
+        loaded: the model, as `inference.load` returns it.
+        out: a file whose name ends in .safetensors, or a folder, which gets model.safetensors,
+            config.json and, unless it has one, a model card README.md.
+        dtype: what the parameters are stored in, one of DTYPES; those of a tuned encoder are
+            stored in float16. A frozen encoder is not stored.
+        licence: terms of use that come from the training data, in one line; '' for none, None for
+            those that are known.
+        data_sets: the data sets of the training, in one line; None for those that are known.
+
+    Raises:
+        InputError: an unknown dtype, a text of several lines, a parameter that is not finite or too
+            large for the dtype, or a place that cannot be written.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype is {dtype!r}; use one of {', '.join(DTYPES)}")
+    for name, text in (("licence", licence), ("data_sets", data_sets)):
+        if text and "\n" in text:
+            raise InputError(f"{name} has several lines, {text[:40]!r}...; give one")
+    about = _about(loaded, licence, data_sets)
+    tensors = {}
+    for name, leaf in named_params.by_name(loaded.model, loaded.params).items():
+        stored = _ENCODER_DTYPE if name.startswith("encoder/") else jnp.dtype(dtype)
+        tensors[name] = np.asarray(leaf).astype(stored)
+        if not np.isfinite(tensors[name].astype(np.float32)).all():
+            raise InputError(
+                f"{os.fspath(out)}: {name} is not finite in {stored.name}; give a dtype with more "
+                "range, or a model with finite parameters"
+            )
+    num_params = sum(each.size for each in tensors.values())
+    place = epath.Path(files.at_home(out))
+    if place.suffix == ".safetensors":
+        files.make_folder(place.parent, "out")
+        model_files.write(place, tensors, about)
+        return Packed((place,), (), num_params, about)
+    folder = files.make_folder(out, "out")
+    model_files.write(folder / weights_names.FILE, tensors, about)
+    files.write(folder / "config.json", (json.dumps(about.config, indent=2) + "\n").encode())
+    written, card = [folder / weights_names.FILE, folder / "config.json"], folder / "README.md"
+    if not (kept := card.exists()):
+        files.write(card, model_card.text(folder.name, num_params, dtype, about).encode())
+        written.append(card)
+    return Packed(tuple(written), (card,) if kept else (), num_params, about)
+
+
+def _about(loaded: Loaded, licence: str | None, data_sets: str | None) -> model_files.About:
+    config = json.loads(loaded.config.to_json_best_effort())
+    # Paths of one machine, which mean nothing on another.
+    config["data"] |= {"train": "", "trained_on": loaded.trained_on}
+    config["eval"]["data"] = ""
+    encoder = encoder_hash = ""
+    if loaded.model.features is not None:
+        encoder = loaded.model.features.encoder.name
+        if not loaded.model.features.tuned:
+            place = config["model"]["encoder"]["weights"]
+            encoder_hash = pretrained.digest(loaded.model.features.encoder, place)
+            bundled = encoders.bundled(encoder)
+            if place and bundled and encoders.weights_hash(bundled) == encoder_hash:
+                config["model"]["encoder"]["weights"] = ""
+    return model_files.About(
+        config=config,
+        step=loaded.step,
+        trained_on=loaded.trained_on,
+        param_set=loaded.param_set,
+        encoder=encoder,
+        encoder_hash=encoder_hash,
+        licence=loaded.licence if licence is None else licence,
+        data_sets=loaded.data_sets if data_sets is None else data_sets,
+        own_model=loaded.own_model,
+    )
