@@ -1,4 +1,4 @@
-"""`bitdiff train --config NAME[:variant] --workdir DIR [--config.key=value ...]`."""
+"""`bitdiff train --config NAME[:variant] --workdir DIR [--init NAME] [--config.key=value ...]`."""
 
 import argparse
 import difflib
@@ -40,6 +40,12 @@ def main(argv: list[str]) -> int:
     options.add_config(parser.add_argument)
     parser.add_argument("--workdir", required=True, help="the run's folder; may be gs://...")
     parser.add_argument(
+        "--init",
+        metavar="NAME",
+        help="trained weights to start from, as --weights of `bitdiff segment` takes them; what is "
+        "kept and what is new is told, and a resumed training goes on from its own checkpoint",
+    )
+    parser.add_argument(
         "--dry_run",
         "--dry-run",
         action="store_true",
@@ -62,13 +68,13 @@ def main(argv: list[str]) -> int:
     dispatch.split_cpu(config.mesh.cpu_devices)
     hosts.initialize(hosts.Settings(**config.hosts))
     if args.dry_run:
-        dry_run.dry_run(config, args.workdir)
+        dry_run.dry_run(config, args.workdir, args.init)
         return 0
     compilation_cache.enable()
     if not config.telemetry.peak_flops:
         kind, dtype = jax.devices()[0].device_kind, config.model.net.dtype
         config.telemetry.peak_flops = accelerators.peak_flops(kind, dtype) or 0.0
-    loop.train(config, args.workdir)
+    loop.train(config, args.workdir, init=args.init)
     if jax.process_index() == 0 and config.train.checkpoint_every:
         workdir = shlex.quote(args.workdir)
         print(f"next: bitdiff segment photo.jpg --checkpoint {workdir} --out segmented")

@@ -8,17 +8,20 @@ from etils import epath
 
 from bitdiff_jax.checkpoint import Checkpoints
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.training import expectation
+from bitdiff_jax.training import expectation, initial_weights
 from bitdiff_jax.training.setup import prepare
 
 
-def dry_run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
+def dry_run(
+    config: ml_collections.ConfigDict, workdir: epath.PathLike, init: epath.PathLike | None = None
+) -> None:
     """Checks the settings, opens the data, reads one batch and prints what to expect.
 
     Args:
         config: a config, as for `loop.train`.
         workdir: the run's folder. From its checkpoints follows the step that a training would go on
             from.
+        init: trained weights to start from, as for `loop.train`.
 
     Raises:
         InputError: a training would stop before its first step, for the same reason.
@@ -29,6 +32,8 @@ def dry_run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     if (epath.Path(workdir).expanduser() / "checkpoints").is_dir():
         with Checkpoints(workdir, create=False) as checkpoints:
             step = checkpoints.latest_step() or 0
+    if init is not None and not step:
+        print(initial_weights.kept(init, setup.model).report())
     stream = setup.open_batches(step + 1)
     batch = next(stream)
     if close := getattr(stream, "close", None):

@@ -33,6 +33,7 @@ def train(
     *,
     model: Model | None = None,
     sources: Source | Mapping[str, Source] | None = None,
+    init: epath.PathLike | None = None,
 ) -> TrainState:
     """Trains, or resumes, until `config.train.num_steps`.
 
@@ -45,13 +46,16 @@ def train(
         workdir: the run's folder.
         model: the model to train, instead of the one that `config.model` describes.
         sources: what to train on, instead of `config.data.train`: one source, or several by name.
+        init: trained weights to start from, such as 'photos'; see `inference.load`. Layers of the
+            same name and shape are kept, the others are new, and both are printed. The config stays
+            as it is. A run that is resumed goes on from its own checkpoint.
 
     Returns:
         The last state.
 
     Raises:
-        InputError: a setting or image cannot be used, the workdir is of another model, a loss is no
-            longer finite, or a checkpoint could not be written.
+        InputError: a setting, image or `init` cannot be used, the workdir is of another model, a
+            loss is no longer finite, or a checkpoint could not be written.
         Interrupted: a signal came, see `interruption`. The last step is saved.
     """
     workdir = epath.Path(workdir)
@@ -72,7 +76,7 @@ def train(
     ):
         if jax.process_index() == 0:
             expectation.tell(setup, checkpoints.latest_step() or 0)
-        point = resume.last_point(setup, checkpoints)
+        point = resume.last_point(setup, checkpoints, init=init)
         writer = None
         if jax.process_index() == 0:
             writer = stack.enter_context(
@@ -95,7 +99,7 @@ def train(
                     return _run(setup, point, checkpoints, interruption, writer, meter, profiler)
             except NonFinite as error:
                 found = error.with_traceback(None)  # the traceback holds the state in memory
-            point = resume.point_before(found, setup, checkpoints, point.skipped)
+            point = resume.point_before(found, setup, checkpoints, point.skipped, init)
             if writer:
                 writer.rewind(point.step)
 
@@ -116,7 +120,7 @@ def _run(
         Interrupted: a signal came; the last step was saved.
     """
     config, start, state = setup.config.train, point.step, point.state
-    about = {**setup.about, "skipped": point.skipped}
+    about = {**setup.about, "skipped": point.skipped, **point.origin}
     progress = Progress(setup.config)
     watch = Watch()
     pace = expectation.Pace(start, config.num_steps, setup.mesh.devices.flat[0].platform == "cpu")

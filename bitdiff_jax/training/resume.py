@@ -1,5 +1,7 @@
 """Where a training goes on: its last good checkpoint, scratch, or before a loss was not finite."""
 
+import types
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -9,10 +11,13 @@ from etils import epath
 from bitdiff_jax.checkpoint import Checkpoints, restore_last_good
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets import network
-from bitdiff_jax.training import trouble
+from bitdiff_jax.training import initial_weights, trouble
 from bitdiff_jax.training.batches import batch_number
 from bitdiff_jax.training.setup import Setup
 from bitdiff_jax.training.state import TrainState
+
+_SCRATCH: Mapping[str, str] = types.MappingProxyType({})
+_ORIGIN = ("init", "licence")  # what checkpoints say of the weights that the run was started from
 
 
 class Point(NamedTuple):
@@ -22,18 +27,27 @@ class Point(NamedTuple):
     state: TrainState
     skipped: tuple[int, ...] = ()  # numbers of the batches that no step gets
     scored: bool = False  # whether the evaluation of this step is done
+    origin: Mapping[str, str] = _SCRATCH  # of the weights that it was started from, if any
 
 
-def last_point(setup: Setup, checkpoints: Checkpoints, below: int | None = None) -> Point:
-    """The last good checkpoint, or scratch. All processes must call it.
+def last_point(
+    setup: Setup,
+    checkpoints: Checkpoints,
+    below: int | None = None,
+    *,
+    init: epath.PathLike | None = None,
+) -> Point:
+    """The last good checkpoint, or the beginning. All processes must call it.
 
     Args:
         setup: the parts of the training.
         checkpoints: the checkpoints of the training.
         below: use only checkpoints of steps below this one; None uses all.
+        init: trained weights that the training begins with; None is scratch.
 
     Raises:
-        InputError: the checkpoints are of another model, or all of them are damaged.
+        InputError: the checkpoints are of another model, or all of them are damaged; or `init`
+            cannot be used.
     """
     found = restore_last_good(
         checkpoints,
@@ -42,14 +56,28 @@ def last_point(setup: Setup, checkpoints: Checkpoints, below: int | None = None)
         below=below,
     )
     if found is None:
-        return Point(0, setup.init())
+        return Point(0, setup.init()) if init is None else _started_from(init, setup)
     step, state = found
     about = checkpoints.about(step)
-    return Point(step, state, tuple(about.get("skipped", ())), "scores" in about)
+    origin = {key: about[key] for key in _ORIGIN if key in about}
+    return Point(step, state, tuple(about.get("skipped", ())), "scores" in about, origin)
+
+
+def _started_from(init: epath.PathLike, setup: Setup) -> Point:
+    """The beginning, with trained weights; tells what is kept of them."""
+    found = initial_weights.kept(init, setup.model)
+    if jax.process_index() == 0:
+        print(found.report(), flush=True)
+    state = initial_weights.put_into(setup.init(), setup.model, found.leaves)
+    return Point(0, state, origin={"init": found.weights, "licence": found.loaded.licence})
 
 
 def point_before(
-    found: trouble.NonFinite, setup: Setup, checkpoints: Checkpoints, skipped: tuple[int, ...]
+    found: trouble.NonFinite,
+    setup: Setup,
+    checkpoints: Checkpoints,
+    skipped: tuple[int, ...],
+    init: epath.PathLike | None = None,
 ) -> Point:
     """Where to go on after a loss that was not finite, if `train.on_nonfinite` is 'skip'.
 
@@ -63,6 +91,7 @@ def point_before(
         setup: the parts of the training.
         checkpoints: the checkpoints of the training.
         skipped: numbers of the batches that were skipped so far, ascending.
+        init: trained weights that the training began with; None is scratch.
 
     Raises:
         InputError: `on_nonfinite` is 'stop', or more than `train.max_skipped` batches would be
@@ -90,7 +119,7 @@ def point_before(
             f"{found}, and to skip its batches would make {len(skipped)}, above "
             f"config.train.max_skipped={config.max_skipped}; {advice}"
         )
-    point = last_point(setup, checkpoints, below=first)
+    point = last_point(setup, checkpoints, below=first, init=init)
     if jax.process_index() == 0:
         print(
             f"{found}: going back to step {point.step} and skipping batches {numbers[0]} to "
