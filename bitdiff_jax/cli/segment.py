@@ -82,6 +82,7 @@ def _segment(args: argparse.Namespace) -> int:
         sampler=sampler,
         batch_size=min(args.batch_size, len(entries) * max(1, args.num_samples)),
         min_area=args.min_area,
+        edges=args.edges,
     )
     regions, rows = [], []
     for result in results:
@@ -124,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
         help="give smaller pieces to what surrounds them: in pixels of the picture as it is "
         "written, a share of it (0.1%%), or pixels of the map as the network draws it; 0 keeps "
         "all ('8 drawn')",
+    )
+    add(
+        "--edges",
+        choices=("image", "nearest"),
+        default="image",
+        help="of regions at the picture's own size: follow the image, or repeat what was drawn "
+        "at the network's size (image)",
     )
     add(
         "--formats",

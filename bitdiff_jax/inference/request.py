@@ -5,14 +5,14 @@ import operator
 from typing import Any
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import specks
+from bitdiff_jax.inference import specks, upsampling
 
 _MAX_SEED = 2**32 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """How much is drawn, from which seed, and which pieces of it are specks.
+    """How much is drawn, from which seed, and how it is brought to the image's size.
 
     Attributes:
         num_samples: maps of each image.
@@ -21,21 +21,25 @@ class Request:
             devices. The last batch is filled up, so there is one shape and one compilation.
         min_area: smaller pieces of a map are given to what surrounds them, see `specks.threshold`;
             0 keeps maps as they are drawn.
+        edges: how maps get the image's size, one of `upsampling.EDGES`.
 
     Raises:
-        InputError: one of them is not a whole number, or out of its range; `min_area` is no area.
+        InputError: one of them is not a whole number, or out of its range; `min_area` is no area,
+            or `edges` is not known.
     """
 
     num_samples: int = 1
     seed: int = 0
     batch_size: int = 8
     min_area: specks.Area = specks.DEFAULT
+    edges: str = upsampling.EDGES[0]
 
     def __post_init__(self) -> None:
         _check_integer("num_samples", self.num_samples, 1)
         _check_integer("batch_size", self.batch_size, 1)
         _check_integer("seed", self.seed, 0, _MAX_SEED)
         specks.threshold(self.min_area, (1, 1), (1, 1))
+        upsampling.check_edges(self.edges)
 
     def with_at_most(self, rows: int) -> "Request":
         """The same with a `batch_size` of no more than `rows`."""

@@ -13,7 +13,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import agreement as agreement_lib
 from bitdiff_jax.inference import formats as formats_lib
 from bitdiff_jax.inference import region_table as regions_lib
-from bitdiff_jax.inference import specks, trust
+from bitdiff_jax.inference import specks, trust, upsampling
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,8 +21,7 @@ class Segmentation:
     """The label maps that were drawn for one picture, and what they say together.
 
     What is drawn has the network's resolution and is brought to the picture's own size when it is
-    asked for, see `data.labelmaps.at_centres`: edges are no finer
-    than `resolution` however large the picture.
+    asked for: label maps as `edges` says, all else as `data.labelmaps.at_centres` does.
 
     Attributes:
         image: uint8 [h, w, 3], the picture as RGB, upright.
@@ -32,6 +31,9 @@ class Segmentation:
         name: of the picture; '' if it has none.
         num_codes: codes that the model has for regions; None if that is not known.
         min_area: smaller pieces are left out of everything but `codes`; see `specks.threshold`.
+        edges: how label maps get the picture's size: 'image' lets the edges of regions follow the
+            picture, see `upsampling.refine`; 'nearest' repeats the pixels as drawn, so that edges
+            are no finer than `resolution`.
         has_background: the model knows a background: it is code 0, and id 0 of every label map.
     """
 
@@ -42,7 +44,11 @@ class Segmentation:
     name: str = ""
     num_codes: int | None = None
     min_area: specks.Area = specks.DEFAULT
+    edges: str = upsampling.EDGES[0]
     has_background: bool = False
+
+    def __post_init__(self) -> None:
+        upsampling.check_edges(self.edges)
 
     @property
     def num_samples(self) -> int:
@@ -156,12 +162,31 @@ class Segmentation:
         Raises:
             InputError: there is no such sample.
         """
-        drawn = at_centres(self.maps[self._index(sample)], self.shape)
-        return regions_lib.number(drawn, self.has_background)
+        sample = self._index(sample)
+        if sample not in self._kept:
+            self._kept[sample] = self._at_own_size(sample)
+        return self._kept[sample].copy()
 
     def regions(self, sample: int | None = None) -> list[regions_lib.Region]:
         """The regions of `label_map(sample)` but the background, measured; None is the medoid."""
         return regions_lib.measure(self.label_map(sample), self.image, self.agreement)
+
+    @functools.cached_property
+    def _kept(self) -> dict[int, np.ndarray]:
+        """The label maps that were asked for: formats and tables ask for the same ones."""
+        return {}
+
+    def _at_own_size(self, sample: int) -> np.ndarray:
+        codes = self.maps[sample]
+        if self.edges == "nearest":
+            labels = at_centres(codes, self.shape)
+        else:
+            smallest = specks.threshold(self.min_area, self.shape, self.resolution)
+            pixels_per_cell = self.image[..., 0].size / codes.size
+            labels = upsampling.refine(
+                codes, self.certainty[sample], self.image, smallest * pixels_per_cell
+            )
+        return regions_lib.number(labels, self.has_background)
 
     def _index(self, sample: int | None) -> int:
         if sample is None:

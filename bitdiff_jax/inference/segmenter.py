@@ -12,7 +12,7 @@ from etils import epath
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import drawing, image_input, loading, specks
+from bitdiff_jax.inference import drawing, image_input, loading, specks, upsampling
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.model import Model, Params
@@ -176,6 +176,7 @@ class Segmenter:
         name: str | None = None,
         batch_size: int = _BATCH_SIZE,
         min_area: specks.Area = specks.DEFAULT,
+        edges: str = upsampling.EDGES[0],
     ) -> Segmentation:
         """Draws `num_samples` label maps of one picture.
 
@@ -195,13 +196,15 @@ class Segmenter:
             batch_size: most maps that are drawn at once; lower it if memory runs out.
             min_area: smaller pieces of a map are given to what surrounds them: pixels of the
                 picture, or a share such as '0.1%'; see `inference.specks.threshold`. 0 for none.
+            edges: of the regions at the picture's own size: 'image' lets them follow the picture,
+                see `inference.upsampling.refine`; 'nearest' repeats the pixels as drawn.
 
         Raises:
             InputError: a picture that cannot be read or used, an argument out of its range, not
                 enough memory, or a model whose parameters are not finite.
         """
         chosen = self._sampler(sampler, num_steps, guidance_weight)
-        request = Request(num_samples, seed, batch_size, min_area)
+        request = Request(num_samples, seed, batch_size, min_area, edges)
         name = image_input.name_of(image) if name is None else name
         return next(self._draw([(name, image)], chosen, request.with_at_most(num_samples)))
 
@@ -217,6 +220,7 @@ class Segmenter:
         names: Sequence[str] | None = None,
         batch_size: int = _BATCH_SIZE,
         min_area: specks.Area = specks.DEFAULT,
+        edges: str = upsampling.EDGES[0],
     ) -> list[Segmentation]:
         """Draws label maps of several pictures of any sizes through one compiled program.
 
@@ -231,6 +235,7 @@ class Segmenter:
             batch_size: maps drawn at once, rounded up to a multiple of the devices; the last batch
                 is filled up.
             min_area: as `__call__`.
+            edges: as `__call__`.
 
         Returns:
             One result per picture, in their order.
@@ -244,7 +249,7 @@ class Segmenter:
                 f"there are {len(names)} names for {len(images)} images; give one each"
             )
         chosen = self._sampler(sampler, num_steps, guidance_weight)
-        request = Request(num_samples, seed, batch_size, min_area)
+        request = Request(num_samples, seed, batch_size, min_area, edges)
         items = zip(names, images, strict=True)
         return list(self._draw(items, chosen, request.with_at_most(len(images) * num_samples)))
 
@@ -259,6 +264,7 @@ class Segmenter:
         sampler: Sampler | None = None,
         batch_size: int = _BATCH_SIZE,
         min_area: specks.Area = specks.DEFAULT,
+        edges: str = upsampling.EDGES[0],
     ) -> Iterator[Segmentation]:
         """As `segment_batch`, for more pictures than fit into memory.
 
@@ -272,12 +278,13 @@ class Segmenter:
             sampler: as `segment_batch`.
             batch_size: as `segment_batch`.
             min_area: as `segment_batch`.
+            edges: as `segment_batch`.
 
         Returns:
             The results in the order of the items, each as soon as it is complete.
         """
         chosen = self._sampler(sampler, num_steps, guidance_weight)
-        return self._draw(items, chosen, Request(num_samples, seed, batch_size, min_area))
+        return self._draw(items, chosen, Request(num_samples, seed, batch_size, min_area, edges))
 
     def _sampler(
         self, sampler: Sampler | None, num_steps: int | None, guidance_weight: float | None
@@ -307,5 +314,6 @@ class Segmenter:
                 name=drawn.name,
                 num_codes=self.model.encoding.num_codes,
                 min_area=request.min_area,
+                edges=request.edges,
                 has_background=self.model.palette.background,
             )
