@@ -119,7 +119,9 @@ def put_into(state: TrainState, model: Model, leaves: Mapping[str, np.ndarray]) 
             model, {name: _like(each, leaves.get(name)) for name, each in own.items()}
         )
 
-    return state.replace(params=replaced(state.params), ema_params=replaced(state.ema_params))
+    return dataclasses.replace(
+        state, params=replaced(state.params), ema_params=replaced(state.ema_params)
+    )
 
 
 def _like(leaf: jax.Array, values: np.ndarray | None) -> jax.Array:

@@ -46,7 +46,10 @@ def test_pieces_stay_what_they_were(codes, more, wider, seed):
     pairs = {
         (int(b), int(a))
         for b, a, same in zip(
-            before.ravel(), after.ravel(), (refined == at_centres(codes, shape)).ravel(), strict=True
+            before.ravel(),
+            after.ravel(),
+            (refined == at_centres(codes, shape)).ravel(),
+            strict=True,
         )
         if same
     }
