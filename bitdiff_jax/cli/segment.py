@@ -23,8 +23,9 @@ Draw label maps of pictures. For each picture ID, the folder --out gets
   ID_overlay.png    its regions over the picture
   ID_agreement.png  grey with a legend, white where all samples draw the same region (not with one
                     sample)
-and for all of them regions.csv, one row per region but the background, and images.csv, one row per
-picture, with the reasons not to trust it, if there are any. A region is one object, which may be in
+and for all of them overview.png, the first of them at a glance, regions.csv, one row per region but
+the background, and images.csv, one row per picture, with the reasons not to trust it, if there are
+any. A region is one object, which may be in
 several pieces that do not touch, as behind a pole; the column `pieces` counts them. ID is the name
 of the file without its ending; another picture of the same ID becomes ID-2. The same command again
 replaces its results; a folder that holds results of other pictures is refused."""
@@ -51,6 +52,7 @@ def _segment(args: argparse.Namespace) -> int:
     # After the parsing: they import jax.
     from bitdiff_jax.inference import Segmenter, formats, outputs
     from bitdiff_jax.inference.entries import list_entries, make_folder
+    from bitdiff_jax.inference.overview import Overview
     from bitdiff_jax.parallel import compilation_cache
 
     chosen = formats.open_formats([each.strip() for each in args.formats.split(",")])
@@ -84,17 +86,20 @@ def _segment(args: argparse.Namespace) -> int:
         min_area=args.min_area,
         edges=args.edges,
     )
-    regions, rows = [], []
+    regions, rows, overview = [], [], Overview()
     for result in results:
         entry = readable.popleft()
         formats.write(result, out, entry.identity, chosen)
         regions.append((entry.identity, entry.file, result.regions()))
         rows.append(outputs.image_row(result, entry.identity, entry.file))
+        overview.add(result)
         _tell(result, rows[-1])
     if rows:
         outputs.save_regions(out / outputs.REGIONS, regions)
         outputs.save_images(out / outputs.IMAGES, rows)
         print(f"written: {len(rows)} picture(s), regions.csv and images.csv to {out}")
+        overview.save(out)
+        print(f"look at {out / outputs.OVERVIEW}: picture, its regions, how far the samples agree")
     left_out = len(entries) - len(rows)
     if left_out:
         print(

@@ -99,6 +99,7 @@ def make_folder(
             "results would be pictures in the next run"
         )
     planned = {f"{entry.identity}{suffix}" for entry in entries for suffix in suffixes}
+    planned.add(outputs.OVERVIEW)
     for entry in entries:
         folder, name = os.path.split(os.path.realpath(entry.file))
         if folder == here and name in planned:

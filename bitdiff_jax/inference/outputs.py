@@ -26,7 +26,7 @@ CSV_COLUMNS = (
     "image", "file", "region", "area", "top", "left", "bottom", "right", "centroid_row",
     "centroid_column", "mean_red", "mean_green", "mean_blue", "agreement", "pieces",
 )  # fmt: skip
-REGIONS, IMAGES = "regions.csv", "images.csv"
+REGIONS, IMAGES, OVERVIEW = "regions.csv", "images.csv", "overview.png"
 
 _TINT = 0.45
 # A boundary is one pixel wide up to this longest side, and grows with the image.

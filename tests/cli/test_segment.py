@@ -363,3 +363,14 @@ def test_examples_are_the_photographs_of_the_package(tmp_path, monkeypatch):
     (tmp_path / "examples").mkdir()  # a folder of one's own comes first
     with pytest.raises(InputError, match="holds no pictures"):
         entries.list_entries(["examples"])
+
+
+def test_the_overview_shows_the_first_images(run, tmp_path, capsys):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(10):
+        save(folder / f"{number}.png", tiny.image(20 + number, 24, seed=number))
+    assert run(folder) == 0
+    assert f"look at {tmp_path / 'out' / 'overview.png'}" in capsys.readouterr().out
+    sheet = images.read_image(tmp_path / "out" / "overview.png")
+    assert sheet.shape == (6 + 3 * 262, 6 + 8 * 262, 3)  # image, regions, agreement
