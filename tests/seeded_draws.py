@@ -8,7 +8,6 @@ import numpy as np
 from bitdiff_jax.diffusion import times
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.diffusion.step_methods import Ddpm
-from tests.evaluation.stubs import random_params
 from tests.test_model import batch_of, tiny
 
 
@@ -27,7 +26,10 @@ def draws() -> dict[str, np.ndarray]:
         maps = model.sample(params, image, size, jax.random.split(key, 3), sampler)
         return found | maps._asdict()
 
-    arguments = random_params(model), batch["labels"], batch["size"], batch["image"]
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(model.init, key)
+    params = jax.tree.map(lambda s: np.float32(rng.normal(size=s.shape) * 0.1), shapes)
+    arguments = params, batch["labels"], batch["size"], batch["image"]
     return jax.device_get(jax.jit(drawn)(*arguments))
 
 
