@@ -81,7 +81,7 @@ def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, mo
 
     kinds = ("agreement", "colours", "labels", "overlay")
     names = [f"{i}_{k}.png" for i in ("cat", "dog") for k in kinds]
-    assert files(out) == [*names, "images.csv", "regions.csv"]
+    assert files(out) == [*names, "images.csv", "overview.png", "regions.csv"]
     regions = table(out)
     for name, path in (("cat", folder / "cat.png"), ("dog", folder / "dog.JPG")):
         want = segmenter(path, num_samples=4, num_steps=2, seed=5)
@@ -131,7 +131,7 @@ def test_broken_images_are_named_and_the_others_done(run, tmp_path, capsys):
         assert name in line
     assert count == "bitdiff segment: 4 of 6 picture(s) left out, see above"
     assert {row["image"] for row in table(tmp_path / "out")} == {"a", "c"}
-    assert len(files(tmp_path / "out")) == 2 * 4 + 2
+    assert len(files(tmp_path / "out")) == 2 * 4 + 3
     # A picture's maps do not depend on who else was there.
     want = images.read_labels(tmp_path / "out" / "c_labels.png")
     assert run(folder / "c.png", out=tmp_path / "alone") == 0
@@ -160,7 +160,7 @@ def test_one_sample_has_no_agreement(run, tmp_path, capsys):
     paths = [save(tmp_path / f"{i}.png", tiny.image(20, 20)) for i in range(4)]
     assert run(*paths, "--num_samples=1") == 0
     names = [f"{i}_{kind}.png" for i in range(4) for kind in ("colours", "labels", "overlay")]
-    assert files(tmp_path / "out") == [*names, "images.csv", "regions.csv"]
+    assert files(tmp_path / "out") == [*names, "images.csv", "overview.png", "regions.csv"]
     assert {row["agreement"] for row in table(tmp_path / "out")} == {""}
     assert "agreement" not in capsys.readouterr().out.replace(str(tmp_path), "")
 
@@ -303,7 +303,7 @@ def test_a_format_of_ones_own(run, tmp_path, monkeypatch, capsys):
     )
     picture = save(tmp_path / "a.png", tiny.image(9, 9))
     assert run(picture, "--formats=own_format:counts, id_png") == 0
-    assert files(tmp_path / "out") == ["a.txt", "a_labels.png", "images.csv", "regions.csv"]
+    assert files(tmp_path / "out") == ["a.txt", "a_labels.png", "images.csv", "overview.png", "regions.csv"]
     areas = [row["area"] for row in table(tmp_path / "out")]
     assert (tmp_path / "out" / "a.txt").read_text().split() == areas
     capsys.readouterr()
