@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bitdiff_jax.errors import InputError
 
-_REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)(?:@([^@\s]+))?")
+_REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@([^@\s]+))?")
 _UNREACHABLE = {
     "LocalEntryNotFoundError",
     "OfflineModeIsEnabled",
@@ -27,7 +27,7 @@ class Repository(NamedTuple):
 def parse(text: str) -> Repository | None:
     """'OWNER/NAME[@REVISION]' -> the repository; None for a text of another form."""
     match = _REPOSITORY.fullmatch(text)
-    return Repository(match[1], match[2]) if match and set(match[1]) - set("./") else None
+    return Repository(match[1], match[2]) if match else None
 
 
 def fetch(repository: Repository, file: str) -> str:

@@ -164,15 +164,18 @@ def _load_file(
                 f"weights {path}: {name} is {tensors[name].dtype}, not floating-point; give a file "
                 "that `bitdiff pack` wrote"
             )
-    encoder_file = config.model.encoder.weights
     if model.features is not None and not model.features.tuned:
-        encoder_file = _encoder_file(path, model.features.encoder, about, encoder_file)
+        config.model.encoder.weights = _encoder_file(
+            path, model.features.encoder, about, config.model.encoder.weights
+        )
     sharding = _sharding(mesh)
     leaves = {
         name: jax.device_put(np.asarray(tensors[name], each.dtype), sharding)
         for name, each in wanted.items()
     }
-    params = with_encoder(model, named_params.as_tree(model, leaves), encoder_file, sharding)
+    params = with_encoder(
+        model, named_params.as_tree(model, leaves), config.model.encoder.weights, sharding
+    )
     return Loaded(
         config=config,
         model=model,

@@ -61,7 +61,8 @@ def pack(
     tensors = {}
     for name, leaf in named_params.by_name(loaded.model, loaded.params).items():
         stored = _ENCODER_DTYPE if name.startswith("encoder/") else jnp.dtype(dtype)
-        tensors[name] = np.asarray(leaf).astype(stored)
+        with np.errstate(over="ignore"):  # told below
+            tensors[name] = np.asarray(leaf).astype(stored)
         if not np.isfinite(tensors[name].astype(np.float32)).all():
             raise InputError(
                 f"{os.fspath(out)}: {name} is not finite in {stored.name}; give a dtype with more "

@@ -1,0 +1,234 @@
+"""Checkpoint -> file -> model: the same maps, and what is wrong with a file in one line."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from bitdiff_jax import config as config_lib
+from bitdiff_jax import weights_files
+from bitdiff_jax.diffusion.sampler import Sampler
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import Segmenter, load, model_files, pack
+from bitdiff_jax.nets import encoders
+from tests.inference import tiny
+
+LICENCE = "research, non-commercial"
+
+
+@pytest.fixture(scope="module")
+def packed(workdir, tmp_path_factory):
+    """The tiny checkpoint as a file, in float32."""
+    path = tmp_path_factory.mktemp("packed") / "tiny.safetensors"
+    pack(load(workdir), path, dtype="float32", licence=LICENCE, data_sets="none")
+    return path
+
+
+def encoder_weights(path, gain):
+    """A file of weights of the encoder `Means`."""
+    encoders.save_params(path, {"gain": np.float32([gain, 1, 1])}, dtype=np.float32)
+    return str(path)
+
+
+def with_encoder(folder, **encoder):
+    """A checkpoint of a model with an encoder, and the file of the encoder's weights."""
+    config = config_lib.load("base:smoke")
+    config.model.image_size = 16
+    config.model.net.implementation = "tests.own_network:ThreeConvs"
+    weights = encoder_weights(folder / "means.safetensors", 0.5)
+    config.model.encoder.update(
+        {"name": "tests.own_encoder:Means", "grid": 8, "channels": 5, "weights": weights, **encoder}
+    )
+    return tiny.save_checkpoint(folder / "run", config), weights
+
+
+def equal(a, b):
+    return jax.tree.all(jax.tree.map(np.array_equal, a, b))
+
+
+def refused(path, *parts, **kwargs):
+    with pytest.raises(InputError) as error:
+        load(path, **kwargs)
+    message = str(error.value)
+    assert "\n" not in message and str(path) in message
+    for part in parts:
+        assert part in message
+
+
+def rewritten(path, out, tensors=None, **metadata):
+    """The file with other tensors or another metadata, whose hash is left as it was."""
+    file = weights_files.read(path)
+    weights_files.write(out, tensors or file.tensors, {**file.metadata, **metadata})
+    return out
+
+
+def test_a_file_holds_the_checkpoint(workdir, packed):
+    there, back = load(workdir), load(packed)
+    assert equal(back.params, there.params)
+    assert back.model == there.model
+    assert back.config.model.to_dict() == there.config.model.to_dict()
+    assert (back.step, back.trained_on, back.param_set) == (tiny.STEP, tiny.TRAINED_ON, "ema")
+    assert (back.licence, back.data_sets, there.licence) == (LICENCE, "none", "")
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(back.params))
+    file = weights_files.read(packed)
+    assert all(name.startswith("net/") for name in file.tensors)
+    assert file.metadata["format"] == model_files.FORMAT
+    assert file.metadata["sha256"] == encoders.weights_hash(dict(file.tensors))
+    assert json.loads(file.metadata["config"])["data"]["train"] == ""
+
+
+def test_bfloat16_is_the_checkpoint_to_eight_bits(workdir, tmp_path):
+    path = tmp_path / "low.safetensors"
+    assert pack(load(workdir), path).files == (path,)
+    file = weights_files.read(path)
+    assert {str(each.dtype) for each in file.tensors.values()} == {"bfloat16"}
+    for exact, low in zip(
+        jax.tree.leaves(load(workdir).params), jax.tree.leaves(load(path).params), strict=True
+    ):
+        np.testing.assert_allclose(low, exact, rtol=2**-8)
+
+
+@pytest.mark.slow
+def test_a_file_draws_the_maps_of_its_checkpoint(segmenter, packed):
+    image = tiny.image(20, 30)
+    again = Segmenter.from_pretrained(packed)
+    assert again.licence == LICENCE and again.step == tiny.STEP
+    want = segmenter(image, num_samples=2, num_steps=2)
+    np.testing.assert_array_equal(again(image, num_samples=2, num_steps=2).codes, want.codes)
+
+
+def test_terms_of_use_are_told(packed, caplog):
+    Segmenter.from_pretrained(packed)
+    assert [each.getMessage() for each in caplog.records] == [f"{packed}: terms of use: {LICENCE}"]
+
+
+def test_a_frozen_encoder_is_named_by_its_hash(tmp_path):
+    run, weights = with_encoder(tmp_path)
+    path = tmp_path / "model.safetensors"
+    about = pack(load(run), path, dtype="float32").about
+    assert (about.encoder, about.encoder_hash) == ("means", encoders.weights_hash(weights))
+    names = weights_files.read(path).tensors.keys()
+    assert {name.partition("/")[0] for name in names} == {"net", "features"}
+    assert equal(load(path).params, load(run).params)
+    image = tiny.image(20, 30)
+    maps = [
+        Segmenter.from_loaded(load(each))(image, sampler=Sampler(num_steps=2)).codes
+        for each in (run, path)
+    ]
+    np.testing.assert_array_equal(*maps)
+
+    encoder_weights(weights, 0.25)
+    refused(path, "means", about.encoder_hash[:12], encoders.weights_hash(weights)[:12], weights)
+    (tmp_path / "means.safetensors").unlink()
+    refused(path, "means", about.encoder_hash[:12], "there is none here", weights)
+
+
+def test_weights_of_the_package_stand_for_a_lost_file_of_the_same(tmp_path, monkeypatch):
+    run, _ = with_encoder(tmp_path)
+    path, own = tmp_path / "model.safetensors", tmp_path / "own"
+    own.mkdir()
+    pack(load(run), path)
+    (tmp_path / "means.safetensors").rename(own / "means.safetensors")
+    monkeypatch.setattr(encoders.params_files, "_BUNDLED", own)
+    np.testing.assert_array_equal(load(path).params["encoder"]["gain"], [0.5, 1, 1])
+    again = pack(load(path), tmp_path / "again.safetensors").about
+    assert again.config["model"]["encoder"]["weights"] == ""
+
+
+def test_a_tuned_encoder_is_in_the_file_in_float16(tmp_path):
+    run, _ = with_encoder(tmp_path, tuned=True)
+    path = tmp_path / "model.safetensors"
+    about = pack(load(run), path).about
+    assert (about.encoder, about.encoder_hash) == ("means", "")
+    assert weights_files.read(path).tensors["encoder/gain"].dtype == np.float16
+    assert load(path).params.keys() == {"net", "features", "encoder"}
+
+
+def test_a_folder_can_be_pushed_as_it_is(workdir, tmp_path):
+    packed = pack(load(workdir), tmp_path / "hub" / "tiny", licence=LICENCE)
+    folder = tmp_path / "hub" / "tiny"
+    names = ["README.md", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert json.loads((folder / "config.json").read_text())["model"]["image_size"] == tiny.SIZE
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\nlicense: other\nlibrary_name: bitdiff_jax\n")
+    assert LICENCE in card and tiny.TRAINED_ON in card and f"{packed.num_params:,}" in card
+    assert load(folder).step == tiny.STEP
+
+    (folder / "README.md").write_text("mine")
+    again = pack(load(workdir), folder)
+    assert [path.name for path in again.kept] == ["README.md"]
+    assert (folder / "README.md").read_text() == "mine"
+
+
+def test_a_folder_without_terms_states_no_licence(workdir, tmp_path):
+    pack(load(workdir), tmp_path / "free")
+    assert "license" not in (tmp_path / "free" / "README.md").read_text()
+
+
+def test_bad_arguments_of_pack(workdir, tmp_path):
+    loaded = load(workdir)
+    with pytest.raises(InputError, match="dtype is 'int8'; use one of bfloat16"):
+        pack(loaded, tmp_path / "a.safetensors", dtype="int8")
+    with pytest.raises(InputError, match="licence has several lines"):
+        pack(loaded, tmp_path / "a.safetensors", licence="a\nb")
+    large = jax.tree.map(lambda x: x * 1e6 + 1e6, loaded.params)
+    with pytest.raises(InputError, match="is not finite in float16; give a dtype with more range"):
+        pack(dataclasses.replace(loaded, params=large), tmp_path / "a.safetensors", dtype="float16")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_cut_short_is_refused(packed, tmp_path):
+    whole = packed.read_bytes()
+    for length in (0, 5, 200, len(whole) // 2, len(whole) - 1):
+        path = tmp_path / f"{length}.safetensors"
+        path.write_bytes(whole[:length])
+        refused(path, "bytes" if length < 9 else "is not a whole safetensors file")
+
+
+def test_a_file_whose_hash_is_not_the_stated_one_is_refused(packed, tmp_path):
+    data = bytearray(packed.read_bytes())
+    data[-1] ^= 1
+    path = tmp_path / "flipped.safetensors"
+    path.write_bytes(data)
+    stated = weights_files.read(packed).metadata["sha256"]
+    refused(path, stated[:12], "fetch or copy it again")
+
+
+def test_a_file_of_another_model_is_refused(packed, tmp_path):
+    config = json.loads(weights_files.read(packed).metadata["config"])
+    config["model"]["num_bits"] = 4
+    path = rewritten(packed, tmp_path / "bits.safetensors", config=json.dumps(config))
+    refused(path, "another model", "[6]", "[4]")
+    config["model"]["dropout"] = 0.1
+    path = rewritten(packed, tmp_path / "setting.safetensors", config=json.dumps(config))
+    refused(path, "dropout", "version")
+    tensors = {"net/strange": np.zeros(3, np.float32), **weights_files.read(packed).tensors}
+    path = rewritten(
+        packed, tmp_path / "more.safetensors", tensors, sha256=encoders.weights_hash(tensors)
+    )
+    refused(path, "net/strange has shape [3] there and none in the model")
+
+
+def test_a_file_of_something_else_is_refused(packed, tmp_path):
+    refused(encoder_weights(tmp_path / "means.safetensors", 1), "no model of bitdiff_jax")
+    refused(rewritten(packed, tmp_path / "new.safetensors", format_version="2"), "version 2")
+    refused(rewritten(packed, tmp_path / "step.safetensors", step="many"), "is damaged")
+    assert model_files.is_model(packed)
+    assert not model_files.is_model(tmp_path / "means.safetensors")
+    assert not model_files.is_model(tmp_path / "nothing")
+
+
+def test_a_file_has_one_set_of_parameters(packed):
+    assert load(packed, "ema").param_set == "ema"
+    refused(packed, "holds the 'ema' parameters alone, not 'raw'", param_set="raw")
+
+
+def test_a_model_given_in_python_is_given_again(workdir, tmp_path):
+    path = tmp_path / "own.safetensors"
+    loaded = dataclasses.replace(load(workdir), own_model=True)
+    pack(loaded, path)
+    refused(path, "model=...")
+    assert load(path, model=loaded.model).model == loaded.model
