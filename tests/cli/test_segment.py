@@ -12,7 +12,7 @@ from PIL import Image
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import Segmenter, entries, trust
+from bitdiff_jax.inference import Segmenter, entries, trust, weights_names
 from tests.inference import tiny
 
 
@@ -30,7 +30,7 @@ def segmenter():
 def run(workdir, segmenter, monkeypatch, tmp_path):
     """Runs the command with a segmenter that has compiled its program already."""
     monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
-    monkeypatch.setattr(Segmenter, "from_checkpoint", lambda *_, **__: segmenter)
+    monkeypatch.setattr(Segmenter, "from_loaded", lambda *_, **__: segmenter)
 
     def run(*arguments, out=tmp_path / "out"):
         options = [f"--checkpoint={workdir}", f"--out={out}", "--num_steps=2", "--batch_size=4"]
@@ -104,17 +104,43 @@ def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, mo
 
 
 def test_compiling_is_said_once_it_takes_long(workdir, segmenter, tmp_path, capsys, monkeypatch):
-    def from_checkpoint(path, *, on_compile):
-        assert path == "somewhere"
+    def from_loaded(loaded, *, on_compile):
+        assert loaded.step == tiny.STEP
         on_compile()
         return segmenter
 
     monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
-    monkeypatch.setattr(Segmenter, "from_checkpoint", from_checkpoint)
+    monkeypatch.setattr(Segmenter, "from_loaded", from_loaded)
     picture = save(tmp_path / "a.png", tiny.image(9, 9))
-    arguments = [str(picture), "--checkpoint=somewhere", f"--out={tmp_path}", "--num_steps=2"]
+    arguments = [str(picture), f"--checkpoint={workdir}", f"--out={tmp_path}", "--num_steps=2"]
     assert cli.main(["segment", *arguments]) == 0
     assert capsys.readouterr().out.count("compiling the program") == 1
+
+
+def test_the_model_of_the_package_is_the_default(workdir, segmenter, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
+    monkeypatch.setattr(Segmenter, "from_loaded", lambda *_, **__: segmenter)
+    monkeypatch.setattr(weights_names, "_BUNDLED", tmp_path / "box")
+    picture = save(tmp_path / "a.png", tiny.image(9, 9))
+    arguments = ["segment", str(picture), f"--out={tmp_path / 'out'}", "--num_steps=2"]
+    assert cli.main(arguments) == 2
+    error_line(capsys, "weights photos", "no model of that name in the package")
+
+    file = tmp_path / "box" / "photos.safetensors"
+    out = f"--out={file}"
+    licence = "research, non-commercial"
+    assert cli.main(["pack", f"--checkpoint={workdir}", out, f"--licence={licence}"]) == 0
+    packed = capsys.readouterr().out
+    assert f"terms of use: {licence}\nwritten: {file}\n" in packed and "step 7 (ema)" in packed
+    assert cli.main(arguments) == 0
+    told, line, *_ = capsys.readouterr().out.splitlines()
+    assert told == f"photos: terms of use: {licence}"
+    assert line == f"photos, step {tiny.STEP}, trained on: {tiny.TRAINED_ON}"
+    assert cli.main([*arguments, f"--weights={file}"]) == 0
+    assert f"{file}: terms of use: {licence}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "--weights=photos", f"--checkpoint={workdir}"])
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 def test_broken_images_are_named_and_the_others_done(run, tmp_path, capsys):
@@ -269,9 +295,10 @@ def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
     "bad",
     ["--num_samples=0", "--seed=-1", "--guidance_weight=nan", "--min_area=-3"],
 )
-def test_numbers_out_of_their_range_are_refused(run, tmp_path, capsys, bad):
+def test_numbers_out_of_their_range_are_refused(run, workdir, tmp_path, capsys, bad):
     picture = save(tmp_path / "a.png", tiny.image(9, 9))
-    assert cli.main(["segment", str(picture), "--checkpoint=x", f"--out={tmp_path}", bad]) == 2
+    arguments = [str(picture), f"--checkpoint={workdir}", f"--out={tmp_path}", bad]
+    assert cli.main(["segment", *arguments]) == 2
     name, value = bad.removeprefix("--").split("=")
     error_line(capsys, f"{name} is {value}")
 
