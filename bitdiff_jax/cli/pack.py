@@ -27,6 +27,7 @@ def main(argv: list[str]) -> int:
         dtype=args.dtype,
         licence=args.licence,
         data_sets=args.data_sets,
+        trained_on=args.trained_on,
     )
     about = packed.about
     size = packed.files[0].stat().length / 1e6
@@ -66,4 +67,5 @@ def _parser() -> argparse.ArgumentParser:
         "the model is used; '' if there are none (those of a model that it was started from)",
     )
     add("--data_sets", metavar="TEXT", help="the training's data sets, in one line")
+    add("--trained_on", metavar="TEXT", help="the kind of images, in words (as its training said)")
     return parser

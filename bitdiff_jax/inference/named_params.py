@@ -1,5 +1,6 @@
 """A model's trained parameters by name: 'net/...', 'features/...', and 'encoder/...' if tuned."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,14 +26,20 @@ def by_name(model: Model, params: Params) -> dict[str, Any]:
 
 def shapes(model: Model) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes and dtypes of a model's trained parameters by their names."""
-    return by_name(model, jax.eval_shape(model.init, jax.random.key(0)))
+    return by_name(model, _abstract(model))
 
 
 def as_tree(model: Model, leaves: Mapping[str, Any]) -> Params:
     """The parameters of a model from its leaves by name; the opposite of `by_name`."""
-    tree = _parts(model, jax.eval_shape(model.init, jax.random.key(0)))
+    tree = _parts(model, _abstract(model))
     parts = jax.tree_util.tree_map_with_path(lambda path, _: leaves[path_name(path)], tree)
     return parts["net"] if model.features is None else parts
+
+
+@functools.lru_cache(maxsize=4)
+def _abstract(model: Model) -> Params:
+    """The parameters' shapes; kept, since the network is traced for them, which takes a second."""
+    return jax.eval_shape(model.init, jax.random.key(0))
 
 
 def _parts(model: Model, params: Params) -> dict[str, Params]:

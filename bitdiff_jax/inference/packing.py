@@ -1,5 +1,6 @@
 """A trained model as one file, or as a folder that can be pushed to a hub as it is."""
 
+import dataclasses
 import json
 import os
 from typing import NamedTuple
@@ -35,6 +36,7 @@ def pack(
     dtype: str = "bfloat16",
     licence: str | None = None,
     data_sets: str | None = None,
+    trained_on: str | None = None,
 ) -> Packed:
     """Writes the parameters that a trained model samples with, and what is known of it.
 
@@ -47,6 +49,7 @@ def pack(
         licence: terms of use that come from the training data, in one line; '' for none, None for
             those that are known.
         data_sets: the data sets of the training, in one line; None for those that are known.
+        trained_on: the kind of images, in words and one line; None for what the training said.
 
     Raises:
         InputError: an unknown dtype, a text of several lines, a parameter that is not finite or too
@@ -54,9 +57,13 @@ def pack(
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype is {dtype!r}; use one of {', '.join(DTYPES)}")
-    for name, text in (("licence", licence), ("data_sets", data_sets)):
+    for name, text in (
+        ("licence", licence), ("data_sets", data_sets), ("trained_on", trained_on),
+    ):  # fmt: skip
         if text and "\n" in text:
             raise InputError(f"{name} has several lines, {text[:40]!r}...; give one")
+    if trained_on is not None:
+        loaded = dataclasses.replace(loaded, trained_on=trained_on)
     about = _about(loaded, licence, data_sets)
     tensors = {}
     for name, leaf in named_params.by_name(loaded.model, loaded.params).items():

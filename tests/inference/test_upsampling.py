@@ -149,7 +149,7 @@ def test_the_background_keeps_0():
 
 
 def test_a_label_map_is_the_callers_own():
-    truth, image = disc(96)
+    _, image = disc(96)
     result = segmentation(disc(16)[0], image)
     first = result.label_map()
     first[:] = 7
