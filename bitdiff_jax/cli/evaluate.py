@@ -47,6 +47,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     import jax
 
     from bitdiff_jax.data import specs
+    from bitdiff_jax.data.records import feature_cache
     from bitdiff_jax.diffusion import sampler as sampler_lib
     from bitdiff_jax.evaluation import draw_some, evaluate
     from bitdiff_jax.evaluation.scoring import Scoring
@@ -61,6 +62,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     mesh = mesh_lib.make_mesh()
     loaded = options.load_weights(args, args.param_set, mesh=mesh)
     source = specs.open_source(args.data, image_size=loaded.model.image_size)
+    if loaded.model.features is not None:  # what `prepare --encoder` wrote need not be computed
+        weights = loaded.config.model.encoder.weights
+        key = feature_cache.key_of(loaded.model.features.encoder, weights)
+        source = feature_cache.beside(source, key)
     if args.num_images is None and len(source) > _MANY:
         raise InputError(f"--data {args.data} has {len(source)} pictures; say --num_images=N")
 

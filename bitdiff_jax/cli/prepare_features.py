@@ -42,17 +42,13 @@ class Encoding:
         """
         import jax
 
-        from bitdiff_jax.data.records.feature_cache import Key
+        from bitdiff_jax.data.records import feature_cache
         from bitdiff_jax.nets.encoders import pretrained, registry
 
         self._encoder = registry.make(args.encoder, image_size=args.encoder_size or None)
         self._params = pretrained.load(self._encoder, args.encoder_weights)
         self._apply = jax.jit(self._encoder.apply)
-        self.key: Key = Key(
-            self._encoder.name,
-            self._encoder.image_size,
-            pretrained.digest(self._encoder, args.encoder_weights),
-        )
+        self.key = feature_cache.key_of(self._encoder, args.encoder_weights)
 
     def cells_of(self, item: dict[str, Any]) -> "tuple[Cells, Cells]":
         """The cells of an item's picture and of its mirror image."""

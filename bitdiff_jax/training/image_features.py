@@ -7,6 +7,7 @@ import jax
 import ml_collections
 
 from bitdiff_jax.data.image_inputs import ImageInputs
+from bitdiff_jax.data.records import feature_cache
 from bitdiff_jax.data.records.feature_cache import Key
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.model import ImageFeatures, Model
@@ -37,9 +38,7 @@ def cache_key(config: ml_collections.ConfigDict, features: ImageFeatures | None)
     """The key of the features that were computed beforehand; None if the training uses none."""
     if features is None or in_step(config, features):
         return None
-    encoder = features.encoder
-    weights = pretrained.digest(encoder, config.model.encoder.weights)
-    return Key(encoder.name, encoder.image_size, weights)
+    return feature_cache.key_of(features.encoder, config.model.encoder.weights)
 
 
 def inputs(config: ml_collections.ConfigDict, model: Model) -> ImageInputs:

@@ -66,6 +66,16 @@ def test_items_have_the_features_of_their_images_and_of_the_mirror_images(root):
                 np.testing.assert_array_equal(found.scale, wanted.scale)
 
 
+def test_features_are_used_where_they_are(root):
+    records = RecordSource(root, "train")
+    assert feature_cache.beside(records, KEY) is records
+    feature_cache.write(root, KEY, cells_of)
+    assert "features" in feature_cache.beside(records, KEY)[0]
+    other = Key("means", 32, KEY.weights)
+    assert feature_cache.beside(records, other) is records
+    assert feature_cache.beside(Smooth(), KEY).__class__ is Smooth
+
+
 def test_an_interrupted_run_goes_on_where_it_was(root):
     done = []
 

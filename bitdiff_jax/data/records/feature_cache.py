@@ -24,6 +24,8 @@ from bitdiff_jax.data import pipeline
 from bitdiff_jax.data.features import Cells, Features
 from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.nets.encoders import pretrained
+from bitdiff_jax.nets.encoders.interface import Encoder
 
 FOLDER = "features"
 INDEX = "features.json"
@@ -55,6 +57,19 @@ class Key:
         """The name of the folder with these features."""
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in self.encoder)
         return f"{name}-{self.image_size}-{self.weights[:12]}"
+
+
+def key_of(encoder: Encoder, weights: str = "") -> Key:
+    """The key of an encoder's features.
+
+    Args:
+        encoder: the encoder.
+        weights: file of its parameters; '' for those that the package carries.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    return Key(encoder.name, encoder.image_size, pretrained.digest(encoder, weights))
 
 
 def encode(cells: tuple[Cells, Cells]) -> bytes:
@@ -237,6 +252,19 @@ class FeatureSource:
 
     def _cells(self, index: int, mirrored: bool) -> Cells:
         return decode(self._features.record(index), mirrored)
+
+
+def beside(source: pipeline.Source, key: Key) -> pipeline.Source:
+    """The source with its images' features if they lie beside it, otherwise the source itself.
+
+    Raises:
+        InputError: they are there, but unfinished, damaged or of other records.
+    """
+    if not isinstance(source, RecordSource):
+        return source
+    if not (epath.Path(source.root) / FOLDER / key.folder).exists():
+        return source
+    return FeatureSource(source, source, key)
 
 
 def _others(folder: epath.Path) -> str:
