@@ -182,10 +182,10 @@ def test_bad_arguments_of_pack(workdir, tmp_path):
 
 def test_a_file_cut_short_is_refused(packed, tmp_path):
     whole = packed.read_bytes()
-    for length in (0, 5, 200, len(whole) // 2, len(whole) - 1):
+    for length in (0, 200, len(whole) // 2, len(whole) - 1):
         path = tmp_path / f"{length}.safetensors"
         path.write_bytes(whole[:length])
-        refused(path, "bytes" if length < 9 else "is not a whole safetensors file")
+        refused(path, "is not a whole safetensors file" if length else "0 bytes")
 
 
 def test_a_file_whose_hash_is_not_the_stated_one_is_refused(packed, tmp_path):
@@ -201,7 +201,7 @@ def test_a_file_of_another_model_is_refused(packed, tmp_path):
     config = json.loads(weights_files.read(packed).metadata["config"])
     config["model"]["num_bits"] = 4
     path = rewritten(packed, tmp_path / "bits.safetensors", config=json.dumps(config))
-    refused(path, "another model", "[6]", "[4]")
+    refused(path, "another model", "net/first/kernel has shape [3, 3, 9, 8] there and [3, 3, 7, 8]")
     config["model"]["dropout"] = 0.1
     path = rewritten(packed, tmp_path / "setting.safetensors", config=json.dumps(config))
     refused(path, "dropout", "version")
