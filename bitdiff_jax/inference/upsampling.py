@@ -98,7 +98,7 @@ def _step(
 
 
 def _kept(codes: np.ndarray, certainty: np.ndarray) -> np.ndarray:
-    """Cells that keep their code, bool [h, w]: those off boundaries, and one of each piece."""
+    """Cells that keep their code, bool [h, w]: away from boundaries, and one of each piece."""
     highest, lowest = (
         filtered(codes, 3, mode="nearest")
         for filtered in (ndimage.maximum_filter, ndimage.minimum_filter)
