@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import errno
 import struct
 import sys
@@ -402,3 +403,19 @@ def test_the_overview_shows_the_first_images(run, tmp_path, capsys):
     assert f"look at {tmp_path / 'out' / 'overview.png'}" in capsys.readouterr().out
     sheet = images.read_image(tmp_path / "out" / "overview.png")
     assert sheet.shape == (6 + 3 * 262, 6 + 8 * 262, 3)  # image, regions, agreement
+
+
+def test_edges_follow_the_image_unless_one_says_otherwise(run, segmenter, tmp_path, capsys):
+    picture = save(tmp_path / "a.png", tiny.image(48, 64))
+    drawn = segmenter(picture, num_samples=4, num_steps=2)
+    written = {}
+    for edges, options in (("image", []), ("nearest", ["--edges=nearest"])):
+        assert run(picture, *options, out=tmp_path / edges) == 0
+        written[edges] = images.read_labels(tmp_path / edges / "a_labels.png")
+        want = dataclasses.replace(drawn, edges=edges).label_map()
+        np.testing.assert_array_equal(written[edges], want)
+    assert (written["image"] != written["nearest"]).any()
+    with pytest.raises(SystemExit) as stop:
+        run(picture, "--edges=sharp")
+    assert stop.value.code == 2
+    error_line(capsys, "--edges", "'sharp'", "nearest")

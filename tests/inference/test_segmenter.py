@@ -163,6 +163,7 @@ def test_nothing_in_nothing_out(segmenter):
         ({"batch_size": "8"}, "batch_size is '8'"),
         ({"seed": -1}, "seed is -1"),
         ({"min_area": "3px"}, "min_area is 3px"),
+        ({"edges": "sharp"}, "edges is 'sharp'"),
         ({"seed": 2**32}, "seed is 4294967296"),
         ({"guidance_weight": float("nan")}, "guidance_weight is nan"),
         ({"guidance_weight": float("inf")}, "guidance_weight is inf"),

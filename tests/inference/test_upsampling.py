@@ -47,19 +47,17 @@ def test_pieces_stay_what_they_were(codes, more, wider, seed):
     np.testing.assert_array_equal(np.unique(after[kept]), np.unique(after))
 
 
-@settings(max_examples=30, deadline=None)
-@given(drawn_maps, st.integers(0, 2**16))
-def test_it_is_deterministic_and_away_from_boundaries_nothing_changes(codes, seed):
-    shape = (codes.shape[0] * 5, codes.shape[1] * 4)
-    image = noise(shape, seed)
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**16))
+def test_it_is_deterministic_and_away_from_boundaries_nothing_changes(seed):
+    codes = np.repeat([[0] * 8 + [1] * 8], 12, axis=0)
+    image = noise((60, 110), seed)
     certainty = np.random.default_rng(seed).random(codes.shape, np.float32)
     refined = upsampling.refine(codes, certainty, image)
     np.testing.assert_array_equal(refined, upsampling.refine(codes, certainty, image))
-    for row, column in np.ndindex(*codes.shape):
-        around = codes[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-        if (around == around[0, 0]).all():
-            block = refined[row * 5 : row * 5 + 5, column * 4 : column * 4 + 4]
-            assert (block == codes[row, column]).all()
+    changed = refined != at_centres(codes, image.shape[:2])
+    columns = np.flatnonzero(changed.any(axis=0)) / 110 * 16
+    assert columns.size and columns.min() > 5 and columns.max() < 11
 
 
 @pytest.mark.parametrize(("side", "drawn"), [(96, 16), (256, 16), (40, 32)])
