@@ -27,6 +27,7 @@ import numpy as np
 from bitdiff_jax import metrics
 from bitdiff_jax.data import labelmaps, specs, transforms
 from bitdiff_jax.data.pipeline import Source
+from bitdiff_jax.evaluation.host_contingency import contingency
 from bitdiff_jax.evaluation.statistics import estimates
 from bitdiff_jax.inference import Segmentation, Segmenter, upsampling
 
@@ -71,9 +72,10 @@ def row(segmentation: Segmentation, truths: Sequence[np.ndarray], edges: str) ->
     start = time.process_time()
     label_map = segmentation.label_map(0)
     seconds = time.process_time() - start
+    tables = [contingency(label_map, labelmaps.renumber(each)[1]) for each in truths]
     return [
         float(np.mean([metrics.boundary_counts(label_map, each).f for each in truths])),
-        float(np.mean([metrics.adjusted_rand_index(label_map, each) for each in truths])),
+        float(np.mean([metrics.adjusted_rand_index_from_table(each) for each in tables])),
         seconds / label_map.size * 1e6,
         float(label_map.max()),
     ]

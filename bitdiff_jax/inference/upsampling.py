@@ -15,7 +15,8 @@ EDGES: Final = ("image", "nearest")
 
 # Larger cells are refined in several steps, the first ones at a smaller size of the image.
 _MAX_FACTOR = 3
-_FIRST_REACH, _REACH = 2, 1  # cells that vote on a pixel in each direction; the first step is cheap
+# Cells that vote on a pixel, in each direction: more in the first step, which is cheap.
+_FIRST_REACH, _REACH = 2, 1
 
 
 def check_edges(edges: str) -> None:
@@ -32,8 +33,8 @@ def refine(
     In steps of at most three times the size, each pixel near a boundary takes the code for which
     the cells around it vote, by their distance, the likeness of their colours and, in the first
     step, their certainty: see `bilateral.vote`. All other pixels keep the code of their cell. A
-    connected piece stays one, and none vanishes: it keeps at least its most certain cell, and what
-    would break off goes to what surrounds it.
+    connected piece stays one, and none vanishes: it keeps at least its most certain cell (off its
+    boundaries, if there is one), and what would break off goes to what surrounds it.
 
     Args:
         codes: integers [h, w], >= 0; each distinct code is one region.
@@ -50,11 +51,14 @@ def refine(
     if image.shape[:2] == codes.shape or height < codes.shape[0] or width < codes.shape[1]:
         return at_centres(codes, (height, width))
     reach = _FIRST_REACH
+    inner = _inner(codes, reach)
+    pinned = _most_certain(codes, certainty + inner)
     for shape in _sizes(codes.shape, (height, width)):
         last = shape == (height, width)
         shown = image if last else transforms.resize_image(image, shape)
-        codes = _step(codes, certainty, shown, reach, min_area if last else 0)
+        codes = _step(codes, certainty, shown, inner | pinned, reach, min_area if last else 0)
         certainty, reach = np.ones(shape, np.float32), _REACH
+        inner, pinned = _inner(codes, reach), at_centres(pinned, shape)
     return codes
 
 
@@ -72,10 +76,15 @@ def _sizes(drawn: tuple[int, int], shape: tuple[int, int]) -> list[tuple[int, in
 
 
 def _step(
-    codes: np.ndarray, certainty: np.ndarray, image: np.ndarray, reach: int, min_area: float
+    codes: np.ndarray,
+    certainty: np.ndarray,
+    image: np.ndarray,
+    kept: np.ndarray,
+    reach: int,
+    min_area: float,
 ) -> np.ndarray:
+    """The map at the size of `image`; `kept` cells, bool [h, w], give their pixels their code."""
     shape = image.shape[:2]
-    kept = _kept(codes, certainty, reach)
     core = specks.pieces(np.where(kept, codes, -1))
     numbers, core = np.unique(np.where(kept, core, -1), return_inverse=True)
     core = core.reshape(codes.shape) - (numbers[0] < 0)
@@ -85,15 +94,19 @@ def _step(
     return fragments.settle(result, at_centres(core, shape), min_area)
 
 
-def _kept(codes: np.ndarray, certainty: np.ndarray, reach: int) -> np.ndarray:
-    """Cells that keep their code, bool [h, w]: away from boundaries, and one of each piece."""
+def _inner(codes: np.ndarray, reach: int) -> np.ndarray:
+    """Cells that hear only cells of their own code, bool [h, w]."""
     highest, lowest = (
         filtered(codes, 2 * reach + 1, mode="nearest")
         for filtered in (ndimage.maximum_filter, ndimage.minimum_filter)
     )
-    kept = highest == lowest
+    return highest == lowest
+
+
+def _most_certain(codes: np.ndarray, certainty: np.ndarray) -> np.ndarray:
+    """The first of the most certain cells of each connected piece, bool [h, w]."""
     piece = specks.pieces(codes)
-    without = np.flatnonzero(np.bincount(piece.ravel(), kept.ravel()) == 0)
-    if without.size:
-        kept[tuple(np.transpose(ndimage.maximum_position(certainty, piece, without)))] = True
-    return kept
+    places = ndimage.maximum_position(certainty, piece, np.arange(piece.max() + 1))
+    found = np.zeros(codes.shape, bool)
+    found[tuple(np.transpose(places))] = True
+    return found

@@ -70,11 +70,12 @@ def test_edges_follow_those_of_the_image(side, drawn):
 
 
 def test_without_colours_distance_decides_and_corners_are_cut():
-    codes = np.kron(np.eye(2, dtype=np.int32), np.ones((4, 4), np.int32))
+    codes = np.zeros((8, 8), np.int32)
+    codes[:4, :4] = 1
     certainty = np.ones(codes.shape, np.float32)
     grey = np.full((80, 80, 3), 128, np.uint8)
     refined = upsampling.refine(codes, certainty, grey)
-    assert (refined != at_centres(codes, (80, 80))).mean() < 0.03
+    assert 0 < (refined != at_centres(codes, (80, 80))).mean() < 0.05
     # What one mirrors is mirrored.
     mirrored = upsampling.refine(codes[:, ::-1], certainty, grey)
     assert (mirrored[:, ::-1] != refined).mean() < 0.01
