@@ -3,8 +3,9 @@
 import numpy as np
 
 _GAMMA = np.arange(256) / 255
-_LINEAR = np.where(_GAMMA <= 0.04045, _GAMMA / 12.92, ((_GAMMA + 0.055) / 1.055) ** 2.4)
-_LINEAR = _LINEAR.astype(np.float32)
+_LINEAR = np.where(_GAMMA <= 0.04045, _GAMMA / 12.92, ((_GAMMA + 0.055) / 1.055) ** 2.4).astype(
+    np.float32
+)
 # IEC 61966-2-1, each row divided by the white point D65, so that white is (1, 1, 1).
 _RGB_TO_XYZ = (
     np.array(
