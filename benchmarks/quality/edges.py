@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
     )
     print(f"{args.data}, {len(values)} images")
-    print(f"{'edges':18}" + "".join(f"{name:>24}" for name in COLUMNS))
+    print(f"{'edges':18}" + "".join(f"{name:>26}" for name in COLUMNS))
     table: dict[str, dict[str, Any]] = {}
     rows = {edges: values[:, i] for i, edges in enumerate(upsampling.EDGES)}
     rows["difference"] = values[:, 0] - values[:, 1]
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = [estimates.bootstrap(column) for column in each.T]
         table[name] = {column: e._asdict() for column, e in zip(COLUMNS, found, strict=True)}
         cells = [f"{e.mean:.4f} [{e.low:.4f}, {e.high:.4f}]" for e in found]
-        print(f"{name:18}" + "".join(f"{cell:>24}" for cell in cells))
+        print(f"{name:18}" + "".join(f"{cell:>26}" for cell in cells))
     if args.json is not None:
         args.json.write_text(json.dumps({"data": args.data, "rows": table}, indent=2) + "\n")
 
