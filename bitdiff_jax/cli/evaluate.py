@@ -75,12 +75,15 @@ def _evaluate(args: argparse.Namespace) -> int:
     } | sampling
     # The paper scores maps as they are drawn; everybody else what `bitdiff segment` writes.
     settings["min_area"] = options.min_area_of(args)
+    settings["edges"] = options.edges_of(args)
     unlabelled = getattr(source, "unlabelled", "every pixel is in a region")
     about = scored.about_scoring(
         options.weights_name(args), "model", args.data, unlabelled, args.protocol, *scoring
     ) | _identity(loaded, settings)
     sampler = sampler_lib.from_settings(sampling)
-    request = Request(args.num_samples, args.seed, args.batch_size, settings["min_area"])
+    request = Request(
+        args.num_samples, args.seed, args.batch_size, settings["min_area"], settings["edges"]
+    )
     work = loaded.model, loaded.params, source
     drawing: dict[str, Any] = {
         "sampler": sampler,
@@ -242,6 +245,12 @@ def _parser() -> argparse.ArgumentParser:
         help="score maps without smaller pieces, as `bitdiff segment` writes them: in pixels of "
         "the truth, a share (0.1%%), or pixels of the map as drawn; 0 keeps all ('8 drawn'; with "
         "--protocol paper 0)",
+    )
+    add(
+        "--edges",
+        choices=("image", "nearest"),
+        help="score maps whose edges follow the picture, as `bitdiff segment` writes them, or the "
+        "pixels as drawn (image; with --protocol paper nearest)",
     )
     options.add_scoring(add)
     return parser

@@ -232,6 +232,13 @@ def measures_of(args: argparse.Namespace) -> "tuple[Measure, ...]":
     return tuple(chosen)
 
 
+def edges_of(args: argparse.Namespace) -> str:
+    """How drawn maps get the image's size: as told, and otherwise as the protocol has it."""
+    from bitdiff_jax.inference import upsampling
+
+    return args.edges or ("nearest" if args.protocol == "paper" else upsampling.EDGES[0])
+
+
 def min_area_of(args: argparse.Namespace) -> str:
     """The area under which pieces of drawn maps are specks, as text for `specks.threshold`.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from jax.sharding import Mesh
 
 from bitdiff_jax.data import transforms
@@ -9,7 +10,7 @@ from bitdiff_jax.data.pipeline import Source
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.shuffled_images import other_image
-from bitdiff_jax.inference import drawing, specks
+from bitdiff_jax.inference import drawing, specks, upsampling
 from bitdiff_jax.inference.drawing import Drawn, Item
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.model import Model, Params
@@ -31,8 +32,9 @@ def draw_source(
 ) -> Iterator[Drawn]:
     """Draws maps for the images of a source, in its order; see `inference.drawing.draw`.
 
-    Specks are removed from the codes as for a `Segmentation`: `request.min_area` counts pixels of
-    the first truth at its own size.
+    Specks are removed from the codes as for a `Segmentation`, where `request.min_area` counts
+    pixels of the first truth at its own size; and unless `request.edges` is 'nearest' or another
+    image was shown, the codes are brought to the image's own size along its edges, again as there.
 
     With several processes each draws a share of the images on its own devices; all have the same
     number of batches. `run.evaluate` brings the shares together.
@@ -70,13 +72,24 @@ def draw_source(
     every = drawing.draw(
         model, params, items, sampler, request, mesh=mesh, num_items=most, overlap=True
     )
-    return (_without_specks(drawn, request.min_area) for drawn in every)
+    follows = request.edges == "image" and not shuffle_images
+    return (_as_written(drawn, request.min_area, follows) for drawn in every)
 
 
-def _without_specks(drawn: Drawn, min_area: specks.Area) -> Drawn:
+def _as_written(drawn: Drawn, min_area: specks.Area, follows_edges: bool) -> Drawn:
+    """The maps as `bitdiff segment` writes them."""
     # An image that could not be read has no truth.
     shape = drawn.labels[0].shape if drawn.labels else drawn.image.shape[:2]
-    return drawn._replace(codes=specks.clean(drawn.codes, min_area, shape))
+    codes = specks.clean(drawn.codes, min_area, shape)
+    sides = zip(drawn.original.shape, codes.shape[1:], strict=False)
+    if follows_edges and drawn.labels and all(own > cells for own, cells in sides):
+        codes = np.stack(
+            [
+                upsampling.at_image_size(each, certainty, drawn.original, min_area)
+                for each, certainty in zip(codes, drawn.certainty, strict=True)
+            ]
+        )
+    return drawn._replace(codes=codes)
 
 
 def draw_some(

@@ -44,6 +44,7 @@ class Drawn(NamedTuple):
     labels: tuple[np.ndarray, ...]  # int32 [H, W], the truth of each annotator, at its own size
     codes: np.ndarray  # int32 [num_samples, h, w]
     certainty: np.ndarray  # float32 [num_samples, h, w]
+    original: np.ndarray  # uint8 [H, W, 3], the image as it was given
 
 
 def draw(
@@ -124,6 +125,7 @@ class _Image:
             self.item.labels,
             np.stack(self.codes),
             np.stack(self.certainty),
+            self.item.image,
         )
 
 

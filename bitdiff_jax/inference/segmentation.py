@@ -181,10 +181,8 @@ class Segmentation:
         if self.edges == "nearest":
             labels = at_centres(codes, self.shape)
         else:
-            smallest = specks.threshold(self.min_area, self.shape, self.resolution)
-            pixels_per_cell = self.image[..., 0].size / codes.size
-            labels = upsampling.refine(
-                codes, self.certainty[sample], self.image, smallest * pixels_per_cell
+            labels = upsampling.at_image_size(
+                codes, self.certainty[sample], self.image, self.min_area
             )
         return regions_lib.number(labels, self.has_background)
 

@@ -25,6 +25,22 @@ def check_edges(edges: str) -> None:
         raise InputError(f"edges is {edges!r}; use one of {', '.join(EDGES)}")
 
 
+def at_image_size(
+    codes: np.ndarray, certainty: np.ndarray, image: np.ndarray, min_area: specks.Area
+) -> np.ndarray:
+    """A drawn map without specks at the image's size, see `refine`.
+
+    Args:
+        codes: integers [h, w], without specks already.
+        certainty: float [h, w].
+        image: uint8 [H, W, 3].
+        min_area: what a speck is, see `specks.threshold`.
+    """
+    smallest = specks.threshold(min_area, image.shape[:2], codes.shape)
+    pixels_per_cell = image[..., 0].size / codes.size
+    return refine(codes, certainty, image, smallest * pixels_per_cell)
+
+
 def refine(
     codes: np.ndarray, certainty: np.ndarray, image: np.ndarray, min_area: float = 0
 ) -> np.ndarray:

@@ -9,7 +9,7 @@ from bitdiff_jax.data import transforms
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import draw_source
-from bitdiff_jax.inference import programs, specks
+from bitdiff_jax.inference import programs, specks, upsampling
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel.mesh import make_mesh
 from tests.evaluation.stubs import SHAPES, SIZE, ListSource, StubModel, make_source, tiny_model
@@ -129,6 +129,33 @@ def test_another_size():
     model = dataclasses.replace(StubModel(), image_size=64)
     drawn = list(draw(model, {}, make_source(2)))
     assert [d.codes.shape[1:] for d in drawn] == [(64, 64), (40, 64)]
+
+
+def test_edges_follow_an_image_that_is_larger_than_its_map():
+    model, source = StubModel("image"), make_source(2)
+    larger = ListSource(
+        [
+            {
+                **item,
+                "image": transforms.resize_image(item["image"], (120, 160)),
+                "labels": tuple(
+                    transforms.resize_labels(each, (120, 160)) for each in item["labels"]
+                ),
+            }
+            for item in source.items
+        ]
+    )
+    request = Request(edges="nearest", min_area=0)
+    as_drawn = next(iter(draw_source(model, {}, larger, Sampler(2), request)))
+    assert as_drawn.codes.shape == (1, 24, 32)
+    request = Request(min_area=0)
+    refined = next(iter(draw_source(model, {}, larger, Sampler(2), request)))
+    wanted = upsampling.at_image_size(
+        as_drawn.codes[0], as_drawn.certainty[0], larger[0]["image"], 0
+    )
+    np.testing.assert_array_equal(refined.codes[0], wanted)
+    shuffled = draw_source(model, {}, larger, Sampler(2), request, shuffle_images=True)
+    assert next(iter(shuffled)).codes.shape == (1, 24, 32)  # those edges are another image's
 
 
 def test_shuffled_images_are_another_images_in_this_ones_rectangle():

@@ -112,7 +112,9 @@ def test_files_hold_it(tmp_path):
 def test_the_segmenter_says_so_by_its_model(monkeypatch):
     def drawn(model, params, items, *_, **__):
         for item in items:
-            yield drawing.Drawn(item.name, item.image, (), DRAWN[None], np.ones((1, 8, 10)))
+            yield drawing.Drawn(
+                item.name, item.image, (), DRAWN[None], np.ones((1, 8, 10)), item.image
+            )
 
     monkeypatch.setattr(drawing, "draw", drawn)
     config = tiny.tiny_config()
