@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from bitdiff_jax.model import Model
+from bitdiff_jax.feature_grids import StoredCells
+from bitdiff_jax.model import IMAGE_CHANNELS, Model
 from bitdiff_jax.nets import FusedUNet
 
 
@@ -51,18 +52,78 @@ def map_bytes(jaxpr: core.Jaxpr) -> int:
     return total
 
 
-def train_step_flops(model: Model, batch_size: int) -> int:
+@functools.lru_cache
+def stem_flops(model: Model, stored: bool = False) -> int:
+    """FLOPs of the feature stem on one image, once for all steps; 0 without an encoder.
+
+    Args:
+        model: the model.
+        stored: whether it is given stored cells of the whole image, and not features on its grid.
+    """
+    if model.features is None:
+        return 0
+    grid, encoder, side = model.features.grid, model.features.encoder, model.image_size
+    features: Any = jax.ShapeDtypeStruct((1, grid, grid, encoder.channels), jnp.float32)
+    if stored:
+        num_cells = encoder.image_size // encoder.stride
+        weights = jax.ShapeDtypeStruct((1, grid, num_cells), jnp.float32)
+        features = StoredCells(
+            jax.ShapeDtypeStruct((1, num_cells, num_cells, encoder.channels), jnp.int8),
+            jax.ShapeDtypeStruct((1, encoder.channels), jnp.float32),
+            weights,
+            weights,
+        )
+    pixels = side * model.image_scale
+    image = jax.ShapeDtypeStruct((1, pixels, pixels, IMAGE_CHANNELS), jnp.uint8)
+    valid_mask = jax.ShapeDtypeStruct((1, side, side), jnp.bool_)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    return count(jax.make_jaxpr(model.encode_image)(params, image, valid_mask, features).jaxpr)
+
+
+@functools.lru_cache
+def encoder_flops(model: Model) -> int:
+    """FLOPs of the encoder on one image and of reading off its grid; 0 without an encoder."""
+    if model.features is None:
+        return 0
+    encoder = model.features.encoder
+    params = {"encoder": jax.eval_shape(encoder.init, jax.random.key(0))}
+    image = jax.ShapeDtypeStruct(
+        (1, encoder.image_size, encoder.image_size, IMAGE_CHANNELS), jnp.uint8
+    )
+    size = jax.ShapeDtypeStruct((1, 2), jnp.int32)
+    return count(jax.make_jaxpr(model.encode)(params, image, size, size).jaxpr)
+
+
+def train_step_flops(model: Model, batch_size: int, encoder_in_step: bool = False) -> int:
     """FLOPs of a training step: the forward pass, and twice as much for the backward pass.
 
     What `remat` computes again is not counted. The first guess of a self-conditioned model is
-    counted: it is one more forward pass.
+    counted: it is one more forward pass. Of an encoder in the step, a frozen one has its forward
+    pass alone. Then the feature stem has one product backward, by its parameters, for each of its
+    forward pass: nothing flows on into what it is given.
+
+    Args:
+        model: the model.
+        batch_size: number of images.
+        encoder_in_step: whether the model's encoder is part of the step; if not, the step is given
+            stored cells.
     """
-    return (3 + model.self_conditioned) * forward_flops(model) * batch_size
+    image = (3 + model.self_conditioned) * forward_flops(model)
+    if model.features is not None:
+        tuned = model.features.tuned
+        image += (3 if tuned else 2) * stem_flops(model, stored=not encoder_in_step)
+        if encoder_in_step:
+            image += (3 if tuned else 1) * encoder_flops(model)
+    return image * batch_size
 
 
 def sample_flops(model: Model, batch_size: int, num_steps: int, guided: bool) -> int:
-    """FLOPs of drawing one map of each image; guidance doubles them."""
-    return forward_flops(model) * batch_size * num_steps * (1 + guided)
+    """FLOPs of drawing one map of each image; guidance doubles those of the network.
+
+    The feature stem counts once. An encoder does not: images are encoded beforehand.
+    """
+    image = forward_flops(model) * num_steps * (1 + guided) + stem_flops(model)
+    return image * batch_size
 
 
 def count(jaxpr: core.Jaxpr) -> int:

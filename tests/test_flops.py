@@ -158,3 +158,72 @@ def test_sampling_counts_steps_and_the_guided_half():
     once = flops.forward_flops(model)
     assert flops.sample_flops(model, 3, 8, guided=True) == 48 * once
     assert flops.sample_flops(model, 3, 8, guided=False) == 24 * once
+
+
+def with_encoder(**encoder):
+    """A model of 16 px with an encoder without products: 32 px, 8 x 8 cells of 4 features."""
+    config = config_lib.load("base:smoke")
+    config.model.image_size, config.model.image_scale = 16, 2
+    config.model.net.implementation = "tests.own_network:ThreeConvs"
+    config.model.encoder.update(
+        {"name": "tests.own_encoder:Means", "grid": 16, "channels": 5, **encoder}
+    )
+    return model_lib.from_config(config)
+
+
+# Each cell's 4 features become 5; the rows, then the columns of a view are read off 8 cells.
+ON_GRID = 2 * 16 * 16 * 4 * 5
+STORED = 2 * (8 * 8 * 4 * 5 + 16 * 8 * 8 * 5 + 16 * 16 * 8 * 5)
+READ_OFF = 2 * (16 * 8 * 8 * 4 + 16 * 16 * 8 * 4)
+
+
+def test_the_feature_stem_and_the_encoder_counted_by_hand():
+    model = with_encoder()
+    assert flops.stem_flops(model) == ON_GRID
+    assert flops.stem_flops(model, stored=True) == STORED
+    assert flops.encoder_flops(model) == READ_OFF
+    alone = dataclasses.replace(model, features=None)
+    assert flops.stem_flops(alone) == flops.encoder_flops(alone) == 0
+
+
+def test_an_encoder_in_the_step_counts_forward_and_a_tuned_one_thrice():
+    model, tuned = with_encoder(), with_encoder(tuned=True)
+    net = 3 * flops.forward_flops(model)
+    assert flops.train_step_flops(model, 2) == 2 * (net + 2 * STORED)
+    assert flops.train_step_flops(model, 2, encoder_in_step=True) == 2 * (
+        net + 2 * ON_GRID + READ_OFF
+    )
+    assert flops.train_step_flops(tuned, 2, encoder_in_step=True) == 2 * (
+        net + 3 * ON_GRID + 3 * READ_OFF
+    )
+
+
+def test_sampling_counts_the_feature_stem_once():
+    model = with_encoder()
+    net = 16 * flops.forward_flops(model)
+    assert flops.sample_flops(model, 3, 8, guided=True) == 3 * (net + ON_GRID)
+
+
+def test_the_gradient_has_the_stems_products_twice():
+    model = with_encoder()
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    rows = {
+        "image": jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.uint8),
+        "labels": jax.ShapeDtypeStruct((2, 16, 16), jnp.int32),
+        "size": jax.ShapeDtypeStruct((2, 2), jnp.int32),
+    }
+    on_grid = {"features": jax.ShapeDtypeStruct((2, 16, 16, 4), jnp.float32)}
+    weights = jax.ShapeDtypeStruct((2, 16, 8), jnp.float32)
+    stored = {
+        "cell_values": jax.ShapeDtypeStruct((2, 8, 8, 4), jnp.int8),
+        "cell_scale": jax.ShapeDtypeStruct((2, 4), jnp.float32),
+        "cell_rows": weights,
+        "cell_columns": weights,
+    }
+
+    def products(features):
+        grad = jax.grad(model.loss, has_aux=True)
+        batch = {**rows, **features}
+        return flops.count(jax.make_jaxpr(grad)(params, batch, jax.random.key(0)).jaxpr)
+
+    assert products(stored) - products(on_grid) == 2 * 2 * (STORED - ON_GRID)

@@ -75,7 +75,8 @@ def make(measured: Measured, text: str, config: ml_collections.ConfigDict) -> Re
     params = jax.eval_shape(model.init, jax.random.key(0))
     total = costs(text, chip) if text else None
     if measured.program == "train":
-        model_flops = flops.train_step_flops(model, measured.per_device)
+        # `lowering` has the encoder in the step, if there is one.
+        model_flops = flops.train_step_flops(model, measured.per_device, encoder_in_step=True)
     else:
         sampler = sampler_lib.from_settings(config.sampling)
         model_flops = flops.sample_flops(

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from bitdiff_jax import flops
-from bitdiff_jax.training import label_warnings
+from bitdiff_jax.training import image_features, label_warnings
 from bitdiff_jax.training.setup import Setup
 
 _GIB = 2**30
@@ -76,7 +76,11 @@ def tell(setup: Setup, start: int) -> None:
 
 def expect(setup: Setup) -> Expectation:
     """Estimates a training by arithmetic and the time of a matrix product, without compiling it."""
-    step_flops = flops.train_step_flops(setup.model, setup.config.train.batch_size)
+    step_flops = flops.train_step_flops(
+        setup.model,
+        setup.config.train.batch_size,
+        image_features.in_step(setup.config, setup.model.features),
+    )
     device = setup.mesh.local_devices[0]
     on_cpu = device.platform == "cpu"
     return Expectation(

@@ -16,7 +16,7 @@ from bitdiff_jax.model import Model
 from bitdiff_jax.parallel import hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.parallel.dispatch import InFlight, steps_ahead
-from bitdiff_jax.training import expectation, resume, telemetry, trouble
+from bitdiff_jax.training import expectation, image_features, resume, telemetry, trouble
 from bitdiff_jax.training.batches import batches
 from bitdiff_jax.training.interruption import GivenUp, Interruption
 from bitdiff_jax.training.progress import Progress
@@ -208,10 +208,11 @@ def _watching(
     """The parts that measure speed; they are closed with `stack`."""
     settings, batch_size = setup.config.telemetry, setup.config.train.batch_size
     is_main, peak = jax.process_index() == 0, settings.peak_flops
+    encoder = image_features.in_step(setup.config, setup.model.features)
     meter = telemetry.Meter(
         batch_size=batch_size,
         num_devices=setup.mesh.size,
-        step_flops=flops.train_step_flops(setup.model, batch_size) if peak else None,
+        step_flops=flops.train_step_flops(setup.model, batch_size, encoder) if peak else None,
         peak_flops=peak,
     )
     profiler = telemetry.ProfilerWindow(
