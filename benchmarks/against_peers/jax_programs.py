@@ -27,7 +27,8 @@ def start(
     config = problem.config(name, implementation)
     dispatch.split_cpu(config.mesh.cpu_devices)
     model = model_lib.from_config(config)
-    return config, model, problem.batch(batch_size, config.model.image_size)
+    side, image_scale = config.model.image_size, config.model.image_scale
+    return config, model, problem.batch(batch_size, side, image_scale=image_scale)
 
 
 def random_params(model: model_lib.Model) -> Any:
@@ -54,7 +55,9 @@ def build_train_step(config: str, batch_size: int, implementation: str = "auto")
     step = step_from_config(settings, model, tx, mesh, shardings)
     held = {"state": jax.device_put(state, shardings)}
     key = jax.device_put(jax.random.key(0), mesh_lib.replicated(mesh))
-    rows = jax.device_put(data._asdict(), mesh_lib.batch_sharding(mesh))
+    # An encoder's features as a training on a CPU has them, from a cache.
+    given = {**data._asdict(), **problem.cells(settings, batch_size)}
+    rows = jax.device_put(given, mesh_lib.batch_sharding(mesh))
 
     def run() -> None:
         held["state"], metrics = step(held["state"], rows, key)
@@ -70,7 +73,7 @@ def build_sampler(
     guidance_weight: float = 1.0,
     implementation: str = "auto",
 ) -> Ready:
-    """The sampler of a Segmenter, from uint8 pictures to codes on the host."""
+    """The sampler of a Segmenter, from uint8 images, and features of them, to codes on the host."""
     settings, model, data = start(config, batch_size, implementation)
     sampler = sampler_lib.from_settings(settings.sampling).override(
         num_steps=num_steps, guidance_weight=guidance_weight
@@ -84,6 +87,8 @@ def build_sampler(
         "image_id": np.arange(batch_size, dtype=np.uint32),
         "sample": np.zeros(batch_size, np.uint32),
     }
+    if (features := problem.features(settings, batch_size)) is not None:
+        batch["features"] = features
 
     def run() -> None:
         jax.device_get(program(batch, 0))

@@ -12,28 +12,34 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from benchmarks.against_peers import machine, problem, torch_twin
+from benchmarks.against_peers import machine, problem, torch_condition, torch_twin
+from benchmarks.against_peers.torch_condition import Features, encode_image
 from benchmarks.against_peers.torch_schedule import Cosine
 from benchmarks.against_peers.worker import Ready
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-
-def make_net(config: ml_collections.ConfigDict, **variant: Any) -> torch_twin.UNet:
-    """The network of a config that predicts bits.
+def make_net(config: ml_collections.ConfigDict, **variant: Any) -> torch.nn.Module:
+    """The network of a config that predicts bits, with its feature stem if it has an encoder.
 
     Raises:
-        ValueError: the twin has no such encoding, prediction or schedule.
+        ValueError: the twin has no such encoding, prediction or schedule, or tunes no encoder.
     """
     model = config.model
     for key, value, known in (
         ("encoding", model.encoding, "bits"),
         ("prediction", model.prediction, "x"),
         ("schedule.name", model.schedule.name, "cosine"),
+        ("encoder.tuned", model.encoder.tuned, False),
     ):
         if value != known:
             raise ValueError(f"config.model.{key} is {value!r}; the twin knows {known!r} alone")
-    return torch_twin.UNet(model.num_bits + 3, model.num_bits, model.net, **variant)
+    in_channels = model.num_bits + 3 * model.image_scale**2
+    if model.encoder.name == "none":
+        return torch_twin.UNet(in_channels, model.num_bits, model.net, **variant)
+    encoder, (_, channels) = model.encoder, problem.encoder_grid(config)
+    net = torch_twin.UNet(in_channels + encoder.channels, model.num_bits, model.net, **variant)
+    stem = torch_condition.FeatureStem(channels, encoder.channels, model.image_size, encoder.scale)
+    return torch_condition.WithFeatures(net, stem)
 
 
 def network_time(t: Tensor, config: ml_collections.ConfigDict) -> Tensor:
@@ -62,15 +68,10 @@ def loss(
     return (weight * error).mean()
 
 
-def encode_image(image: Tensor) -> Tensor:
-    """uint8 [B, S, S, 3] -> float32, normalised."""
-    return (image.float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
-
-
 class TrainStep:
     """Forward, backward, clip, AdamW, EMA; calling it makes one step."""
 
-    def __init__(self, config: ml_collections.ConfigDict, net: torch_twin.UNet):
+    def __init__(self, config: ml_collections.ConfigDict, net: torch.nn.Module):
         c = config.optimizer
         self.config, self.net, self.clip_norm = config, net, c.clip_norm
         self.optimizer = torch.optim.AdamW(
@@ -90,12 +91,13 @@ class TrainStep:
         self.ema.update_parameters(self.net)
         self.optimizer.zero_grad(set_to_none=True)
 
-    def __call__(self, image: Tensor, x0: Tensor, mask: Tensor) -> float:
-        """One step on pictures and their x0."""
+    def __call__(self, image: Tensor, x0: Tensor, mask: Tensor, features: Features = None) -> float:
+        """One step on images, features of them and their x0."""
         batch_size = len(image)
         t = (torch.randperm(batch_size) + torch.rand(batch_size)) / batch_size
         keep = torch.rand(batch_size, 1, 1, 1) < self.config.model.objective.image_keep
-        cond = torch.where(keep, encode_image(image), 0)
+        cond = encode_image(self.net, image, self.config.model.image_scale, features)
+        cond = torch.where(keep, cond, 0)
         value = loss(self.net, self.config, x0, mask, cond, t, torch.randn_like(x0))
         value.backward()
         self.update()
@@ -113,20 +115,22 @@ def sample(
     num_steps: int,
     guidance_weight: float,
     together: bool,
+    features: Tensor | None = None,
 ) -> Tensor:
     """Guided DDPM with the large variance, as `diffusion.sampling.sample`; returns x0.
 
     Args:
         net: the network.
         config: the settings.
-        image: uint8 [B, S, S, 3].
+        image: uint8 [B, M, M, 3], M = image_scale * S.
         x_init: [B, S, S, C] standard normal.
         noise: [>= num_steps - 1, B, S, S, C] standard normal.
         num_steps: evaluations of the network.
         guidance_weight: (1 + w) conditional - w unconditional.
         together: both halves as one batch, or one after the other.
+        features: of an encoder, computed beforehand, [B, G, G, C].
     """
-    cond = encode_image(image)
+    cond = encode_image(net, image, config.model.image_scale, features)
     null = torch.zeros_like(cond)
     grid = torch.arange(num_steps + 1) / num_steps
     at = Cosine.at(grid, config.model.schedule.input_scale)
@@ -166,10 +170,12 @@ def build_train_step(
     codes = torch.from_numpy(data.labels % (1 << bits))[..., None]
     x0 = ((codes >> torch.arange(bits)) & 1).float() * 2 - 1
     inputs = (torch.from_numpy(data.image), x0, torch.ones(codes.shape[:-1]))
+    cells = torch_condition.stored_cells(problem.cells(settings, batch_size))
 
     def make(count: int, **variant: Any) -> Callable[[], float]:
         step = TrainStep(settings, make_net(settings, **variant))
-        return lambda: step(*(tensor[:count] for tensor in inputs))
+        shown = torch_condition.rows(cells, count)
+        return lambda: step(*(tensor[:count] for tensor in inputs), shown)
 
     chosen = _fastest(make, min(2, batch_size), layout, attention)
     return Ready(make(batch_size, **chosen), _name(chosen))
@@ -186,7 +192,9 @@ def build_sampler(
     """The sampler, from pictures to codes."""
     settings, data = _start(config, batch_size)
     image = torch.from_numpy(data.image)
-    shape = (*image.shape[:3], settings.model.num_bits)
+    shape = (*data.labels.shape, settings.model.num_bits)
+    features = problem.features(settings, batch_size)
+    given = None if features is None else torch.from_numpy(features)
 
     def make(count: int, *, steps: int = 1, together: bool = True, **variant: Any) -> Callable:
         net = make_net(settings, **variant).eval()
@@ -201,6 +209,7 @@ def build_sampler(
                 num_steps=steps,
                 guidance_weight=guidance_weight,
                 together=together,
+                features=torch_condition.rows(given, count),
             )
             return decode(x0)
 
@@ -217,7 +226,8 @@ def _start(name: str, batch_size: int) -> tuple[ml_collections.ConfigDict, probl
     torch.set_num_threads(machine.cores())
     torch.manual_seed(0)
     config = problem.config(name)
-    return config, problem.batch(batch_size, config.model.image_size)
+    side, image_scale = config.model.image_size, config.model.image_scale
+    return config, problem.batch(batch_size, side, image_scale=image_scale)
 
 
 def _fastest(

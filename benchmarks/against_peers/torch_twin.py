@@ -172,7 +172,7 @@ class UNet(nn.Module):
         embedding = self.time_0(torch.cat([angle.cos(), angle.sin()], dim=-1))
         embedding = self.time_1(F.silu(embedding))
 
-        h = _space_to_depth(x, self.patch).permute(0, 3, 1, 2)
+        h = space_to_depth(x, self.patch).permute(0, 3, 1, 2)
         h = self.stem(h.contiguous(memory_format=self._format))
         skips = [h]
         for names in self.down:
@@ -193,7 +193,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def load(net: UNet, params: Mapping[str, Any]) -> None:
+def load(net: nn.Module, params: Mapping[str, Any]) -> None:
     """Copies our parameters, a tree of arrays, into the network.
 
     Raises:
@@ -211,7 +211,7 @@ def load(net: UNet, params: Mapping[str, Any]) -> None:
             theirs[name].copy_(torch.from_numpy(np.array(value)))
 
 
-def gradients(net: UNet) -> dict[str, np.ndarray]:
+def gradients(net: nn.Module) -> dict[str, np.ndarray]:
     """The gradients, by torch's names and in its layout; `flat` brings ours there."""
     return {name: _numpy(p.grad) for name, p in net.named_parameters() if p.grad is not None}
 
@@ -240,7 +240,8 @@ def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(32 if channels % 32 == 0 else channels, channels, eps=1e-5)
 
 
-def _space_to_depth(x: Tensor, p: int) -> Tensor:
+def space_to_depth(x: Tensor, p: int) -> Tensor:
+    """[B, H, W, C] to [B, H/p, W/p, p*p*C]."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height // p, p, width // p, p, channels)
     return x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height // p, width // p, -1)

@@ -3,9 +3,9 @@
     python -m benchmarks.against_peers.twin_check                     # the networks of all configs
     python -m benchmarks.against_peers.twin_check --config paper --side 64 --batch_size 2
 
-Both get the same random parameters, pictures, times and noise. Errors are relative to the largest
-value: of the output, of the loss, and of each parameter's gradient, or of a hundredth of the
-largest gradient of all where that is more. Exit code 1 if one is above --tolerance.
+Both get the same random parameters, images, features, times and noise. Errors are relative to the
+largest value: of the output, of the loss, and of each parameter's gradient, or of a hundredth of
+the largest gradient of all where that is more. Exit code 1 if one is above --tolerance.
 """
 
 import argparse
@@ -18,9 +18,10 @@ import ml_collections
 import numpy as np
 import torch
 
-from benchmarks.against_peers import problem, torch_programs, torch_twin
+from benchmarks.against_peers import problem, torch_condition, torch_programs, torch_twin
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
+from bitdiff_jax.feature_grids import StoredCells
 from bitdiff_jax.target import valid_mask
 
 TOLERANCE = 1e-4
@@ -42,7 +43,9 @@ class Reference(NamedTuple):
     params: Any
     x0: np.ndarray
     mask: np.ndarray
-    cond: np.ndarray
+    image: np.ndarray
+    cells: dict[str, np.ndarray]
+    keep: np.ndarray
     t: np.ndarray
     eps: np.ndarray
     output: np.ndarray
@@ -51,10 +54,11 @@ class Reference(NamedTuple):
 
 
 def reference(config: ml_collections.ConfigDict, batch_size: int) -> Reference:
-    """Ours, on pictures of `config.model.image_size`."""
+    """Ours, on label maps of `config.model.image_size`."""
     model = model_lib.from_config(config)
-    data = problem.batch(batch_size, model.image_size)
-    rows = {name: jnp.asarray(value) for name, value in data._asdict().items()}
+    data = problem.batch(batch_size, model.image_size, image_scale=model.image_scale)
+    cells = problem.cells(config, batch_size)
+    rows = jax.tree.map(jnp.asarray, {**data._asdict(), **cells})
     params = problem.params(jax.eval_shape(model.init, jax.random.key(0)))
     draws = model.draw(jax.random.key(1), data.labels.shape)._replace(
         t=jnp.linspace(0.01, 0.9, batch_size),  # loss weights of smaller times are huge
@@ -64,14 +68,16 @@ def reference(config: ml_collections.ConfigDict, batch_size: int) -> Reference:
     def loss(params: Any) -> Any:
         target = model.target(rows["labels"], rows["size"])
         valid = valid_mask(rows["size"], data.labels.shape[1:])
-        cond = model.encode_image(params, rows["image"], valid)
-        cond = jnp.where(draws.keep[:, None, None, None], cond, 0)
+        features = StoredCells(*(rows[name] for name in cells)) if cells else None
+        cond = model.encode_image(params, rows["image"], valid, features)
+        keep = draws.keep[:, None, None, None]
+        cond = jax.tree.map(lambda leaf: jnp.where(keep, leaf, 0), cond)
         output = model.apply(params, draws.eps, draws.t, cond)
-        shown = (target.x0, target.loss_mask, cond, draws.t, draws.eps, output)
-        return jnp.mean(model.row_losses(params, rows, draws).loss), shown
+        return jnp.mean(model.row_losses(params, rows, draws).loss), (target, output)
 
-    (value, shown), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
-    arrays = jax.tree.map(np.array, (*shown, value, grads))
+    (value, (target, output)), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    given = (target.x0, target.loss_mask, data.image, cells, draws.keep, draws.t, draws.eps)
+    arrays = jax.tree.map(np.array, (*given, output, value, grads))
     return Reference(config, params, *arrays)
 
 
@@ -79,10 +85,14 @@ def errors(ours: Reference, **variant: Any) -> Errors:
     """Of the twin in one of its variants."""
     net = torch_programs.make_net(ours.config, **variant)
     torch_twin.load(net, ours.params)
-    inputs = [torch.from_numpy(a) for a in (ours.x0, ours.mask, ours.cond, ours.t, ours.eps)]
-    loss = torch_programs.loss(net, ours.config, *inputs)
+    x0, mask, image, keep, t, eps = (
+        torch.from_numpy(a) for a in (ours.x0, ours.mask, ours.image, ours.keep, ours.t, ours.eps)
+    )
+    cells = torch_condition.stored_cells(ours.cells)
+    cond = torch_condition.encode_image(net, image, ours.config.model.image_scale, cells)
+    cond = torch.where(keep[:, None, None, None], cond, 0)
+    loss = torch_programs.loss(net, ours.config, x0, mask, cond, t, eps)
     loss.backward()
-    _, _, cond, t, eps = inputs
     with torch.inference_mode():
         output = net(torch.cat([eps, cond], -1), torch_programs.network_time(t, ours.config))
     grads, wanted = torch_twin.gradients(net), torch_twin.flat(ours.grads)
@@ -113,6 +123,7 @@ def main() -> None:
     for name in args.config:
         config = problem.config(name)
         config.model.image_size = args.side
+        config.model.encoder.grid = min(config.model.encoder.grid, args.side)
         ours = reference(config, args.batch_size)
         for attention, channels_last in VARIANTS:
             found = errors(ours, attention=attention, channels_last=channels_last)

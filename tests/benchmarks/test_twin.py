@@ -13,6 +13,7 @@ from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.diffusion import sampling
 from bitdiff_jax.diffusion.sampler import Sampler
+from bitdiff_jax.nets.encoders import registry
 from bitdiff_jax.training.optimizer import make_optimizer
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,9 @@ def small(name):
     net.base_channels = 32
     net.blocks_per_level = 1
     net.channel_multipliers = tuple(dict.fromkeys(net.channel_multipliers))
-    config.model.image_size = 16 if name in ("paper", "base") else 32
+    config.model.image_size = 16 if name in ("paper", "base", "entities") else 32
+    if config.model.encoder.name != "none":
+        config.model.encoder.image_size, config.model.encoder.grid = 64, 8
     return config
 
 
@@ -98,15 +101,18 @@ def test_a_step_lowers_the_loss():
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_the_sampler(together):
-    config = small("posterior")
+@pytest.mark.parametrize(("name", "together"), [("posterior", True), ("photos", False)])
+def test_the_sampler(name, together):
+    config = small(name)
     model = model_lib.from_config(config)
     params = problem.params(jax.eval_shape(model.init, jax.random.key(0)))
-    data = problem.batch(2, 32)
+    data = problem.batch(2, 32, image_scale=model.image_scale)
+    features = problem.features(config, 2)
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((4, 2, 32, 32, config.model.num_bits)).astype(np.float32)
-    cond = model.encode_image(params, jnp.asarray(data.image), jnp.ones((2, 32, 32), bool))
+    cond = model.encode_image(
+        params, jnp.asarray(data.image), jnp.ones((2, 32, 32), bool), features
+    )
     ours = sampling.sample(
         lambda x, t, c: model.apply(params, x, t, c),
         jnp.asarray(noise[3]),
@@ -126,15 +132,57 @@ def test_the_sampler(together):
         num_steps=4,
         guidance_weight=1.0,
         together=together,
+        features=None if features is None else torch.from_numpy(features),
     )
-    np.testing.assert_allclose(theirs.numpy(), ours, atol=1e-3)
+    np.testing.assert_allclose(theirs.numpy(), ours, atol=1e-4)
     codes, certainty = torch_programs.decode(theirs)
     np.testing.assert_array_equal(codes, model.encoding.decode(jnp.asarray(theirs.numpy())))
     wanted = model.encoding.certainty(jnp.asarray(theirs.numpy()))
     np.testing.assert_allclose(certainty, wanted, atol=1e-5)
 
 
+def test_the_image_is_shown_at_its_scale_and_the_label_map_is_the_same():
+    small_one, large = problem.batch(1, 16), problem.batch(1, 16, image_scale=2)
+    assert large.image.shape == (1, 32, 32, 3)
+    assert large.labels.shape == small_one.labels.shape == (1, 16, 16)
+    whole = problem.batch(1, 32)
+    np.testing.assert_array_equal(large.image, whole.image)
+    np.testing.assert_array_equal(large.labels, whole.labels[:, ::2, ::2])
+
+
+def test_features_are_like_those_of_the_encoders():
+    for name, (image_size, stride, channels) in problem.ENCODERS.items():
+        encoder = registry.make(name)
+        known = encoder.image_size, encoder.stride, encoder.channels
+        assert known == (image_size, stride, channels)
+    config = small("photos")
+    features, cells = problem.features(config, 2), problem.cells(config, 2)
+    assert features.shape == (2, 8, 8, 256) and features.dtype == np.float16
+    assert cells["cell_values"].shape == (2, 4, 4, 256)
+    assert cells["cell_values"].dtype == np.int8
+    values = cells["cell_values"] * cells["cell_scale"][:, None, None]
+    for each in (features, values):
+        assert np.std(config.model.encoder.scale * each) == pytest.approx(1, rel=0.05)
+    assert (problem.cells(small("bsds"), 2), problem.features(small("bsds"), 2)) == ({}, None)
+
+
+@pytest.mark.parametrize("builder", ["build_train_step", "build_sampler"])
+def test_both_programs_run_with_an_encoders_features(builder, monkeypatch):
+    from benchmarks.against_peers import jax_programs
+
+    # They are for the start of a process, not for one of tests.
+    monkeypatch.setattr(jax_programs.dispatch, "split_cpu", lambda count: None)
+    monkeypatch.setattr(jax_programs.compilation_cache, "enable", lambda: None)
+    variant = {"layout": "channels_last", "attention": "fused"}
+    getattr(jax_programs, builder)("photos:smoke", 2).run()
+    getattr(torch_programs, builder)("photos:smoke", 2, **variant).run()
+
+
 def test_what_the_twin_does_not_know_is_an_error():
+    config = small("photos")
+    config.model.encoder.name = "dinov2_s"
+    with pytest.raises(ValueError, match=r"config\.model\.encoder\.name is 'dinov2_s'"):
+        torch_programs.make_net(config)
     config = problem.config("paper")
     config.model.encoding = "rgb"
     with pytest.raises(ValueError, match=r"config\.model\.encoding is 'rgb'"):
