@@ -27,7 +27,7 @@ def trained(monkeypatch):
 
     started = []
     monkeypatch.setattr(
-        loop, "train", lambda config, workdir, *_: started.append((config, workdir))
+        loop, "train", lambda config, workdir, **_: started.append((config, workdir))
     )
     monkeypatch.setattr(compilation_cache, "enable", lambda: None)
     monkeypatch.setattr(hosts, "initialize", lambda settings: None)
