@@ -173,7 +173,7 @@ def test_the_best_stays(monkeypatch, tmp_path):
 
 
 def test_the_exit_code(monkeypatch, tmp_path, capsys):
-    def stop(*_):
+    def stop(*_, **__):
         raise Interrupted(7, "SIGTERM")
 
     monkeypatch.setattr(loop, "train", stop)
