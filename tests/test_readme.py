@@ -26,8 +26,24 @@ def commands():
 
 def test_the_schedule_in_ones_own_code():
     names = {}
-    exec(SNIPPETS[0], names)
+    exec(next(snippet for snippet in SNIPPETS if "schedules.cosine" in snippet), names)
     assert names["x_t"].shape == (4, 8, 8, 6) and np.isfinite(names["x_t"]).all()
+
+
+@pytest.mark.slow
+def test_the_model_in_the_box(tmp_path, monkeypatch):
+    """The weights load, and draw a photograph that comes with the package."""
+    photo = ROOT / "bitdiff_jax" / "example_images" / "rocket.jpg"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(photo.read_bytes())
+    names = {}
+    snippet = next(snippet for snippet in SNIPPETS if "from_pretrained" in snippet)
+    exec(snippet, names)
+    result = names["result"]
+    assert result.label_maps.shape == (4, 342, 512) and result.agreement.shape == (342, 512)
+    # The sky is one region, whoever draws it.
+    sky = result.label_map()[40:120, 150:400]
+    assert np.bincount(sky.ravel()).max() > 0.8 * sky.size
 
 
 def test_there_are_commands_to_check():
@@ -44,7 +60,7 @@ def test_commands_parse(command):
     elif name == "compile":
         args, overrides = compile_cli._parser().parse_known_args(rest)
         train.override(config_lib.load(args.config), overrides)
-    elif name == "evaluate" and "--checkpoint" not in rest:
+    elif name == "evaluate" and not {"--checkpoint", "--weights"} & set(rest):
         evaluate_files._parser().parse_args(rest)
     else:
         {"compare": compare, "evaluate": evaluate, "prepare": prepare, "segment": segment}[
