@@ -49,11 +49,12 @@ def vote(
         cells: bool [h, w], those whose pixels are voted on.
         reach: a pixel hears the (2 reach + 1)^2 cells around its own.
     """
-    # A frame of cells that have no say saves the question where the map ends.
-    framed = np.pad(codes, reach, constant_values=-1)
-    weights = np.pad(certainty.astype(np.float32), reach)
+    # Cells at the border stand for those that would be beyond it: otherwise regions there, with
+    # fewer cells around, would lose ground to those inside.
+    framed = np.pad(codes, reach, mode="edge")
+    weights = np.pad(certainty.astype(np.float32), reach, mode="edge")
     means = lab.from_rgb(transforms.resize_image(image, codes.shape))
-    means = np.pad(means, ((reach, reach), (reach, reach), (0, 0)))
+    means = np.pad(means, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     heights, widths = (
         _weights(*each, reach) for each in zip(codes.shape, image.shape[:2], strict=True)
     )

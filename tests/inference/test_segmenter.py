@@ -10,7 +10,7 @@ from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.diffusion.step_methods import Ddim
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import draw_source
-from bitdiff_jax.inference import Segmenter, programs
+from bitdiff_jax.inference import Segmenter, programs, region_table
 from bitdiff_jax.inference.request import Request
 from tests.inference import tiny
 
@@ -248,6 +248,11 @@ def test_the_evaluation_draws_the_same_maps(segmenter, images):
     labels = np.zeros(SHAPES[1], np.int32)
     source = [{"name": "cat", "image": images[1], "labels": (labels,)}]
     params = tiny.random_params(segmenter.model)
-    (drawn,) = draw_source(segmenter.model, params, source, Sampler(2), Request(4, 3, batch_size=4))
     want = segmenter(images[1], **DRAW, name="cat", seed=3)
+    request = Request(4, 3, batch_size=4, edges="nearest")
+    (drawn,) = draw_source(segmenter.model, params, source, Sampler(2), request)
     np.testing.assert_array_equal(drawn.codes, want.maps)
+    request = Request(4, 3, batch_size=4)
+    (drawn,) = draw_source(segmenter.model, params, source, Sampler(2), request)
+    for codes, label_map in zip(drawn.codes, want.label_maps, strict=True):
+        np.testing.assert_array_equal(region_table.number(codes, False), label_map)
