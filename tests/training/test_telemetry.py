@@ -323,7 +323,10 @@ def test_the_transfer_guard_sees_a_copy_that_nobody_asked_for():
 
 
 def test_debug_nans_names_the_operation():
-    divide = jax.jit(lambda x: x / x)
+    @jax.jit
+    def divide(x):
+        return x / x
+
     zero = jnp.zeros(())
     try:
         telemetry.apply_switches(settings(debug_nans=True))
