@@ -82,3 +82,8 @@ def failure(error: BaseException) -> str:
     if isinstance(error, SyntaxError) or not theirs:  # names its own place, or has none
         return told
     return f"{told}, {os.path.basename(theirs[-1].filename)} line {theirs[-1].lineno}"
+
+
+def as_tuples(value: Any) -> Any:
+    """A setting with its lists as tuples, so that what is made with it can be hashed."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list | tuple) else value

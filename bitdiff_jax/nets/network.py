@@ -100,7 +100,9 @@ def from_settings(
     """
     keys = dict(settings)
     name = keys.pop("implementation", "auto")
-    options = {key: _frozen(value) for key, value in dict(keys.pop("options", {})).items()}
+    options = {
+        key: extensions.as_tuples(value) for key, value in dict(keys.pop("options", {})).items()
+    }
     try:
         dtype = jnp.dtype(keys.pop("dtype"))
     except TypeError:
@@ -128,7 +130,7 @@ def from_settings(
             )
         try:
             return IMPLEMENTATIONS[chosen](
-                **given, **{key: _frozen(value) for key, value in keys.items()}
+                **given, **{key: extensions.as_tuples(value) for key, value in keys.items()}
             )
         except InputError as error:  # its message begins with the attribute
             raise InputError(f"config.model.net.{error}") from None
@@ -188,8 +190,3 @@ def _check_constructor(
             f"{', '.join((*given, *options))}: {error}; the keys of config.model.net.options are "
             f"its keyword arguments beside {', '.join(given)}"
         ) from None
-
-
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, so that a network can be hashed."""
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value

@@ -37,7 +37,7 @@ def make(
         InputError: there is no such encoder, it cannot be imported or made, or `image_size` is no
             multiple of what it needs.
     """
-    keywords = {key: _frozen(value) for key, value in dict(options or {}).items()}
+    keywords = {key: extensions.as_tuples(value) for key, value in dict(options or {}).items()}
     if image_size is not None:
         if "image_size" in keywords:
             raise InputError(
@@ -90,8 +90,3 @@ def _check_constructor(made: Any, name: str, keywords: Mapping[str, Any]) -> Non
         ) from None
     except ValueError:  # a builtin has no signature; it raises when it is called
         return
-
-
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, so that an encoder can be hashed."""
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
