@@ -10,7 +10,7 @@ or several (their blocks of rows one after the other), with threads, workers or 
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import grain
@@ -53,6 +53,29 @@ class Source(Protocol):
 def has_background(source: Any) -> bool:
     """Whether id 0 of a source's label maps is the background; False for one that does not say."""
     return bool(getattr(source, "has_background", False))
+
+
+class Wrapper:
+    """What a source that changes another's items has of that one.
+
+    Attributes:
+        source: the other source.
+    """
+
+    source: Source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def has_background(self) -> bool:
+        """That of the source."""
+        return has_background(self.source)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The source's names, if it knows them without reading pictures."""
+        return self.source.names  # type: ignore[attr-defined]
 
 
 class _Flagged(grain.transforms.Map):

@@ -1,7 +1,6 @@
 """A source that is kept in memory, at a size that training needs."""
 
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ _STORED = (np.int8, np.int16, np.int32)
 _Entry = tuple[str, np.ndarray, tuple[np.ndarray, ...]]
 
 
-class Resident:
+class Resident(pipeline.Wrapper):
     """Shrinks what a source gives as it is first read, and keeps it in memory.
 
     `resident[i]` is a pure function of i, as `source[i]` is: the same name, the picture reduced by
@@ -66,9 +65,6 @@ class Resident:
         self.__dict__.update(state)
         self._forget()
 
-    def __len__(self) -> int:
-        return len(self.source)
-
     def __repr__(self) -> str:
         return f"Resident({self.source!r}, max_side={self.max_side})"
 
@@ -76,16 +72,6 @@ class Resident:
     def definition(self) -> str:
         """What determines the items: the source's own definition and `max_side`."""
         return f"{pipeline.definition(self.source)} max_side={self.max_side}"
-
-    @property
-    def has_background(self) -> bool:
-        """That of the source."""
-        return pipeline.has_background(self.source)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The source's names, if it knows them without reading pictures."""
-        return self.source.names  # type: ignore[attr-defined]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         index = int(index)

@@ -185,7 +185,7 @@ def _read(folder: epath.Path, key: Key) -> dict[str, Any]:
     return about
 
 
-class FeatureSource:
+class FeatureSource(pipeline.Wrapper):
     """A source of prepared pictures whose items have the features of an encoder besides.
 
     It is what the records are otherwise, at the size that `source` keeps them.
@@ -225,9 +225,6 @@ class FeatureSource:
         self.key = key
         self._features = records.beside(os.fspath(folder))
 
-    def __len__(self) -> int:
-        return len(self.source)
-
     def __repr__(self) -> str:
         return f"FeatureSource({self.source!r}, {self.key})"
 
@@ -235,16 +232,6 @@ class FeatureSource:
     def definition(self) -> str:
         """What determines the items: the pictures' own definition and the key."""
         return f"{pipeline.definition(self.source)} features={self.key.folder}"
-
-    @property
-    def has_background(self) -> bool:
-        """That of the source."""
-        return pipeline.has_background(self.source)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The source's names."""
-        return self.source.names  # type: ignore[attr-defined]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         read = functools.partial(self._cells, int(index))
