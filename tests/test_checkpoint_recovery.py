@@ -90,6 +90,7 @@ DAMAGES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda f: f.__name__)
 def test_what_is_damaged_is_found_and_set_aside(saved, damage, caplog):
     damage(folder(saved, 3))

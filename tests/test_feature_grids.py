@@ -51,6 +51,7 @@ def test_slivers_have_finite_features(size):
     assert np.isfinite(found).all() and found[0, 0, 0] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_both_array_modules_agree():
     cells = np.random.default_rng(1).normal(size=(43, 64, 3)).astype(np.float32)
     view = View(0.1, 0.7, 0.2, 0.9)

@@ -106,6 +106,7 @@ def check_names(config):
     assert {key: found[key] for key in known if found[key] not in known[key]} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("span", [s for s, box in BOXES.items() if any(v for _, v in box)])
 def test_every_value_is_taken(span):
     box = [(key, values) for key, values in BOXES[span] if values]

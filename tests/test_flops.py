@@ -204,6 +204,7 @@ def test_sampling_counts_the_feature_stem_once():
     assert flops.sample_flops(model, 3, 8, guided=True) == 3 * (net + ON_GRID)
 
 
+@pytest.mark.slow
 def test_the_gradient_has_the_stems_products_twice():
     model = with_encoder()
     params = jax.eval_shape(model.init, jax.random.key(0))

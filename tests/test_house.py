@@ -74,6 +74,7 @@ def test_one_room_each_for_flax_modules_orbax_and_safetensors():
             assert not re.search(r"^\s*(import|from) safetensors\b", path.read_text(), re.M), path
 
 
+@pytest.mark.slow
 def test_the_ground_floor_is_light():
     """In one process, since each of these costs a second: what none of them loads, no one does."""
     statements = (

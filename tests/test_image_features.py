@@ -57,6 +57,7 @@ def batch(model, count=2):
     }
 
 
+@pytest.mark.slow
 def test_parameters_are_the_nets_and_the_stems_and_those_of_a_tuned_encoder():
     model, _ = tiny()
     own = model.init(jax.random.key(0))
@@ -69,6 +70,7 @@ def test_parameters_are_the_nets_and_the_stems_and_those_of_a_tuned_encoder():
     assert "first" in alone.init(jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_features_in_the_batch_give_the_loss_of_the_images_in_it():
     model, params = tiny()
     whole = batch(model)
@@ -96,6 +98,7 @@ def test_features_in_the_batch_give_the_loss_of_the_images_in_it():
     assert abs(in_step - loss(trained, {**given, "features": 0 * features}, key)[0]) > 1e-4
 
 
+@pytest.mark.slow
 def test_nothing_flows_into_a_frozen_encoder():
     for tuned in (False, True):
         model, params = tiny(tuned=tuned)
@@ -155,6 +158,7 @@ def drawn(model, params, items, **request):
     return [each.codes for each in found]
 
 
+@pytest.mark.slow
 def test_an_image_is_encoded_once_however_many_samples_it_has(monkeypatch):
     model, params = tiny()
     calls = []
@@ -188,6 +192,7 @@ def test_features_from_a_cache_draw_the_same_map():
         drawn(model, without, [drawing.Item("a", image)])
 
 
+@pytest.mark.slow
 def test_a_segmenter_of_a_model_with_an_encoder():
     model, params = tiny()
     segmenter = Segmenter(model, params, sampler=FEW_STEPS)

@@ -100,6 +100,7 @@ def test_a_map_without_any_label_gives_no_loss_and_no_nan():
     assert all((np.asarray(g) == 0).all() for g in jax.tree.leaves(grads))
 
 
+@pytest.mark.slow
 def test_padding_neither_reaches_the_loss_nor_the_gradients():
     model, params = model_and_params()
     batch = batch_of()
@@ -115,6 +116,7 @@ def test_padding_neither_reaches_the_loss_nor_the_gradients():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_as_released_trains_on_the_padding():
     model = tiny(model__objective__padding="as_released", model__palette__frame="square")
     batch = batch_of()
@@ -178,6 +180,7 @@ def test_models_are_equal_by_value():
         tiny().num_bits = 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -59,6 +59,7 @@ def test_every_option_trains_and_samples(changes):
     assert np.isfinite(drawn.certainty).all()
 
 
+@pytest.mark.slow
 def test_self_conditioning_adds_channels_and_uses_them():
     plain, conditioned = tiny(), tiny(**{"model.objective.self_condition": 1.0})
     shapes = [
@@ -78,6 +79,7 @@ def test_self_conditioning_adds_channels_and_uses_them():
     assert abs(losses[0] - losses[1]) > 1e-3 * losses[1]  # more than two programs may round
 
 
+@pytest.mark.slow
 def test_codes_drawn_afresh_differ_between_steps_and_follow_the_regions():
     model = tiny(**{"model.palette.layout": "none"})
     batch = batch_of()
@@ -93,6 +95,7 @@ def test_codes_drawn_afresh_differ_between_steps_and_follow_the_regions():
         model.target(batch["labels"], batch["size"])
 
 
+@pytest.mark.slow
 def test_dichotomy_splits_drawn_colours_into_regions():
     model = tiny(**{"model.encoding": "rgb", "model.palette.layout": "random"})
     batch = batch_of()

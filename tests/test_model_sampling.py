@@ -59,6 +59,7 @@ def test_the_programs_parameters_are_arguments():
     assert len(jaxpr.jaxpr.invars) == len(jax.tree.leaves(params)) + 3
 
 
+@pytest.mark.slow
 def test_inside_a_jit_it_is_the_same():
     model, params = model_and_params()
     batch, keys = batch_of(2), jax.random.split(jax.random.key(7), 2)
@@ -87,6 +88,7 @@ def test_old_keys_train_and_sample_as_new_ones():
         np.testing.assert_array_equal(*targets)
 
 
+@pytest.mark.slow
 def test_an_own_step_method_through_the_model():
     _, params = model_and_params()
     own = sample(params, Sampler(3, 1.0, own_steps.Churned(0.5)))

@@ -75,6 +75,7 @@ def test_a_training_does_not_go_on_with_another(trained, argument, says):
         loop.train(config, trained[1])
 
 
+@pytest.mark.slow
 def test_its_programs_are_lowered_and_its_flops_counted():
     config = configured()
     for program in lowering.PROGRAMS:
@@ -101,6 +102,7 @@ def of(net):
     return dataclasses.replace(model_lib.from_config(configured()), net=net)
 
 
+@pytest.mark.slow
 def test_a_model_takes_any_object_with_init_and_apply():
     model = of(own_network.WithoutFlax(6))
     params = model.init(jax.random.key(0))

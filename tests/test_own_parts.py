@@ -53,6 +53,7 @@ def test_what_is_no_encoding_is_told(name, says):
         tiny(model__encoding=f"{HERE}:{name}", model__num_bits=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bits", "onehot", "onehot_as_released", "rgb"])
 def test_our_own_encodings_pass_the_check(name):
     encoding = encodings.make(name, 4)
@@ -170,6 +171,7 @@ def test_model_and_sources_given_in_python(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_several_sources_by_name():
     sources = {"a": own_parts.Stripes(), "b": own_parts.Stripes("9")}
     made = setup.prepare(training(), sources=sources)

@@ -24,6 +24,7 @@ def commands():
     )
 
 
+@pytest.mark.slow
 def test_the_schedule_in_ones_own_code():
     names = {}
     exec(next(snippet for snippet in SNIPPETS if "schedules.cosine" in snippet), names)

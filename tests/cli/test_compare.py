@@ -36,6 +36,7 @@ def root(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_three_tools_side_by_side(root, tmp_path, capsys):
     out = tmp_path / "out"
     tools = [f"best={root / 'mine'}", str(root / "twin"), str(root / "worse")]

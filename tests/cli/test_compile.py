@@ -65,6 +65,7 @@ def test_another_batch_is_told(asked, capsys):
     assert "12 images a step, where the config has 8" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_settings_reach_the_compiler(asked):
     run("--accelerator", "h100", "--program", "sample", "--config.model.net.dtype=bfloat16")
     assert asked[0].config["model"]["net"]["dtype"] == "bfloat16" and len(asked) == 1

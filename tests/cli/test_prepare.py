@@ -83,6 +83,7 @@ def test_paths_at_home(folder, tmp_path, capsys, monkeypatch):
     assert len(specs.open_source("records:~/out", image_size=16)) == 12
 
 
+@pytest.mark.slow
 def test_names_that_are_no_text(folder, tmp_path, capsys):
     named = os.fsencode(tmp_path) + b"/se\xe9"
     os.rename(folder, named)
@@ -139,6 +140,7 @@ def test_progress_has_a_rate_and_the_time_left(capsys, monkeypatch):
     assert 300 < len(lines) < 410
 
 
+@pytest.mark.slow
 def test_features_of_an_encoder_lie_beside_the_records(folder, tmp_path, capsys):
     """And a training that has no encoder in its step reads them."""
     params = {"gain": np.float32([1, 2, 3])}

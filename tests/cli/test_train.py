@@ -111,6 +111,7 @@ def test_the_kind_of_images_is_that_of_the_data(tmp_path, capsys):
     assert "trained on: stained nuclei" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_workdir_that_cannot_be_one(tmp_path, capsys):
     (tmp_path / "file").touch()
     for place in ("file", "file/run"):

@@ -78,6 +78,7 @@ def test_the_text_names_every_figure(config):
         assert words in printed, words
 
 
+@pytest.mark.slow
 def test_another_batch_than_the_configs_is_told_and_the_learning_rate_left_alone(config):
     found = compiled_figures.make(MEASURED, TPU, config)
     note = text.batch_note(found)
@@ -88,6 +89,7 @@ def test_another_batch_than_the_configs_is_told_and_the_learning_rate_left_alone
     assert text.batch_note(compiled_figures.make(drawn, TPU, config)) == ""
 
 
+@pytest.mark.slow
 def test_the_largest_batch_as_text(config):
     def compile_batch(batch):
         memory = {**MEASURED.memory, "temporaries": batch * GIB // 4}

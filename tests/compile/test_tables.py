@@ -173,6 +173,7 @@ def test_the_first_version_and_now(tmp_path, exported):
     assert after[CONFIG, "32"][10] == "100 GiB: does not fit" and after[CONFIG, "32"][5] == "-"
 
 
+@pytest.mark.slow
 def test_cost_of_another_network_are_not_taken_up(tmp_path, exported):
     with pytest.raises(InputError, match="parameters"):
         run_speed_table(
@@ -185,6 +186,7 @@ def test_cost_of_another_network_are_not_taken_up(tmp_path, exported):
         run_speed_table(tmp_path, "--import_first", str(exported))
 
 
+@pytest.mark.slow
 def test_a_table_compiles_what_it_does_not_know(tmp_path, monkeypatch):
     """A program known from another table, without its text, is compiled for its text."""
     row = compiled.Row(CONFIG, "v5e-1", 8)

@@ -49,6 +49,7 @@ def test_cells_are_kept_to_a_part_of_each_channels_range():
     )
 
 
+@pytest.mark.slow
 def test_items_have_the_features_of_their_images_and_of_the_mirror_images(root):
     told = []
     feature_cache.write(root, KEY, cells_of, report=lambda *numbers: told.append(numbers))

@@ -86,6 +86,7 @@ def test_processes_share_the_global_batch(count):
             assert same({key: value[rows] for key, value in batch.items()}, parts[p][step])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 3, 7])
 def test_resuming_gives_the_same_batches(step):
     assert all(map(same, take(10)[step:], take(10 - step, start_step=step)))
@@ -298,6 +299,7 @@ def test_fingerprint_tells_pipelines_apart():
     assert same == again != other
 
 
+@pytest.mark.slow
 def test_real_images(real_data):
     sources = {
         "photos": Resident(folder.FolderSource(real_data / "bsds500", "train"), 160),

@@ -119,6 +119,7 @@ def test_threads_share_it(whole):
         same(item, plain[index % 39])
 
 
+@pytest.mark.slow
 def test_what_it_is_called_changes_with_the_data_alone(whole, root, tmp_path):
     def name(folder, split="train"):
         source = RecordSource(folder, split)

@@ -98,6 +98,7 @@ def affine_moments(x0):
     return x0[..., 0], np.square(x0[..., 1:] - x0[..., :1]).sum(-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_steps", "input_scale", "final"),
     [(3, 0.1, "step"), (40, 1.0, "step"), (200, 0.1, "x0")],
@@ -160,6 +161,7 @@ def test_a_hundred_sampled_steps_are_calibrated(name, final):
         assert float((part > 0).mean()) == pytest.approx(P, abs=3 * error + 0.012)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("input_scale", [0.1, 1.0])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_bias_vanishes_with_the_number_of_steps(name, input_scale):

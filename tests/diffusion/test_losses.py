@@ -111,6 +111,7 @@ def test_means_over_pixels_and_sums_over_channels():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_a_perfectly_wrong_prediction_has_a_finite_loss_and_gradient(name):
     target = jnp.ones((1, 1, 3, 2)).at[0, 0, 1].set(-1)
@@ -130,6 +131,7 @@ def test_beyond_the_range_two_wrongs_make_no_right():
     assert float(losses.cross_entropy_product(pred, target, jnp.ones((1, 1, 1)))[0]) > 80
 
 
+@pytest.mark.slow
 def test_cross_entropy_of_logits():
     rng = np.random.default_rng(5)
     target = np.sign(rng.normal(size=(2, 4, 4, 3)))

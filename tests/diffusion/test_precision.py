@@ -19,6 +19,7 @@ def in_float64(f, *arrays):
         return np.asarray(f(*(jnp.asarray(np.asarray(a, np.float64)) for a in arrays)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("name", schedules.SCHEDULES)
 def test_schedules_of_half_precision_times_are_those_of_float64(name, dtype):
@@ -33,6 +34,7 @@ def test_schedules_of_half_precision_times_are_those_of_float64(name, dtype):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6, err_msg=quantity)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("name", weighting.WEIGHTS)
 def test_weights_of_half_precision_times_are_those_of_float64(name, dtype):
@@ -56,6 +58,7 @@ def test_what_is_broadcast_against_half_precision_keeps_its_digits(dtype):
     assert parameterization.expand(t > 0.5, x).dtype == jnp.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("method", [Ddpm("small"), Ddim(), Ddim(0.5)])
 def test_the_samplers_own_times_and_steps_are_float32(method, dtype):

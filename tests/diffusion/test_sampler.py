@@ -143,6 +143,7 @@ def run(method, weight=None):
     return sampling.sample(gaussian_net, x_init, cond, sampler, schedule=SCHEDULE, keys=keys)
 
 
+@pytest.mark.slow
 def test_an_own_method_is_used_and_compiled_once_for_equal_values():
     traced = []
 

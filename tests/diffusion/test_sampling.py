@@ -49,6 +49,7 @@ def test_a_gaussian_is_sampled_with_its_mean_and_spread(method):
     assert float(x0.std()) == pytest.approx(0.2, abs=0.03)
 
 
+@pytest.mark.slow
 def test_ddim_with_eta_one_is_ddpm_with_small_variance():
     x_init, cond, _ = gaussian_setup(8)
     noise = jax.random.normal(jax.random.key(2), (9, *x_init.shape))
@@ -61,6 +62,7 @@ def test_ddim_with_eta_one_is_ddpm_with_small_variance():
     np.testing.assert_allclose(ddim, ddpm, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_no_guidance_equals_weight_zero_and_minus_one_is_unconditional():
     x_init, cond, keys = gaussian_setup(8)
 
@@ -83,6 +85,7 @@ def test_no_guidance_equals_weight_zero_and_minus_one_is_unconditional():
     np.testing.assert_allclose(per_image[1], draw(x_init, null)[1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_missing_null_condition_is_all_zeros():
     x_init, _, keys = gaussian_setup(4)
     cond = {"image": jnp.ones((4, 4, 4, 3)), "given": jnp.ones(4)}
@@ -93,6 +96,7 @@ def test_missing_null_condition_is_all_zeros():
     np.testing.assert_array_equal(draw(), draw(null_cond=zeros))
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_its_batch():
     x_init, cond, keys = gaussian_setup(8)
     draw = functools.partial(
@@ -120,6 +124,7 @@ def test_a_sweep_over_weights_compiles_once():
     assert len(traces) == 1  # the scan holds the network once
 
 
+@pytest.mark.slow
 def test_a_partial_is_known_by_its_function_and_its_arrays_are_arguments():
     traces = []
 
@@ -142,6 +147,7 @@ def test_a_partial_is_known_by_its_function_and_its_arrays_are_arguments():
     np.testing.assert_allclose(drawn[0], direct, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_padding_and_clipping_hold_at_every_step():
     x_init, cond, keys = gaussian_setup(6)
     valid = jnp.ones((4, 6, 6), bool).at[:, 4:].set(False)
@@ -170,6 +176,7 @@ def test_inside_an_outer_jit_with_traced_parameters():
     assert not np.allclose(draw(jnp.float32(0.5)), direct)
 
 
+@pytest.mark.slow
 def test_gradients_flow_through_the_sampler():
     x_init, cond, keys = gaussian_setup(4)
     draw = lambda c: sampling.sample(  # noqa: E731

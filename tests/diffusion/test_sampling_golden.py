@@ -143,6 +143,7 @@ def test_coefficients_match_the_reference(golden, name, b):
             assert (error <= rtol * np.abs(want[column]) + 1e-14).all(), column
 
 
+@pytest.mark.slow
 def test_coefficients_in_float32(golden):
     vectors = golden("sampler")
     columns = [str(c) for c in vectors["coef_columns"]]

@@ -44,6 +44,7 @@ def draw(net, x_init, cond, *, guidance_weight=None, **options):
     return sampling.sample(net, x_init, cond, sampler, schedule=SCHEDULE, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [None, 1.5])
 def test_a_net_that_ignores_its_guess_samples_as_without(weight):
     x_init, cond, keys = setup()
@@ -54,6 +55,7 @@ def test_a_net_that_ignores_its_guess_samples_as_without(weight):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [None, 1.5])
 def test_self_conditioning_step_by_step(weight):
     """The same loop in plain Python, its two halves as two calls."""
@@ -84,6 +86,7 @@ def test_self_conditioning_step_by_step(weight):
     assert np.abs(forgetful - got).max() > 0.1  # what it sees matters
 
 
+@pytest.mark.slow
 def test_clip_takes_a_range():
     x_init, cond, keys = setup()
     wild = lambda x_t, t, cond: 5 * plain_net(x_t, t, cond)  # noqa: E731
@@ -96,6 +99,7 @@ def test_clip_takes_a_range():
     assert np.asarray(trajectory.x0).min() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Ddpm("small"), Ddim(), Ddim(0.7)])
 def test_the_final_step_down_to_zero(method):
     x_init, cond, _ = setup()
@@ -143,6 +147,7 @@ def test_ddim_with_eta_one_is_ddpm_with_small_variance():
                 np.testing.assert_allclose(ddim, ddpm, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Ddpm(), Ddim(eps_after_clip=False)])
 @pytest.mark.parametrize("weight", [None, 2.0])
 def test_all_predictions_of_one_net_sample_alike(method, weight):

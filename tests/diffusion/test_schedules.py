@@ -36,6 +36,7 @@ def golden_tolerances(name, t, b):
     return {key: 1e-9 * np.abs(exact[key]) + value for key, value in extra.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", schedules.SCHEDULES)
 @pytest.mark.parametrize("times", ["t", "t_extra"])
@@ -79,6 +80,7 @@ def test_float32_times_match_the_reference(golden):
         np.testing.assert_allclose(schedule.gamma(t.astype(float)), want["gamma"], rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [(-20.0, 20.0), (-10.0, 10.0), (-3.0, 36.0), (-80.0, 2.0)])
 @pytest.mark.parametrize("b", [1.0, 0.1, 0.03])
 @pytest.mark.parametrize("name", schedules.SCHEDULES)
@@ -94,6 +96,7 @@ def test_float32_is_right_to_two_millionths(name, b, limits):
         np.testing.assert_allclose(got, want[quantity].astype(np.float64), rtol=2e-6, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [jax.jit, jax.vmap], ids=["jit", "vmap"])
 def test_float32_under_transformations(wrap):
     for name in schedules.SCHEDULES:
@@ -120,6 +123,7 @@ def test_any_scale_and_limits(name, b, logsnr_min, logsnr_max, t):
         assert got == pytest.approx(float(want[quantity]), rel=3e-6, abs=floor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", schedules.SCHEDULES)
 def test_ends_in_float32(name):
     schedule = schedules.make(name)
@@ -192,6 +196,7 @@ def test_a_gamma_of_ones_own():
         np.testing.assert_array_equal(getattr(own, quantity)(t), getattr(cosine, quantity)(t))
 
 
+@pytest.mark.slow
 def test_a_gamma_that_does_not_reach_its_ends():
     own = schedules.input_scaled(own_gamma, own_one_minus_gamma, 0.5)
     assert own == schedules.input_scaled(own_gamma, own_one_minus_gamma, 0.5)

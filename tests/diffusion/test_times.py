@@ -36,6 +36,7 @@ def test_uniform_times_are_independent():
     assert np.mean(counts == 0) == pytest.approx(np.exp(-1), abs=0.03)  # Poisson, no strata
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", times.TIMES)
 def test_each_time_is_uniform_over_keys(name):
     keys = jax.random.split(jax.random.key(3), 2000)
@@ -46,6 +47,7 @@ def test_each_time_is_uniform_over_keys(name):
         )
 
 
+@pytest.mark.slow
 def test_the_interval_stays_half_open():
     # The last stratum of a large batch rounds to 1 in float32 for nearly every offset.
     for name in ("stratified", "low_discrepancy"):

@@ -102,6 +102,7 @@ def test_the_truncated_weight_is_the_larger_of_two_losses():
     assert (np.asarray(trunc) > 1).any() and (np.asarray(trunc) == 1).any()
 
 
+@pytest.mark.slow
 def test_defaults_are_the_papers():
     schedule, t = schedules.cosine(), np.float32([0.1, 0.9])
     np.testing.assert_array_equal(

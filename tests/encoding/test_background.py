@@ -83,6 +83,7 @@ def check(label_map, mask, got, excess):
     np.testing.assert_array_equal(got.region_codes[ids], codes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("choice", "layout"), CHOICES)
 @settings(max_examples=25, deadline=None)
 @given(maps, masks, st.sampled_from(["ignore", "merge"]))

@@ -33,6 +33,7 @@ def test_padding_and_thresholds_match_the_reference(golden):
     )
 
 
+@pytest.mark.slow
 def test_probabilities_match_the_reference(golden):
     vectors = golden("codec")
     soft = last(vectors["bit2prob/bits"])
@@ -53,6 +54,7 @@ def test_round_trip_for_any_number_of_bits(k, seed):
     np.testing.assert_array_equal(bits.probability_of(bits.encode(codes, k), codes), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 3, 10])
 def test_probabilities_are_a_distribution(k):
     soft = np.random.default_rng(k).uniform(-1, 1, (5, k)).astype(np.float32)
@@ -73,6 +75,7 @@ def test_limits_are_named():
             bits.encode(jnp.zeros(2, int), k)
 
 
+@pytest.mark.slow
 def test_the_encoding_as_an_object():
     encoding = bits.BitEncoding(4)
     assert encoding == bits.BitEncoding(4) != bits.BitEncoding(6)
@@ -85,6 +88,7 @@ def test_the_encoding_as_an_object():
     np.testing.assert_allclose(encoding.certainty(x0[0]), 2**-4)
 
 
+@pytest.mark.slow
 def test_certainty_counts_values_beyond_the_bits_as_on_them():
     encoding = bits.BitEncoding(3)
     np.testing.assert_array_equal(encoding.certainty(jnp.array([5.0, -3.0, 1.0])), 1)

@@ -24,6 +24,7 @@ def test_each_hole_takes_a_label_at_the_least_distance(shape, share):
         np.testing.assert_allclose(to_own[here], distance[here])
 
 
+@pytest.mark.slow
 def test_padding_neither_lends_nor_takes():
     label_map = jnp.full((6, 6), -1).at[1, 1].set(4).at[5, 5].set(7)
     mask = jnp.zeros((6, 6), bool).at[:4, :4].set(True)
@@ -31,11 +32,13 @@ def test_padding_neither_lends_nor_takes():
     assert (got[:4, :4] == 4).all() and got[5, 5] == 7 and got[5, 0] == -1
 
 
+@pytest.mark.slow
 def test_nothing_to_fill_from():
     empty = jnp.full((5, 4), -1)
     np.testing.assert_array_equal(fill.nearest_label(empty), empty)
 
 
+@pytest.mark.slow
 def test_under_vmap():
     maps = jnp.stack([jnp.full((3, 3), -1).at[0, 0].set(i) for i in range(4)])
     got = jax.vmap(fill.nearest_label)(maps)

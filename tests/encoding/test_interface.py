@@ -11,6 +11,7 @@ def channels(name, k):
     return {"bits": k, "onehot": 2**k, "rgb": 3}[name.partition("_")[0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", interface.NAMES)
 def test_what_every_encoding_promises(name):
     encoding = encoding_lib.make(name, 4)

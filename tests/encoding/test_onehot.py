@@ -23,6 +23,7 @@ def test_the_released_codes_match_the_reference(golden):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 2, 4, 6])
 def test_standardised_channels_have_the_mean_and_variance_of_bits(k):
     codes = np.arange(2**k)

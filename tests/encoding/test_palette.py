@@ -45,6 +45,7 @@ def blobs(rng, shape, n, spread=1):
     return np.square(grid[:, :, None] - points).sum(-1).argmin(-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x64", [False, True])
 def test_maps_match_the_reference(golden, x64):
     vectors = golden("lap")
@@ -79,6 +80,7 @@ def test_small_maps_match_the_reference(golden):
     np.testing.assert_array_equal(got.codes, vectors["small32/out_random_121"])
 
 
+@pytest.mark.slow
 def test_centroids_match_the_reference(golden):
     vectors = golden("lap")
     for label_map, want in zip(vectors["labels"], vectors["centers_rel"], strict=True):
@@ -103,6 +105,7 @@ def test_largest_first_matches_the_reference_where_no_areas_are_equal(golden):
     assert checked >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_codes", [64, 16])
 def test_merging_the_excess_matches_the_reference(golden, num_codes):
     vectors = golden("excess")
@@ -120,6 +123,7 @@ def test_merging_the_excess_matches_the_reference(golden, num_codes):
     assert checked >= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", [("similar", 64), ("similar", 32), ("random", 60)], ids=str)
 @pytest.mark.parametrize("options", OPTIONS, ids="-".join)
 def test_every_setting_equals_a_slow_twin(options, table):
@@ -138,6 +142,7 @@ def test_every_setting_equals_a_slow_twin(options, table):
         assert int(got.dropped_pixels) == int((mask & (label_map >= 80)).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", [("similar", 64), ("similar", 32)], ids=str)
 @pytest.mark.parametrize("excess", ["merge", "ignore"])
 def test_the_optimal_choice_is_optimal(table, excess):
@@ -189,6 +194,7 @@ def test_both_choices_agree_where_no_two_regions_want_the_same_cell():
     assert min(checked.values()) >= 2
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
@@ -238,6 +244,7 @@ def test_distinct_regions_get_distinct_codes_and_cells_near_their_centroids():
     assert np.median(distance) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["greedy", "optimal"])
 def test_one_batch_equals_one_by_one(choice):
     rng = np.random.default_rng(1)

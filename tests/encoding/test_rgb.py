@@ -36,6 +36,7 @@ def test_the_released_clip_leaves_27_colours_and_ours_all(golden):
     assert distinct(RGBEncoding(125)) == (125, 125, 125)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_released", [False, True])
 @pytest.mark.parametrize("num_codes", [1, 64, 121, 125])
 def test_round_trip(num_codes, as_released):
@@ -63,6 +64,7 @@ def test_the_nearest_of_the_colours_that_are_codes(num_codes):
     np.testing.assert_array_equal(encoding.decode(x0), squared.argmin(-1))
 
 
+@pytest.mark.slow
 def test_certainty_of_a_mixture_of_two_levels():
     encoding = RGBEncoding(125)
     ends = encoding.encode(np.array([31, 32]))  # they differ in blue alone
@@ -74,6 +76,7 @@ def test_certainty_of_a_mixture_of_two_levels():
     np.testing.assert_allclose(encoding.certainty(x0), 0.75**3, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_released", [False, True])
 def test_certainty_is_a_probability_anywhere(as_released):
     encoding = RGBEncoding(121, as_released)

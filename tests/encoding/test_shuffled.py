@@ -26,6 +26,7 @@ def shuffle(maps, seed, *options, mask=None):
     return jax.tree.map(np.asarray, compiled(*options)(maps, keys, mask))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep_smallest", [True, False])
 def test_what_the_reference_does_but_for_its_generator(golden, keep_smallest):
     """The same regions are merged, and the smallest id has code 0 where it is kept."""
@@ -49,6 +50,7 @@ def test_what_the_reference_does_but_for_its_generator(golden, keep_smallest):
     assert checked >= 3
 
 
+@pytest.mark.slow
 def test_codes_are_distinct_and_evenly_drawn():
     maps = np.broadcast_to(np.array([[2, 2, 5], [7, 9, -1]]), (3000, 2, 3))
     for keep_smallest in (True, False):
@@ -97,6 +99,7 @@ def test_more_regions_than_codes(excess):
     assert (got.codes[0, 0, -3:] == -1).all()
 
 
+@pytest.mark.slow
 def test_degenerate_maps():
     empty = np.full((1, 4, 4), -1)
     for options in ((8, 3, True), (8, 3, False), (1, 3, True), (1, 3, False)):

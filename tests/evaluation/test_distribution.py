@@ -22,6 +22,7 @@ def _joined(maps):
     return np.mean([m.ravel()[:, None] == m.ravel() for m in maps], axis=0)
 
 
+@pytest.mark.slow
 def test_distances_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -130,6 +131,7 @@ def test_matching_sees_proportions():
     )
 
 
+@pytest.mark.slow
 def test_pair_counts_are_exact_at_native_size():
     """4096 x 4096 pixels: 2.8e14 pairs, where int32 ends at 2.1e9 and products at 8e28."""
     size = 4096

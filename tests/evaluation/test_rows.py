@@ -133,6 +133,7 @@ def test_memory_is_flat(tmp_path):
     assert peak(40) - peak(10) < 30 * 600
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_rows(tmp_path):
     here = _run(tmp_path / "here", Maps(6))
     there = _run(tmp_path / "there", Maps(6), workers=1)

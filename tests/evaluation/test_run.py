@@ -45,6 +45,7 @@ def test_a_perfect_model_scores_one_and_a_blank_one_nothing():
     assert blank.means()["iou"] < 0.2
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_batches_or_order():
     source = make_source(13)
     whole = _run(source, num_samples=2)
@@ -164,6 +165,7 @@ class MadeUp:
         return {"name": f"picture{index:06d}", "image": image, "labels": labels}
 
 
+@pytest.mark.slow
 def test_memory_is_flat(tmp_path):
     def peak(count):
         tracemalloc.start()

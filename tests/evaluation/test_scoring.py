@@ -111,6 +111,7 @@ def test_workers_keep_the_order_and_take_no_more_than_they_can_do():
     assert list(in_order(operator.neg, range(3), workers=0)) == [0, -1, -2]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_gone_ends_it_with_a_reason():
     with pytest.raises(InputError, match=r"ended from outside.*--workers"):
         list(in_order(os._exit, range(9), workers=1))

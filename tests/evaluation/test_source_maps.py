@@ -100,6 +100,7 @@ def test_seed_and_parameters_are_arguments_of_one_program(tiny, thirteen):
     assert programs.num_compiled() == compiled
 
 
+@pytest.mark.slow
 def test_samples_are_independent_draws_of_the_rows_own_key():
     drawn = list(draw(StubModel("noise"), {}, make_source(3), num_samples=4, batch_size=5))
     maps = [codes[:20, :20].tobytes() for d in drawn for codes in d.codes]

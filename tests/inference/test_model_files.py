@@ -104,6 +104,7 @@ def test_terms_of_use_are_told(packed, caplog):
     assert [each.getMessage() for each in caplog.records] == [f"{packed}: terms of use: {LICENCE}"]
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_is_named_by_its_hash(tmp_path):
     run, weights = with_encoder(tmp_path)
     path = tmp_path / "model.safetensors"

@@ -112,6 +112,7 @@ def test_grey_and_opaque_alpha_are_as_rgb(segmenter, images):
     np.testing.assert_array_equal(segmenter(alpha, **DRAW).codes, want.codes)
 
 
+@pytest.mark.slow
 def test_guidance_weights_share_a_program_and_0_needs_none(segmenter, images, batch):
     before = programs.num_compiled()
     strong = segmenter(images[0], **DRAW, guidance_weight=3.0)

@@ -94,6 +94,7 @@ def test_leading_axes_vmap_and_jit_agree(lead):
     np.testing.assert_array_equal(jax.jit(batched_lost)(pred, target, mask), got_lost)
 
 
+@pytest.mark.slow
 def test_four_thousand_squared_is_exact_in_int32():
     rng = np.random.default_rng(0)
     side, num_labels = 4096, 64

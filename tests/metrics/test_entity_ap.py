@@ -92,6 +92,7 @@ def test_agrees_with_pycocotools_image_by_image_and_over_all(crowd, constant):
     assert 0.05 < got.ap < got.ap75 + 0.1 and got.ap75 < got.ap50 < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_regions", [100, 1000])
 def test_three_hundred_regions(max_regions):
     pred, target = cases.three_hundred_regions()

@@ -30,6 +30,7 @@ def _compact(pred, target):
     return (np.unique(each, return_inverse=True)[1] for each in (p, t))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [False, True])
 def test_tables_rand_indices_and_entropies(large):
     maps = _large() if large else [*cases.maps(200, seed=8), cases.three_hundred_regions()]
@@ -61,6 +62,7 @@ def test_tables_rand_indices_and_entropies(large):
     assert count == 5 if large else count > 170
 
 
+@pytest.mark.slow
 def test_matched_metrics_at_512_pixels():
     for pred, target in _large():
         p, t = _compact(pred, target)

@@ -33,6 +33,7 @@ def maps(draw):
     return draw(ids), draw(ids), draw(hnp.arrays(np.bool_, shape))
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(maps())
 def test_agrees_with_sklearn(example):
@@ -49,6 +50,7 @@ def test_agrees_with_sklearn(example):
     assert in_jit == pytest.approx(got, abs=F32_BOUND)
 
 
+@pytest.mark.slow
 def test_golden_vectors(golden):
     vectors = golden("metrics")
     for mask, values in ((vectors["mask"], "values"), (None, "values_nomask")):
@@ -108,6 +110,7 @@ def test_a_hole_is_one_more_region_and_not_a_pixel_less():
         assert got < 0.9
 
 
+@pytest.mark.slow
 def test_ignored_and_masked_pixels_have_no_say():
     rng = np.random.default_rng(3)
     pred, target = rng.integers(0, 4, (2, 9, 9))
@@ -154,6 +157,7 @@ def test_device_tables_finish_to_the_same_metrics():
     )
 
 
+@pytest.mark.slow
 def test_pair_counts_beyond_int32_and_float32():
     # Nearly one region at 4096 x 4096: the agreement hangs on a few pixels in 16.7 million.
     table = np.array([[4096 * 4096 - 3, 1], [1, 1]], np.int32)
@@ -168,6 +172,7 @@ def test_pair_counts_beyond_int32_and_float32():
     assert in_jit == pytest.approx(adjusted, abs=F32_BOUND)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_labels", [2, 64, 300])
 @pytest.mark.parametrize("evenness", [0.01, 0.1, 10.0])
 @pytest.mark.parametrize("noise", [1e-4, 0.1, 1.0])
@@ -198,6 +203,7 @@ def test_the_twin_runs_under_jit_and_vmap_without_surprise_promotions():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [2, 7])
 def test_ids_out_of_range_are_an_error_or_a_nan_but_never_silent(large):
     pred, target = np.array([[[0, 1, large]], [[0, 1, 1]]]), np.array([[[0, 1, 1]], [[0, 1, 1]]])

@@ -49,6 +49,7 @@ def count(in_channels, **fields):
     return sum(a.size for a in jax.tree.leaves(params))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("in_channels", "fields", "parameters"),
     [
@@ -77,6 +78,7 @@ def test_names_of_the_modules():
     assert names < everywhere
 
 
+@pytest.mark.slow
 def test_the_initial_output_is_exactly_zero():
     net, params, x, time = case()
 
@@ -100,6 +102,7 @@ def test_an_image_does_not_depend_on_its_batch():
         np.testing.assert_allclose(program()(params, *alone)[1], whole[i], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_vmap_over_single_images():
     net, params, x, time = case()
     single = jax.vmap(lambda x, t: net.apply(params, x[None], t[None])[0])
@@ -120,16 +123,19 @@ def reach_of_time(**fields):
     return np.abs(program(**fields)(params, x, time + 0.5) - run(**fields)).max()
 
 
+@pytest.mark.slow
 def test_the_time_reaches_the_output():
     assert reach_of_time() > 1e-2
     assert reach_of_time(time_conditioning="additive", base_channels=64) > 1e-2
 
 
+@pytest.mark.slow
 def test_an_additive_time_does_not_pass_norms_of_single_channels():
     """As in the reference implementation; `UNet` says so."""
     assert reach_of_time(time_conditioning="additive") < 1e-5
 
 
+@pytest.mark.slow
 def test_time_scale_multiplies_the_time_and_tanh_comes_last():
     _, params, x, time = case()
     net = TINY(time_scale=0.25, final_activation="none")
@@ -138,6 +144,7 @@ def test_time_scale_multiplies_the_time_and_tanh_comes_last():
     np.testing.assert_allclose(np.tanh(plain), run(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patch_size", [2, 4])
 def test_patches_fold_the_image(patch_size):
     out = run(patch_size=patch_size)
@@ -148,6 +155,7 @@ def test_patches_fold_the_image(patch_size):
     assert out.std() > 0.01
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close_and_returns_float32():
     out = run(dtype="bfloat16")
     assert out.dtype == np.float32
@@ -157,6 +165,7 @@ def test_bfloat16_is_close_and_returns_float32():
     assert np.corrcoef(out.ravel(), exact.ravel())[0, 1] > 0.999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remat", [False, True])
 def test_gradients_of_bfloat16_are_float32(remat):
     net, params, x, time = case(dtype="bfloat16", remat=remat)
@@ -164,6 +173,7 @@ def test_gradients_of_bfloat16_are_float32(remat):
     assert {a.dtype for a in jax.tree.leaves(gradients)} == {np.dtype("float32")}
 
 
+@pytest.mark.slow
 def test_remat_gives_the_same_gradients():
     fields = {"channel_multipliers": (1,), "attention_levels": ()}
     _, params, x, time = case(**fields)

@@ -55,6 +55,7 @@ def test_the_parameters_are_the_references_in_name_and_shape(golden, network):
     assert sum(a.size for a in jax.tree.leaves(theirs)) == g["small/n_params"]
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-4), ("float64", 1e-5)])
 def test_outputs_and_activations_of_the_small_net(golden, dtype, atol, network):

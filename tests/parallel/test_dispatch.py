@@ -71,6 +71,7 @@ print(np.asarray(x).shape)
 """
 
 
+@pytest.mark.slow
 def test_two_cpu_devices_have_threads_to_run_and_to_hand_over():
     """On one core or two it aborts after 40 s without them."""
     environment = {k: v for k, v in launch.environment(1).items() if k != "PJRT_NPROC"}

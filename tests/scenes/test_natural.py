@@ -63,6 +63,7 @@ def test_an_item_is_a_pure_function_of_its_index(level):
     assert (other["image"] != forward[0]["image"]).any()
 
 
+@pytest.mark.slow
 def test_an_item_does_not_depend_on_the_process_or_on_what_was_drawn_before():
     code = (
         "import numpy, zlib; numpy.random.seed(1);"
@@ -76,6 +77,7 @@ def test_an_item_does_not_depend_on_the_process_or_on_what_was_drawn_before():
     assert [int(word) for word in out.stdout.split()] == sums[::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_scene_is_about_the_same_at_every_size(level):
     small, large = SceneSource(level=level, size=64), SceneSource(level=level, size=128)

@@ -36,6 +36,7 @@ def group(found, key):
     return found.grouped(lambda part: getattr(part, key))
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_step_sum_to_its_costs(step):
     check_sums(*step)
 
@@ -54,6 +55,7 @@ def check_sums(given, chip):
             assert summed == pytest.approx(getattr(total, name), rel=1e-12), (key, name)
 
 
+@pytest.mark.slow
 def test_arithmetic_of_a_step_by_kind(step):
     """Forward, by input and by weights are a third each, but for what has no gradient."""
     text, chip = step
@@ -77,6 +79,7 @@ def test_arithmetic_of_a_step_by_kind(step):
     assert phases["forward"] == ahead + attention / 3 and phases["outside the net"] == 0
 
 
+@pytest.mark.slow
 def test_places_of_a_step(step):
     text, chip = step
     found = group(breakdown(text, chip), "place")
@@ -92,6 +95,7 @@ def test_places_of_a_step(step):
     assert found["unnamed"].cycles <= 0.01 * total.cycles
 
 
+@pytest.mark.slow
 def test_the_samplers_steps_count_as_often_as_they_run(sampler):
     found = breakdown(sampler, CHIP)
     assert set(group(found, "phase")) == {"forward", "outside the net"}

@@ -40,6 +40,7 @@ def setup_of(data, **arguments):
     return prepare(tiny(data), **arguments)
 
 
+@pytest.mark.slow
 def test_the_data_turns_it_on(root):
     for zero in ("ignore", "region", "background"):
         setup = setup_of(f"folder:{root},zero={zero}")
@@ -55,6 +56,7 @@ def test_the_caller_keeps_their_config(root):
     assert not config.model.palette.background
 
 
+@pytest.mark.slow
 def test_one_set_of_a_mixture_is_enough_unless_it_takes_no_part(root):
     data = f"folder:{root},zero=background"
     assert setup_of(f"{data};scenes,level=1").model.palette.background
@@ -98,6 +100,7 @@ def test_a_source_of_ones_own_says_so(root):
     assert setup_of("", sources=Own()).model.palette.background
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_reading(root, tmp_path):
     knows = setup_of(f"folder:{root},zero=background").about
     does_not = setup_of(f"folder:{root},zero=region").about

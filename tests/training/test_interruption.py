@@ -110,6 +110,7 @@ def test_workers_do_not_see_what_is_sent_to_the_group(monkeypatch):
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 5, 6])
 def test_it_saves_stops_and_goes_on_as_if_nothing_had_happened(monkeypatch, tmp_path, at):
     whole = train(monkeypatch, tmp_path / "whole", evaluator=(scores := fakes.Scores()))

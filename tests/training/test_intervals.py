@@ -43,6 +43,7 @@ def test_a_signal_saves_even_so(monkeypatch, tmp_path):
     assert saved(tmp_path) == [5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep_best", [0, 1])
 @pytest.mark.parametrize("checkpoint_every", [0, 4, 6])
 def test_a_failing_evaluation_loses_no_step(monkeypatch, tmp_path, keep_best, checkpoint_every):

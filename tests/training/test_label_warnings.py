@@ -96,6 +96,7 @@ def nuclei(root, shares=(0.9, 0.7)):
     return root
 
 
+@pytest.mark.slow
 def test_a_set_that_is_mostly_ignored_is_told(tmp_path):
     root = nuclei(tmp_path)
     (found,) = said(f"folder:{root},zero=ignore;scenes,level=1")

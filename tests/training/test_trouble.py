@@ -78,6 +78,7 @@ def test_it_stops_and_leaves_the_batch(monkeypatch, tmp_path):
     assert set(losses(tmp_path)) == {1, 4}
 
 
+@pytest.mark.slow
 def test_it_goes_back_and_skips(monkeypatch, tmp_path, capsys):
     """Batch 5 is bad: steps 5 to 8, an interval of the log, are taken with later batches."""
     c = fakes.config(on_nonfinite="skip")
@@ -98,6 +99,7 @@ def test_it_goes_back_and_skips(monkeypatch, tmp_path, capsys):
     assert losses(tmp_path / "run") == {step: got[step] for step in (1, 4, 8, 12)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [4, 5, 6, 7, 9])
 def test_a_broken_run_skips_what_the_unbroken_one_does(monkeypatch, tmp_path, stop):
     import signal

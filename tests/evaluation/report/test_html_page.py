@@ -133,6 +133,7 @@ def test_the_page(folders, tmp_path):
         assert max(Image.open(io.BytesIO(base64.b64decode(data))).size) == 150
 
 
+@pytest.mark.slow
 def test_the_papers_protocol_has_its_difference(folders, tmp_path):
     _, page = make_page(folders, tmp_path, (PAPER, HONEST), shown=0, protocol="paper")
     assert "What the rules are worth: paper - honest" in page and "<figure>" not in page

@@ -56,6 +56,7 @@ def _table(tmp_path, path, truth, **options):
     return predictions, rows.read(tmp_path / "rows")
 
 
+@pytest.mark.slow
 def test_it_is_pycocotools_on_the_regions_of_the_partition(coco, tmp_path):
     path, truth, maps = coco
     predictions, table = _table(tmp_path, path, truth)
@@ -108,6 +109,7 @@ def test_without_scores_and_without_regions():
         dataset_ap.kept(ids + 2, np.ones(2), [ids], [protocols.NATIVE])
 
 
+@pytest.mark.slow
 def test_the_score_is_told(coco, tmp_path, capsys):
     path, truth, _ = coco
     out = tmp_path / "out"

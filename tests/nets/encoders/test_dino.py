@@ -22,6 +22,7 @@ def small(version):
     return encoders.make(f"dinov{version}_s", image_size=SIDES[version], options=options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [2, 3])
 def test_features_are_those_of_transformers(tmp_path, version):
     """make_references.py wrote the references."""
@@ -35,6 +36,7 @@ def test_features_are_those_of_transformers(tmp_path, version):
     np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_sizes_of_the_published_networks():
     for name, millions in (
         ("dinov2_s", 22.06), ("dinov2_b", 86.58), ("dinov3_s", 21.60), ("dinov3_b", 85.66),

@@ -32,12 +32,14 @@ def features(path, stride):
     return found
 
 
+@pytest.mark.slow
 def test_features_are_pytorchs(published):
     """make_references.py wrote the reference."""
     expected = np.load(HERE / "efficientnet_lite0.npy")
     np.testing.assert_allclose(features(published, 16), expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_coarser_grid_is_the_mean_of_a_finer(published):
     fine, coarse = features(published, 4)[..., :24], features(published, 32)[..., :24]
     mean = fine.reshape(2, 8, 2, 8, 24).mean(axis=(1, 3))

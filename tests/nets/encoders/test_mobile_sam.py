@@ -37,6 +37,7 @@ def test_features_are_onnxruntimes(params):
     np.testing.assert_allclose(found[::8, ::8], expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_lies_beyond_the_size_is_ignored(params):
     image = waves(64)
     changed = image.copy()
@@ -47,6 +48,7 @@ def test_what_lies_beyond_the_size_is_ignored(params):
     assert np.abs(features(params, image, (40, 50)) - features(params, image, (64, 64))).max() > 0.1
 
 
+@pytest.mark.slow
 def test_an_image_alone_and_in_a_batch(params):
     images = np.stack([waves(64), waves(128)[64:, 64:], waves(64)[::-1]])
     sizes = np.array([[64, 64], [30, 64], [64, 17]], np.int32)
@@ -57,6 +59,7 @@ def test_an_image_alone_and_in_a_batch(params):
         np.testing.assert_allclose(together[i], alone, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_windows_cover_any_grid():
     """Attention within each window is that of the window alone, zeros where the grid ends."""
     x = np.random.default_rng(0).normal(size=(1, 9, 16, 32)).astype(np.float32)
@@ -127,6 +130,7 @@ def test_the_official_names_with_batch_norms_give_the_same_parameters(params):
         np.testing.assert_allclose(found[name], np.asarray(value, np.float32), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_official_weights_that_do_not_fit_are_named(params):
     state = official(params, np.random.default_rng(2))
     whole = dict(state)

@@ -6,6 +6,7 @@ import pytest
 from bitdiff_jax.nets.fused.attention import attend
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 4, 5, 12, 100])
 def test_chunks_are_the_same_attention_with_the_same_gradients(chunk):
     rng = np.random.default_rng(0)

@@ -34,6 +34,7 @@ def test_attention_agrees_with_one_head_at_a_time_in_float64():
     np.testing.assert_allclose(got, x + h.reshape(x.shape), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_attention_knows_no_position():
     x = jax.random.normal(jax.random.key(1), (1, 4, 4, 32))
     block = AttentionBlock()
@@ -43,6 +44,7 @@ def test_attention_knows_no_position():
     np.testing.assert_allclose(turned, jnp.rot90(straight, axes=(1, 2)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [8, 12])
 def test_a_fresh_residual_block_is_its_skip(features):
     x, embedding = jax.random.normal(jax.random.key(1), (2, 4, 4, 8)), jnp.ones((2, 16))
@@ -74,6 +76,7 @@ def test_scale_shift_modulates_the_second_norm():
     np.testing.assert_allclose(got, x + params["conv_1"]["bias"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_upsample_is_nearest_neighbour():
     x = jnp.arange(12.0).reshape(1, 2, 3, 2)
     kernel = jnp.zeros((3, 3, 2, 2)).at[1, 1].set(jnp.eye(2))

@@ -44,6 +44,7 @@ def assert_same(ours, theirs, *arguments):
         np.testing.assert_allclose(b, a, atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [2, 6])
 @pytest.mark.parametrize(
     ("size", "stride", "source", "result"),
@@ -72,6 +73,7 @@ def test_of_parts_in_every_layout(size, stride, source, result, width):
     assert_same(ours, theirs, *maps, kernel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("result", [PixelLayout.PLAIN, PixelLayout.FOLDED])
 @pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 1, 1, 4)])
 @pytest.mark.parametrize("platform", ["cpu", "tpu"])

@@ -26,6 +26,7 @@ def silu(x):
     return x / (1 + np.exp(-x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "groups"), [(32, 32), (64, 32), (96, 32), (12, 12), (48, 48)])
 def test_agrees_with_its_definition(channels, groups):
     rng = np.random.default_rng(channels)
@@ -38,6 +39,7 @@ def test_agrees_with_its_definition(channels, groups):
         np.testing.assert_allclose(got, silu(want) if activate else want, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [PixelLayout.PLAIN, PixelLayout.FOLDED])
 def test_a_group_may_lie_across_two_parts_and_pairs(layout):
     rng = np.random.default_rng(0)
@@ -53,6 +55,7 @@ def test_a_group_may_lie_across_two_parts_and_pairs(layout):
     np.testing.assert_allclose(np.concatenate(got, axis=-1), want, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_staggered_the_outermost_columns_count_for_nothing_and_become_zero():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 4, 6, 32)).astype(np.float32)
@@ -147,6 +150,7 @@ def test_a_low_precision_offset_costs_no_more_than_its_own_rounding():
     np.testing.assert_allclose(got, want, atol=2e-2)
 
 
+@pytest.mark.slow
 def test_of_a_constant_is_the_offset_with_finite_gradients():
     others = [jnp.asarray(c) for c in coefficients(np.random.default_rng(0), 1, 64)]
     x = jnp.full((1, 4, 4, 64), 0.7)
@@ -158,6 +162,7 @@ def test_of_a_constant_is_the_offset_with_finite_gradients():
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 def test_keeps_the_dtype_of_its_input():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1, 4, 4, 64)) + 1
