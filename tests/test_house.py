@@ -13,10 +13,10 @@ import bitdiff_jax
 PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
-    "errors", "extensions", "files", "weights_files", "feature_grids", "diffusion", "encoding",
-    "metrics", "nets", "config_files", "config", "target", "own_parts", "model", "flops", "scenes",
-    "data", "parallel", "config_checks", "checkpoint", "writers", "inference", "evaluation",
-    "training", "tools", "compile", "testing", "cli", "__main__",
+    "errors", "extensions", "files", "traces", "weights_files", "feature_grids", "diffusion",
+    "encoding", "metrics", "nets", "config_files", "config", "target", "own_parts", "model",
+    "flops", "scenes", "data", "parallel", "config_checks", "checkpoint", "writers", "inference",
+    "evaluation", "training", "tools", "compile", "testing", "cli", "__main__",
 )  # fmt: skip
 GROUND_FLOOR = ("diffusion", "encoding", "metrics")
 HEAVY = (

@@ -11,7 +11,6 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from bitdiff_jax import checkpoint
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.errors import InputError
@@ -105,6 +104,8 @@ def load_checkpoint(
             checkpoint, it cannot be read, its config is from a version with other settings, or its
             parameters are not those of the model.
     """
+    from bitdiff_jax import checkpoint  # orbax takes half a second, and files do not need it
+
     _check_param_set(param_set)
     checkpoints, step = checkpoint.open_for_reading(workdir)
     with checkpoints:

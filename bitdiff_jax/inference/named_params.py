@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from bitdiff_jax import traces
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel.partition_rules import path_name
 
@@ -39,7 +40,7 @@ def as_tree(model: Model, leaves: Mapping[str, Any]) -> Params:
 @functools.lru_cache(maxsize=4)
 def _abstract(model: Model) -> Params:
     """The parameters' shapes; kept, since the network is traced for them, which takes a second."""
-    return jax.eval_shape(model.init, jax.random.key(0))
+    return traces.shapes(lambda: model.init(jax.random.key(0)), model)
 
 
 def _parts(model: Model, params: Params) -> dict[str, Params]:

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import export
 from jax.sharding import Mesh
 
+from bitdiff_jax import traces
 from bitdiff_jax.data.image_inputs import encoder_input
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.model import IMAGE_CHANNELS, Model, Params
@@ -27,6 +29,9 @@ class Maps(NamedTuple):
     codes: Any  # int32 [B, S, S], -1 on padding
     certainty: Any  # float32 [B, S, S]
     finite: Any  # bool [B], whether the row's numbers are
+
+
+export.register_namedtuple_serialization(Maps, serialized_name="bitdiff_jax.Maps")
 
 
 def image_rows(model: Model, num_rows: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -51,15 +56,23 @@ def encode(model: Model, params: Params, image: np.ndarray, size: tuple[int, int
     assert model.features is not None
     given = encoder_input(image, model.features.encoder.image_size)
     sizes = given["encoder_size"][None], np.array([size], np.int32)
-    cells = _encode(params, given["encoder_image"][None], *sizes, model=model)
+    arguments = (params, given["encoder_image"][None], *sizes)
+    leaves, tree = jax.tree.flatten(arguments)
+    shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=_sharding(x)) for x in leaves)
+    cells = _encoding(model, tree, shapes, _x64())(*arguments)
     return np.asarray(cells[0], np.float16)
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def _encode(
-    params: Params, image: jax.Array, encoder_size: jax.Array, size: jax.Array, *, model: Model
-) -> jax.Array:
-    return model.encode(params, image, encoder_size, size)
+def _sharding(x: Any) -> Any:
+    return x.sharding if isinstance(x, jax.Array) else None
+
+
+@functools.lru_cache(maxsize=8)
+def _encoding(model: Model, tree: Any, shapes: tuple[Any, ...], x64: bool) -> jax.stages.Compiled:
+    """The program that encodes one image; `x64` is what jax compiles under."""
+    del x64
+    arguments = jax.tree.unflatten(tree, shapes)
+    return traces.program(jax.jit(model.encode), arguments, ("encode", model)).compile()
 
 
 def lower(
@@ -74,6 +87,15 @@ def lower(
         mesh: of one process; the rows are split over its devices, the parameters are on each.
         num_rows: B, a multiple of the devices.
     """
+    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows)
+    lowered: jax.stages.Lowered = jitted.lower(*arguments)
+    return lowered
+
+
+def _drawing(
+    model: Model, params: Params, sampler: Sampler, mesh: Mesh, num_rows: int
+) -> tuple[Any, tuple[Any, ...]]:
+    """The jitted program, and the shapes of its arguments, see `lower`."""
     whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
 
     def shape(sharding: Any, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
@@ -89,7 +111,7 @@ def lower(
     program = functools.partial(draw_rows, model=model, sampler=_without_weight(sampler), mesh=mesh)
     jitted = jax.jit(program, out_shardings=split)
     scalars = shape(whole, (), jnp.uint32), shape(whole, (), jnp.float32)
-    return jitted.lower(params, rows, *scalars)
+    return jitted, (params, rows, *scalars)
 
 
 def draw_rows(
@@ -159,9 +181,8 @@ def compiled(
     """
     leaves, tree = jax.tree.flatten(params)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    x64 = bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
     with compilation_cache.when_slow(on_compile):
-        program = _compile(model, tree, shapes, _without_weight(sampler), mesh, num_rows, x64)
+        program = _compile(model, tree, shapes, _without_weight(sampler), mesh, num_rows, _x64())
     whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
     weight = jax.device_put(np.float32(sampler.guidance_weight or 0), whole)
 
@@ -186,7 +207,17 @@ def _compile(
     """All arguments tell programs apart; `x64` is what jax compiles under."""
     del x64
     params = jax.tree.unflatten(params_tree, params_shapes)
-    return lower(model, params, sampler, mesh, num_rows).compile()
+    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows)
+    if mesh.size > 1:
+        program: jax.stages.Compiled = jitted.lower(*arguments).compile()
+        return program
+    split = mesh_lib.batch_sharding(mesh)
+    made_of = ("draw", model, sampler, num_rows)
+    return traces.program(jitted, arguments, made_of, shardings=split).compile()
+
+
+def _x64() -> bool:
+    return bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
 
 
 def num_compiled() -> int:

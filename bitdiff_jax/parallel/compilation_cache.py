@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import jax
 from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
+from bitdiff_jax import traces
+
 ENVIRONMENT_VARIABLE = "BITDIFF_CACHE_DIR"
 # Seconds: a program that compiles faster is not worth a file.
 MIN_COMPILE_SECONDS = 1.0
@@ -18,11 +20,11 @@ SLOW_SECONDS = 3.0
 
 
 def enable() -> pathlib.Path | None:
-    """Turns on JAX's persistent compilation cache for this process.
+    """Turns on JAX's persistent compilation cache, and that of traces, for this process.
 
     The folder is that of the environment variable BITDIFF_CACHE_DIR, or `~/.cache/bitdiff_jax` if
     it is not set; if it is empty, the cache stays off. A folder that JAX was already told to use
-    (JAX_COMPILATION_CACHE_DIR) is left as it is.
+    (JAX_COMPILATION_CACHE_DIR) is left as it is, and no traces are kept in it.
 
     Returns:
         The folder in use; None if the cache is off or the folder cannot be made. Programs are then
@@ -45,6 +47,7 @@ def enable() -> pathlib.Path | None:
     jax_cache.reset_cache()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)
+    traces.keep_in(folder / "traces")
     return folder
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from etils import epath
 from jax.typing import DTypeLike
 
-from bitdiff_jax import weights_files
+from bitdiff_jax import traces, weights_files
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets.encoders.interface import Encoder
 from bitdiff_jax.nets.encoders.original_names import Originals
@@ -44,7 +44,7 @@ def load_params(encoder: Encoder, path: epath.PathLike) -> Any:
             encoder's, has another shape or no floating-point values.
     """
     file = weights_files.read(path)
-    shapes = _flat(jax.eval_shape(encoder.init, jax.random.key(0)))
+    shapes = _flat(traces.shapes(lambda: encoder.init(jax.random.key(0)), encoder))
     tensors = file.tensors
     convert = getattr(encoder, "from_original", None)
     if convert is not None and not tensors.keys() & shapes.keys():
