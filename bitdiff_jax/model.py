@@ -107,6 +107,7 @@ class Sample(NamedTuple):
 
     codes: jax.Array  # int32 [B, S, S], -1 on padding
     certainty: jax.Array  # float32 [B, S, S], probability of the drawn code within this sample
+    x0: jax.Array  # float32 [B, S, S, C], from which the codes were read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -507,7 +508,7 @@ def _sample(
     else:
         codes = encoding.decode(x0)
     certainty = encoding.certainty(jnp.clip(x0, *encoding.clip_range))
-    return Sample(jnp.where(valid, codes, -1), certainty)
+    return Sample(jnp.where(valid, codes, -1), certainty, x0)
 
 
 def from_config(config: ml_collections.ConfigDict) -> Model:

@@ -73,14 +73,24 @@ def draw_source(
         model, params, items, sampler, request, mesh=mesh, num_items=most, overlap=True
     )
     follows = request.edges == "image" and not shuffle_images
-    return (_as_written(drawn, request.min_area, follows) for drawn in every)
+    return (
+        _as_written(
+            drawn,
+            request.min_area,
+            follows,
+            specks.evidence(model.encoding, sampler.decoder, drawn.x0),
+        )
+        for drawn in every
+    )
 
 
-def _as_written(drawn: Drawn, min_area: specks.Area, follows_edges: bool) -> Drawn:
+def _as_written(
+    drawn: Drawn, min_area: specks.Area, follows_edges: bool, evidence: specks.Evidence | None
+) -> Drawn:
     """The maps as `bitdiff segment` writes them."""
     # An image that could not be read has no truth.
     shape = drawn.labels[0].shape if drawn.labels else drawn.image.shape[:2]
-    codes = specks.clean(drawn.codes, min_area, shape)
+    codes = specks.clean(drawn.codes, min_area, shape, evidence)
     sides = zip(drawn.original.shape, codes.shape[1:], strict=False)
     if follows_edges and drawn.labels and all(own > cells for own, cells in sides):
         codes = np.stack(
@@ -89,7 +99,7 @@ def _as_written(drawn: Drawn, min_area: specks.Area, follows_edges: bool) -> Dra
                 for each, certainty in zip(codes, drawn.certainty, strict=True)
             ]
         )
-    return drawn._replace(codes=codes)
+    return drawn._replace(codes=codes, x0=None)
 
 
 def draw_some(

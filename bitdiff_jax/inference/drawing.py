@@ -44,6 +44,8 @@ class Drawn(NamedTuple):
     labels: tuple[np.ndarray, ...]  # int32 [H, W], the truth of each annotator, at its own size
     codes: np.ndarray  # int32 [num_samples, h, w]
     certainty: np.ndarray  # float32 [num_samples, h, w]
+    # float16 [num_samples, h, w, C], from which the codes were read; None once specks are gone.
+    x0: np.ndarray | None
     original: np.ndarray  # uint8 [H, W, 3], the image as it was given
 
 
@@ -117,6 +119,7 @@ class _Image:
     image_id: int
     codes: list[np.ndarray] = dataclasses.field(default_factory=list)
     certainty: list[np.ndarray] = dataclasses.field(default_factory=list)
+    x0: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def finished(self) -> Drawn:
         return Drawn(
@@ -125,6 +128,7 @@ class _Image:
             self.item.labels,
             np.stack(self.codes),
             np.stack(self.certainty),
+            np.stack(self.x0),
             self.item.image,
         )
 
@@ -226,6 +230,7 @@ def _hand_out(batch: list[_Row], maps: programs.Maps) -> None:
         # Copies: a view would keep the whole batch alive.
         image.codes.append(maps.codes[i, :height, :width].copy())
         image.certainty.append(maps.certainty[i, :height, :width].copy())
+        image.x0.append(maps.x0[i, :height, :width].copy())
 
 
 @contextlib.contextmanager

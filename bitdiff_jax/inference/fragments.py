@@ -1,8 +1,13 @@
 """Connected pieces of a label map that are too small, or cut off, given to what surrounds them."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
+
+# (piece [n], label [n]) -> how much each piece is like that label [n]
+Likeness = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def settle(labels: np.ndarray, core: np.ndarray, min_area: float = 0) -> np.ndarray:
@@ -23,20 +28,35 @@ def settle(labels: np.ndarray, core: np.ndarray, min_area: float = 0) -> np.ndar
     """
     component, has_core = _components(labels, core)
     if not has_core.all():
-        labels = _given_away(labels, component, has_core)
+        labels = give_away(labels, component, has_core)
         component, has_core = _components(labels, core)
     large = np.bincount(component.ravel()) >= min_area
     if large.all() or not large.any():
         return labels
-    return _given_away(labels, component, large)
+    return give_away(labels, component, large)
 
 
-def _given_away(labels: np.ndarray, component: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The labels [h, w] with those pieces given away that are not `kept`, bool [pieces]."""
+def give_away(
+    labels: np.ndarray, component: np.ndarray, kept: np.ndarray, likeness: Likeness | None = None
+) -> np.ndarray:
+    """The labels with each piece that is not kept given to one that touches it.
+
+    One that touches none yet waits until those around it have theirs.
+
+    Args:
+        labels: integers [h, w].
+        component: int [h, w], the number of each pixel's piece.
+        kept: bool [pieces], at least one true.
+        likeness: of the labels that touch a piece it takes the one that it is most like, of equals
+            the lowest; None for the one with which it has the longest border.
+
+    Returns:
+        [h, w], of the dtype of `labels`.
+    """
     result, kept = labels.copy(), kept.copy()
     given = np.flatnonzero(~kept[component])
     while given.size:
-        owner, taken = _longest_border(result, component, kept, given)
+        owner, taken = _best_neighbours(result, component, kept, given, likeness)
         label_of = np.zeros(len(kept), result.dtype)
         label_of[owner] = taken
         kept[owner] = True
@@ -66,10 +86,14 @@ def _components(labels: np.ndarray, core: np.ndarray) -> tuple[np.ndarray, np.nd
     return number[node], has_core
 
 
-def _longest_border(
-    labels: np.ndarray, component: np.ndarray, kept: np.ndarray, given: np.ndarray
+def _best_neighbours(
+    labels: np.ndarray,
+    component: np.ndarray,
+    kept: np.ndarray,
+    given: np.ndarray,
+    likeness: Likeness | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pieces among `given` pixels that touch kept ones, and the label of the longest border."""
+    """The pieces among `given` pixels that touch kept ones, and the label that each takes."""
     height, width = labels.shape
     rows, columns = np.divmod(given, width)
     pairs = []
@@ -79,7 +103,8 @@ def _longest_border(
         y, x, own = y[inside], x[inside], component.ravel()[given[inside]]
         touches = kept[component[y, x]]
         pairs.append(np.stack([own[touches], labels[y, x][touches]]))
-    borders, lengths = np.unique(np.concatenate(pairs, axis=1), axis=1, return_counts=True)
-    order = np.lexsort((borders[1], -lengths, borders[0]))
-    owner, first = np.unique(borders[0][order], return_index=True)
-    return owner, borders[1][order][first]
+    (piece, label), length = np.unique(np.concatenate(pairs, axis=1), axis=1, return_counts=True)
+    preferred = length if likeness is None else likeness(piece, label)
+    order = np.lexsort((label, -preferred, piece))
+    owner, first = np.unique(piece[order], return_index=True)
+    return owner, label[order][first]

@@ -28,6 +28,7 @@ class Maps(NamedTuple):
 
     codes: Any  # int32 [B, S, S], -1 on padding
     certainty: Any  # float32 [B, S, S]
+    x0: Any  # float16 [B, S, S, C], from which the codes were read
     finite: Any  # bool [B], whether the row's numbers are
 
 
@@ -149,7 +150,7 @@ def draw_rows(
             params, rows["image"], rows["size"], keys, chosen, rows.get("features")
         )
         finite = jnp.isfinite(drawn.certainty).all((1, 2))
-        return Maps(drawn.codes, drawn.certainty, finite)
+        return Maps(drawn.codes, drawn.certainty, drawn.x0.astype(jnp.float16), finite)
 
     # Mapped by hand: no row needs another, so there is nothing for devices to say to each other.
     whole, split = jax.P(), jax.P(mesh_lib.AXES)

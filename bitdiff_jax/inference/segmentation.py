@@ -35,6 +35,8 @@ class Segmentation:
             picture, see `upsampling.refine`; 'nearest' repeats the pixels as drawn, so that edges
             are no finer than `resolution`.
         has_background: the model knows a background: it is code 0, and id 0 of every label map.
+        drawn: what the codes were read from, by which specks go to the region that they are most
+            like; None if that is not known.
     """
 
     image: np.ndarray
@@ -46,6 +48,7 @@ class Segmentation:
     min_area: specks.Area = specks.DEFAULT
     edges: str = upsampling.EDGES[0]
     has_background: bool = False
+    drawn: specks.Evidence | None = None
 
     def __post_init__(self) -> None:
         upsampling.check_edges(self.edges)
@@ -74,7 +77,7 @@ class Segmentation:
         Raises:
             InputError: `min_area` is not an area, see `specks.threshold`.
         """
-        return specks.clean(self.codes, self.min_area, self.shape)
+        return specks.clean(self.codes, self.min_area, self.shape, self.drawn)
 
     @functools.cached_property
     def label_maps(self) -> np.ndarray:

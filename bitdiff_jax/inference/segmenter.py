@@ -316,4 +316,5 @@ class Segmenter:
                 min_area=request.min_area,
                 edges=request.edges,
                 has_background=self.model.palette.background,
+                drawn=specks.evidence(self.model.encoding, sampler.decoder, drawn.x0),
             )

@@ -1,12 +1,17 @@
 """Small pieces of a drawn map given to what surrounds them."""
 
+import dataclasses
+import functools
 import math
 
+import jax.numpy as jnp
 import numpy as np
-from scipy import ndimage, sparse
+from scipy import sparse
 from scipy.sparse import csgraph
 
+from bitdiff_jax.encoding.interface import Encoding
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import fragments
 
 # A speck is what a few decisions about single pixels leave, so its size goes with the pixels that
 # the network draws, whatever the size of the image. Measured on 32 scenes of level 1 at 32 x 32 (a
@@ -16,6 +21,40 @@ from bitdiff_jax.errors import InputError
 # pixels.
 DEFAULT = "8 drawn"
 Area = int | float | str
+
+# More codes than these are not looked up one by one.
+_MOST_CODES = 1 << 12
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the network drew of one image: how near each pixel is to codes other than its own.
+
+    Attributes:
+        x0: floating-point [n, h', w', C], from which the codes of n maps were read.
+        values: float32 [num_codes, C], x0 of each code.
+    """
+
+    x0: np.ndarray
+    values: np.ndarray
+
+
+def evidence(encoding: Encoding, decoder: str, x0: np.ndarray | None) -> Evidence | None:
+    """The `Evidence` of maps; None where codes do not stand for single pixels, or are too many.
+
+    Args:
+        encoding: the model's encoding.
+        decoder: `Sampler.decoder`.
+        x0: see `Evidence`; None gives None.
+    """
+    if x0 is None or decoder != "code" or encoding.num_codes > _MOST_CODES:
+        return None
+    return Evidence(x0, _values(encoding))  # type: ignore[arg-type]  # it is hashable
+
+
+@functools.lru_cache(maxsize=8)
+def _values(encoding: Encoding) -> np.ndarray:
+    return np.asarray(encoding.encode(jnp.arange(encoding.num_codes, dtype=jnp.int32)))
 
 
 def threshold(min_area: Area, shape: tuple[int, int], resolution: tuple[int, int]) -> float:
@@ -55,13 +94,19 @@ def threshold(min_area: Area, shape: tuple[int, int], resolution: tuple[int, int
     return value * drawn / (100 if unit else shape[0] * shape[1])
 
 
-def clean(codes: np.ndarray, min_area: Area, shape: tuple[int, int]) -> np.ndarray:
+def clean(
+    codes: np.ndarray,
+    min_area: Area,
+    shape: tuple[int, int],
+    drawn: Evidence | None = None,
+) -> np.ndarray:
     """The maps of one image without specks.
 
     Args:
         codes: integers [n, h', w'], as drawn.
         min_area: see `threshold`.
         shape: (h, w) of the image that `min_area` speaks of.
+        drawn: what the codes were read from, if it is known.
 
     Returns:
         As `codes`; see `remove`.
@@ -69,9 +114,12 @@ def clean(codes: np.ndarray, min_area: Area, shape: tuple[int, int]) -> np.ndarr
     Raises:
         InputError: as `threshold`.
     """
-    _, height, width = codes.shape
-    smallest = threshold(min_area, shape, (height, width))
-    return np.stack([remove(each, smallest) for each in codes])
+    smallest = threshold(min_area, shape, (codes.shape[1], codes.shape[2]))
+    if drawn is None:
+        return np.stack([remove(each, smallest) for each in codes])
+    return np.stack(
+        [remove(each, smallest, x0, drawn.values) for each, x0 in zip(codes, drawn.x0, strict=True)]
+    )
 
 
 def pieces(codes: np.ndarray) -> np.ndarray:
@@ -92,8 +140,18 @@ def pieces(codes: np.ndarray) -> np.ndarray:
     return csgraph.connected_components(graph, directed=False)[1].reshape(codes.shape)
 
 
-def remove(codes: np.ndarray, min_area: float) -> np.ndarray:
-    """Gives every pixel of a connected piece smaller than `min_area` the nearest other code.
+def remove(
+    codes: np.ndarray,
+    min_area: float,
+    x0: np.ndarray | None = None,
+    values: np.ndarray | None = None,
+) -> np.ndarray:
+    """Gives every connected piece smaller than `min_area` to a larger one that touches it.
+
+    To the one whose code is nearest to what was drawn in the piece: squared distances of x0, summed
+    over its pixels, which is how a pixel's own code is found. If that is not known, to the one with
+    which it has the longest border. A piece that touches small ones alone waits until these have
+    theirs.
 
     A region in several pieces loses its small ones only. What two neighbouring codes leave in
     between them when a border lies between two pixels' decisions is a code of its own: such specks
@@ -102,6 +160,8 @@ def remove(codes: np.ndarray, min_area: float) -> np.ndarray:
     Args:
         codes: integers [h, w]; each distinct code is one region.
         min_area: pixels of this map; up to 1 changes nothing.
+        x0: floating-point [h, w, C], from which the codes were read.
+        values: float [num_codes, C], x0 of each code; given with `x0`.
 
     Returns:
         The map; as it was if all its pieces are smaller.
@@ -114,10 +174,19 @@ def remove(codes: np.ndarray, min_area: float) -> np.ndarray:
     if min_area <= 1:
         return codes
     piece = pieces(codes)
-    small = (np.bincount(piece.ravel()) < min_area)[piece]
-    if not small.any() or small.all():
+    area = np.bincount(piece.ravel())
+    large = area >= min_area
+    if large.all() or not large.any():
         return codes
-    rows, columns = ndimage.distance_transform_edt(
-        small, return_distances=False, return_indices=True
+    if x0 is None or values is None:
+        return fragments.give_away(codes, piece, large)
+    sums = np.stack(
+        [np.bincount(piece.ravel(), x0[..., c].ravel()) for c in range(x0.shape[-1])], axis=-1
     )
-    return codes[rows, columns]
+
+    def nearness(piece: np.ndarray, code: np.ndarray) -> np.ndarray:
+        # Half the distance, but for a term that is the same for all codes.
+        value = values[code]
+        return np.sum(sums[piece] * value, -1) - area[piece] * np.sum(value * value, -1) / 2
+
+    return fragments.give_away(codes, piece, large, nearness)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
+from bitdiff_jax.encoding.bits import BitEncoding
 from bitdiff_jax.inference import programs
 from tests.inference.tiny import random_params
 
@@ -64,6 +65,7 @@ class StubModel:
     image_size: int = SIZE
     image_scale: int = 1
     features: None = None  # it has no encoder
+    encoding = BitEncoding(6)
 
     def sample(self, params, image, size, keys, sampler, features=None) -> model_lib.Sample:
         del params, sampler, features
@@ -75,7 +77,7 @@ class StubModel:
             "noise": lambda: jax.vmap(lambda key: jax.random.randint(key, shape, 0, 5))(keys),
         }[self.answer]()
         codes = jnp.where(model_lib.valid_mask(size, shape), codes, -1)
-        return model_lib.Sample(codes, jnp.ones(codes.shape))
+        return model_lib.Sample(codes, jnp.ones(codes.shape), self.encoding.encode(codes))
 
 
 def count_rows(replace: Callable[[Any, str, Any], None] = setattr) -> list[int]:

@@ -113,7 +113,7 @@ def test_the_segmenter_says_so_by_its_model(monkeypatch):
     def drawn(model, params, items, *_, **__):
         for item in items:
             yield drawing.Drawn(
-                item.name, item.image, (), DRAWN[None], np.ones((1, 8, 10)), item.image
+                item.name, item.image, (), DRAWN[None], np.ones((1, 8, 10)), None, item.image
             )
 
     monkeypatch.setattr(drawing, "draw", drawn)

@@ -5,6 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
+from bitdiff_jax.encoding.bits import BitEncoding
+from bitdiff_jax.encoding.onehot import OneHotEncoding
+from bitdiff_jax.encoding.rgb import RGBEncoding
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import specks
 
@@ -50,6 +53,51 @@ def test_a_speck_on_a_border_goes_to_a_neighbour_and_a_far_piece_stays():
     assert cleaned[2, 4] in (0, 1)
     cleaned[2, 4] = codes[2, 4]
     np.testing.assert_array_equal(cleaned, codes)
+
+
+@settings(max_examples=30, deadline=None)
+@given(maps, st.integers(2, 9), st.integers(0, 2**16))
+def test_each_piece_goes_to_the_neighbour_that_explains_it_best(codes, min_area, seed):
+    """The definition, piece by piece, for those that touch a large one."""
+    encoding = RGBEncoding()  # of which codes have different lengths
+    rng = np.random.default_rng(seed)
+    x0 = np.asarray(encoding.encode(codes)) + rng.normal(0, 0.3, (*codes.shape, 3))
+    values = specks.evidence(encoding, "code", x0[None]).values
+    cleaned = specks.remove(codes, min_area, x0, values)
+    piece = specks.pieces(codes)
+    area = np.bincount(piece.ravel())
+    if (area < min_area).all():
+        np.testing.assert_array_equal(cleaned, codes)
+        return
+    large = (area >= min_area)[piece]
+    np.testing.assert_array_equal(cleaned[large], codes[large])
+    for number in np.flatnonzero(area < min_area):
+        inside = piece == number
+        touching = np.unique(codes[ndimage.binary_dilation(inside) & large])
+        if touching.size:
+            distance = [np.square(x0[inside] - values[code]).sum() for code in touching]
+            assert (cleaned[inside] == touching[np.argmin(distance)]).all()
+    assert set(np.unique(cleaned)) == set(np.unique(codes[large]))
+
+
+def test_what_was_drawn_decides_against_the_longer_border():
+    codes = np.zeros((6, 9), np.int32)
+    codes[:, 5:] = 3
+    codes[2:4, 4] = 1
+    encoding = BitEncoding(2)
+    x0 = np.asarray(encoding.encode(codes))[None].copy()
+    x0[0, 2:4, 4] = [0.9, 0.4]  # both bits are set rather than not
+    drawn = specks.evidence(encoding, "code", x0)
+    assert (specks.clean(codes[None], 4, codes.shape)[0, 2:4, 4] == 0).all()
+    assert (specks.clean(codes[None], 4, codes.shape, drawn)[0, 2:4, 4] == 3).all()
+
+
+def test_there_is_no_evidence_where_codes_stand_for_no_pixel_or_are_too_many():
+    x0 = np.zeros((1, 4, 4, 3))
+    assert specks.evidence(RGBEncoding(), "dichotomy", x0) is None
+    assert specks.evidence(BitEncoding(20), "code", x0) is None
+    assert specks.evidence(BitEncoding(6), "code", None) is None
+    assert specks.evidence(OneHotEncoding(16), "code", x0).values.shape == (16, 16)
 
 
 def test_a_negative_area_is_refused():
