@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import PIL
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from bitdiff_jax.data import image_files, images
 from bitdiff_jax.errors import InputError
@@ -135,9 +135,10 @@ def test_a_stack_of_pictures_is_refused_with_its_number_of_frames(tmp_path, suff
 def test_smaller_versions_in_the_same_file_are_no_frames(tmp_path):
     stack(tmp_path / "a.tif", gradient(), gradient(3, 4))
     np.testing.assert_array_equal(images.read_image(tmp_path / "a.tif"), gradient())
-    reduced = Image.fromarray(gradient() // 2)
-    reduced.encoderinfo = {"tiffinfo": {254: 1}}
-    Image.fromarray(gradient()).save(tmp_path / "b.tif", save_all=True, append_images=[reduced])
+    with TiffImagePlugin.AppendingTiffWriter(tmp_path / "b.tif", new=True) as file:
+        for image, subfile_type in ((gradient(), 0), (gradient() // 2, 1)):
+            Image.fromarray(image).save(file, format="TIFF", tiffinfo={254: subfile_type})
+            file.newFrame()
     np.testing.assert_array_equal(images.read_image(tmp_path / "b.tif"), gradient())
     stack(tmp_path / "c.jpg", gradient(), gradient(3, 4), format="MPO")  # a phone's preview
     assert images.read_image(tmp_path / "c.jpg").shape == (6, 9, 3)
