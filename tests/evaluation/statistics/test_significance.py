@@ -31,7 +31,7 @@ def test_intervals_of_nothing_one_and_equal_values():
     assert significance.intervals(np.zeros((0, 1)))[0].num_images == 0
 
 
-@pytest.mark.parametrize("num", [9, 40])
+@pytest.mark.parametrize("num", [9, 15])  # all sign patterns, and random ones
 def test_the_paired_test_is_scipys(num):
     rng = np.random.default_rng(num)
     first, second = rng.normal(0.4, 1, num), rng.normal(0, 1, num)
@@ -40,9 +40,8 @@ def test_the_paired_test_is_scipys(num):
         (first, second),
         lambda a, b, axis: (a - b).mean(axis=axis),
         permutation_type="samples",
-        n_resamples=9999,
+        n_resamples=np.inf,  # all of them: the exact p
         vectorized=True,
-        rng=np.random.default_rng(1),
     )
     assert got.difference == pytest.approx(want.statistic)
     assert got.p == pytest.approx(want.pvalue, abs=1e-12 if num == 9 else 0.02)
