@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from bitdiff_jax.errors import InputError, Interrupted
     from bitdiff_jax.evaluation import evaluate
     from bitdiff_jax.inference import Segmentation, Segmenter
-    from bitdiff_jax.model import Model, Objective
+    from bitdiff_jax.model import Model
     from bitdiff_jax.training import train
+    from bitdiff_jax.training_loss import Objective
 
 __version__ = "0.1.0"
 
@@ -26,7 +27,7 @@ _HOMES = {
     "InputError": "errors",
     "Interrupted": "errors",
     "Model": "model",
-    "Objective": "model",
+    "Objective": "training_loss",
     "Sampler": "diffusion",
     "Segmentation": "inference",
     "Segmenter": "inference",

@@ -85,7 +85,7 @@ def default() -> ml_collections.ConfigDict:
     c.model.palette.max_regions = 256
     # Code 0 is the background's alone; a training on data with zero=background turns it on.
     c.model.palette.background = False
-    # The loss, see bitdiff_jax.model.Objective.
+    # The loss, see bitdiff_jax.training_loss.Objective.
     c.model.objective = ml_collections.ConfigDict()
     c.model.objective.weight = "sigmoid"  # sigmoid | uniform | snr | snr_plus1 | snr_trunc
     c.model.objective.bias = -4.0

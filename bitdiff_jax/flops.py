@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from bitdiff_jax.feature_grids import StoredCells
-from bitdiff_jax.model import IMAGE_CHANNELS, Model
+from bitdiff_jax.image_condition import IMAGE_CHANNELS
+from bitdiff_jax.model import Model
 from bitdiff_jax.nets import FusedUNet
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.cli.train import override
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.training.optimizer import make_optimizer
@@ -12,7 +12,7 @@ from bitdiff_jax.training.optimizer import make_optimizer
 def test_every_config_builds_a_model_and_an_optimizer(name, variant):
     config = config_lib.load(name + variant)
     assert config.is_locked
-    model_lib.from_config(config)
+    model_config.from_config(config)
     make_optimizer(config)
 
 

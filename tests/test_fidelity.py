@@ -9,6 +9,7 @@ import pytest
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.cli import evaluate
 from bitdiff_jax.cli.train import override
 from bitdiff_jax.data import labelmaps
@@ -114,7 +115,7 @@ def test_every_value_is_taken(span):
         pairs = [f"{key}={value}" for (key, _), value in zip(box, values, strict=True)]
         # As the command line reads it: a value of another type is an error.
         config = override(config_lib.load("base"), [f"--config.{pair}" for pair in pairs])
-        model_lib.from_config(config)
+        model_config.from_config(config)
         make_optimizer(config)
         check_names(config)
 

@@ -8,8 +8,7 @@ import pytest
 from jax import lax
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import flops
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import flops, model_config
 
 
 def counted(function, *shapes):
@@ -108,7 +107,7 @@ def test_of_a_conditional_the_dearest_branch_counts():
 
 @pytest.fixture(scope="module")
 def paper():
-    return model_lib.from_config(config_lib.load("paper"))
+    return model_config.from_config(config_lib.load("paper"))
 
 
 @pytest.mark.slow
@@ -133,7 +132,7 @@ def test_training_is_three_passes_an_image(paper):
 
 @pytest.mark.slow
 def test_a_training_step_is_what_its_gradient_costs():
-    model = model_lib.from_config(config_lib.load("base:smoke"))
+    model = model_config.from_config(config_lib.load("base:smoke"))
     side = model.image_size
     batch = {
         "image": jax.ShapeDtypeStruct((4, side, side, 3), jnp.uint8),
@@ -147,14 +146,14 @@ def test_a_training_step_is_what_its_gradient_costs():
 
 
 def test_self_conditioning_costs_a_pass_more():
-    model = model_lib.from_config(config_lib.load("base:smoke"))
+    model = model_config.from_config(config_lib.load("base:smoke"))
     objective = dataclasses.replace(model.objective, self_condition=0.5)
     model = dataclasses.replace(model, objective=objective)
     assert flops.train_step_flops(model, 2) == 8 * flops.forward_flops(model)
 
 
 def test_sampling_counts_steps_and_the_guided_half():
-    model = model_lib.from_config(config_lib.load("base:smoke"))
+    model = model_config.from_config(config_lib.load("base:smoke"))
     once = flops.forward_flops(model)
     assert flops.sample_flops(model, 3, 8, guided=True) == 48 * once
     assert flops.sample_flops(model, 3, 8, guided=False) == 24 * once
@@ -168,7 +167,7 @@ def with_encoder(**encoder):
     config.model.encoder.update(
         {"name": "tests.own_encoder:Means", "grid": 16, "channels": 5, **encoder}
     )
-    return model_lib.from_config(config)
+    return model_config.from_config(config)
 
 
 # Each cell's 4 features become 5; the rows, then the columns of a view are read off 8 cells.

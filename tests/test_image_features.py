@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.data.features import Cells, Features
 from bitdiff_jax.data.image_inputs import encoder_input
 from bitdiff_jax.diffusion.sampler import Sampler
@@ -34,7 +34,7 @@ def tiny_config(**encoder):
 
 @functools.cache
 def tiny(**encoder):
-    model = model_lib.from_config(tiny_config(**encoder))
+    model = model_config.from_config(tiny_config(**encoder))
     params = model.init(jax.random.key(0))
     if not model.features.tuned:
         params["encoder"] = model.features.encoder.init(jax.random.key(1))
@@ -150,7 +150,7 @@ def test_missing_features_are_told():
 
 def test_a_grid_has_to_divide_the_image():
     with pytest.raises(InputError, match=r"encoder.grid=7 does not divide .*image_size=16"):
-        model_lib.from_config(tiny_config(grid=7))
+        model_config.from_config(tiny_config(grid=7))
 
 
 def drawn(model, params, items, **request):

@@ -8,6 +8,7 @@ import pytest
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 
@@ -18,7 +19,7 @@ def tiny(**changes):
     # What is tested here is not the network, and a small one compiles in a tenth of the time.
     config.model.net.implementation = "tests.own_network:ThreeConvs"
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
-    return model_lib.from_config(config)
+    return model_config.from_config(config)
 
 
 @functools.cache

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import flops
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import flops, model_config
 from bitdiff_jax.cli import net_options
 from bitdiff_jax.cli import train as train_cli
 from bitdiff_jax.compile import lowering
@@ -82,7 +81,7 @@ def test_its_programs_are_lowered_and_its_flops_counted():
         assert lowering.lower(program, config, jax.devices()[:1], 2).as_text()
     inside = 3 * SIDE - 2  # positions of three rows that meet the image
     by_hand = 2 * (inside**2 * (9 * 4 + 4 * 4) + SIDE**2 * 4 * 6 + 4)
-    assert flops.forward_flops(model_lib.from_config(config)) == by_hand
+    assert flops.forward_flops(model_config.from_config(config)) == by_hand
 
 
 def test_options_of_the_command_line_are_read_as_literals():
@@ -99,7 +98,7 @@ def test_options_of_the_command_line_are_read_as_literals():
 
 
 def of(net):
-    return dataclasses.replace(model_lib.from_config(configured()), net=net)
+    return dataclasses.replace(model_config.from_config(configured()), net=net)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.against_peers import problem
 from benchmarks.against_peers.worker import Ready
 from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.inference import drawing, programs
 from bitdiff_jax.parallel import compilation_cache, dispatch, partition_rules
@@ -26,7 +27,7 @@ def start(
     compilation_cache.enable()
     config = problem.config(name, implementation)
     dispatch.split_cpu(config.mesh.cpu_devices)
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     side, image_scale = config.model.image_size, config.model.image_scale
     return config, model, problem.batch(batch_size, side, image_scale=image_scale)
 

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.against_peers import problem, torch_condition, torch_programs, torch_twin
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.feature_grids import StoredCells
 from bitdiff_jax.target import valid_mask
 
@@ -55,7 +55,7 @@ class Reference(NamedTuple):
 
 def reference(config: ml_collections.ConfigDict, batch_size: int) -> Reference:
     """Ours, on label maps of `config.model.image_size`."""
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     data = problem.batch(batch_size, model.image_size, image_scale=model.image_scale)
     cells = problem.cells(config, batch_size)
     rows = jax.tree.map(jnp.asarray, {**data._asdict(), **cells})

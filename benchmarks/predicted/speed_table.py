@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.predicted import page
 from benchmarks.predicted.compiled import DTYPE, Row, Table, attempt, from_json, time_of
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.cli.train import override
 from bitdiff_jax.compile import compiled_figures, text
 from bitdiff_jax.errors import InputError
@@ -64,7 +64,7 @@ def import_first(values: Mapping[str, Any], net: Net) -> dict[str, dict[str, Any
         return dict(values)
     config, overrides = net
     made = override(config_lib.load(config), [DTYPE, *overrides])
-    model = model_lib.from_config(made)
+    model = model_config.from_config(made)
     shapes = jax.tree.leaves(jax.eval_shape(model.init, jax.random.key(0)))
     parameters = sum(int(np.prod(leaf.shape)) for leaf in shapes)
     found = {}

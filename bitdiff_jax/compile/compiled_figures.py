@@ -7,8 +7,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from bitdiff_jax import flops
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import flops, model_config
 from bitdiff_jax.compile import accelerators
 from bitdiff_jax.compile.remote import Measured
 from bitdiff_jax.diffusion import sampler as sampler_lib
@@ -71,7 +70,7 @@ def make(measured: Measured, text: str, config: ml_collections.ConfigDict) -> Re
     """
     accelerator = accelerators.find(measured.accelerator)
     chip = accelerator.chip
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     params = jax.eval_shape(model.init, jax.random.key(0))
     total = costs(text, chip) if text else None
     if measured.program == "train":

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import ml_collections
 from jax.sharding import Mesh
 
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import programs
@@ -40,7 +40,7 @@ def lower_train_step(
     config: ml_collections.ConfigDict, mesh: Mesh, batch_size: int
 ) -> jax.stages.Lowered:
     """The step of `training.step`, as `bitdiff train` would compile it on the mesh."""
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     tx = make_optimizer(config)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(functools.partial(init_state, model, tx), key)
@@ -82,7 +82,7 @@ def lower_sampler(
     config: ml_collections.ConfigDict, mesh: Mesh, batch_size: int
 ) -> jax.stages.Lowered:
     """The program of `inference.programs`, as a Segmenter compiles it on the mesh."""
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     params = jax.eval_shape(model.init, jax.eval_shape(lambda: jax.random.key(0)))
     sampler = sampler_lib.from_settings(config.sampling)
     return programs.lower(model, params, sampler, mesh, batch_size)

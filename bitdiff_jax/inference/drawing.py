@@ -19,9 +19,10 @@ from bitdiff_jax.data import transforms
 from bitdiff_jax.data.features import Features
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.image_condition import IMAGE_CHANNELS
 from bitdiff_jax.inference import programs
 from bitdiff_jax.inference.request import Request
-from bitdiff_jax.model import IMAGE_CHANNELS, Model, Params
+from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
 
 

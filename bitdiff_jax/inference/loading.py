@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import model_files, named_params, weights_names
 from bitdiff_jax.nets import encoders
@@ -247,7 +248,7 @@ def _model(
             f"{place} is of a model that was given in Python, not by its config: load it there "
             "with model=..."
         )
-    return model_lib.from_config(config) if given is None else given
+    return model_config.from_config(config) if given is None else given
 
 
 def _check_param_set(param_set: str | None) -> None:

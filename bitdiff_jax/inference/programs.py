@@ -18,7 +18,8 @@ from jax.sharding import Mesh
 from bitdiff_jax import traces
 from bitdiff_jax.data.image_inputs import encoder_input
 from bitdiff_jax.diffusion.sampler import Sampler
-from bitdiff_jax.model import IMAGE_CHANNELS, Model, Params
+from bitdiff_jax.image_condition import IMAGE_CHANNELS
+from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import compilation_cache
 from bitdiff_jax.parallel import mesh as mesh_lib
 

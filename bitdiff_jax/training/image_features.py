@@ -10,7 +10,8 @@ from bitdiff_jax.data.image_inputs import ImageInputs
 from bitdiff_jax.data.records import feature_cache
 from bitdiff_jax.data.records.feature_cache import Key
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.model import ImageFeatures, Model
+from bitdiff_jax.image_condition import ImageFeatures
+from bitdiff_jax.model import Model
 from bitdiff_jax.nets.encoders import pretrained
 from bitdiff_jax.training.state import TrainState
 

@@ -9,7 +9,7 @@ import jax
 import ml_collections
 from jax.sharding import Mesh
 
-from bitdiff_jax import config_checks
+from bitdiff_jax import config_checks, model_config
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.checkpoint import describe
 from bitdiff_jax.data import augment, own_source, pipeline, specs, trained_on
@@ -92,7 +92,7 @@ def prepare(
     mesh = mesh_lib.make_mesh(config.mesh.data, config.mesh.fsdp)
     mesh_lib.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
 
-    features = model_lib.image_features(config) if model is None else model.features
+    features = model_config.image_features(config) if model is None else model.features
     cached = image_features.cache_key(config, features)
 
     # --- Data ------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def prepare(
 
     # --- Model and optimizer, as shapes ----------------------------------------------------------
     own_model = model is not None
-    model = model or model_lib.from_config(config)
+    model = model or model_config.from_config(config)
     tx = make_optimizer(config)
     # Made on all devices of the mesh, so that no step has to copy it there.
     split = functools.partial(jax.random.split, jax.random.key(config.seed))

@@ -11,11 +11,12 @@ import ml_collections
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from bitdiff_jax.model import Draws, Model, Params, RowLosses
+from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import partition_rules
 from bitdiff_jax.parallel.mesh import AXES, batch_sharding, check_batch_size, replicated
 from bitdiff_jax.training.optimizer import global_norm
 from bitdiff_jax.training.state import TrainState
+from bitdiff_jax.training_loss import Draws, RowLosses
 
 Metrics = dict[str, jax.Array]
 Batch = dict[str, jax.Array]

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.against_peers import problem
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.diffusion import sampling
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.nets.encoders import registry
@@ -66,7 +66,7 @@ def test_clip_adamw_and_average():
     config = small("quickstart")
     config.optimizer.weight_decay = 0.01
     config.optimizer.warmup_steps = config.optimizer.decay_steps = 0
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     params, tx = problem.params(shapes), make_optimizer(config)
     net = torch_programs.make_net(config)
@@ -104,7 +104,7 @@ def test_a_step_lowers_the_loss():
 @pytest.mark.parametrize(("name", "together"), [("posterior", True), ("photos", False)])
 def test_the_sampler(name, together):
     config = small(name)
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     params = problem.params(jax.eval_shape(model.init, jax.random.key(0)))
     data = problem.batch(2, 32, image_scale=model.image_scale)
     features = problem.features(config, 2)

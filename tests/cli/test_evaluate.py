@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.checkpoint import Checkpoints, describe
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.data import images
@@ -26,7 +26,7 @@ _STEP = 7
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
     config = tiny_config()
-    params = random_params(model_lib.from_config(config))
+    params = random_params(model_config.from_config(config))
     state = {
         "params": jax.tree.map(jax.numpy.asarray, params),
         "ema_params": jax.tree.map(lambda x: jax.numpy.asarray(x) * 0.9, params),

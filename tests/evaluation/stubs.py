@@ -10,6 +10,7 @@ import numpy as np
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.encoding.bits import BitEncoding
 from bitdiff_jax.inference import programs
 from tests.inference.tiny import random_params
@@ -102,5 +103,5 @@ def tiny_config() -> Any:
 
 def tiny_model() -> tuple[model_lib.Model, Any]:
     """Its model with random parameters, so that the output is not 0."""
-    model = model_lib.from_config(tiny_config())
+    model = model_config.from_config(tiny_config())
     return model, random_params(model)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.cli import segment
 from bitdiff_jax.data import images
 from bitdiff_jax.inference import Segmenter, drawing, outputs
@@ -120,7 +120,7 @@ def test_the_segmenter_says_so_by_its_model(monkeypatch):
     config = tiny.tiny_config()
     for has_background in (False, True):
         config.model.palette.background = has_background
-        model = model_lib.from_config(config)
+        model = model_config.from_config(config)
         segmenter = Segmenter(model, {}, devices=jax.local_devices()[:1])
         result = segmenter(np.zeros((8, 10, 3), np.uint8))
         assert result.has_background == has_background
@@ -129,4 +129,4 @@ def test_the_segmenter_says_so_by_its_model(monkeypatch):
 
 def test_the_setting_is_off_by_default():
     assert not config_lib.default().model.palette.background
-    assert not model_lib.from_config(tiny.tiny_config()).palette.background
+    assert not model_config.from_config(tiny.tiny_config()).palette.background

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import load
 from bitdiff_jax.parallel.mesh import make_mesh, replicated
@@ -29,7 +29,7 @@ def test_what_was_saved_comes_back(workdir):
     loaded = load(workdir)
     config = tiny.tiny_config()
     assert loaded.config.to_dict() == config.to_dict()
-    assert loaded.model == model_lib.from_config(config)
+    assert loaded.model == model_config.from_config(config)
     assert (loaded.step, loaded.trained_on, loaded.param_set) == (tiny.STEP, tiny.TRAINED_ON, "ema")
     assert same(loaded.params, tiny.random_params(loaded.model))
     assert same(load(workdir / "checkpoints").params, loaded.params)

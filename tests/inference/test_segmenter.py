@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.data import transforms
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.diffusion.step_methods import Ddim
@@ -240,7 +240,7 @@ def test_a_checkpoint_draws_as_its_config_says_unless_told_otherwise(tmp_path, i
 def test_an_equal_model_finds_its_programs_compiled(segmenter, images, batch):
     before = programs.num_compiled()
     params = tiny.random_params(segmenter.model)
-    again = Segmenter(model_lib.from_config(tiny.tiny_config()), params, sampler=Sampler(2))
+    again = Segmenter(model_config.from_config(tiny.tiny_config()), params, sampler=Sampler(2))
     np.testing.assert_array_equal(again(images[0], num_samples=4).codes, batch[0].codes)
     assert programs.num_compiled() == before
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.checkpoint import Checkpoints, describe
 from bitdiff_jax.inference import Segmenter
 
@@ -47,7 +47,7 @@ def random_params(model, seed=0):
 def save_checkpoint(workdir, config=None, trained_on=TRAINED_ON, edit_about=None, params=None):
     """Saves `params` as the averaged parameters, and others as the raw ones."""
     config = config or tiny_config()
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     state = {
         "step": jnp.int32(STEP),
         "params": random_params(model, seed=1),

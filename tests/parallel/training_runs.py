@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.parallel import hosts, partition_rules
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training.optimizer import make_optimizer
@@ -76,7 +76,7 @@ class Run:
 
     def __init__(self, mesh, **changes):
         config = tiny(**changes)
-        model, tx = model_lib.from_config(config), make_optimizer(config)
+        model, tx = model_config.from_config(config), make_optimizer(config)
         init = functools.partial(init_state, model, tx)
         shapes = jax.eval_shape(init, jax.random.key(0))
         self.mesh = mesh

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from bitdiff_jax import flops
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import flops, model_config
 from bitdiff_jax.compile import accelerators, lowering, text
 from bitdiff_jax.tools.xla_cost import attribution
 from bitdiff_jax.tools.xla_cost import breakdown as breakdown_lib
@@ -62,7 +61,7 @@ def test_arithmetic_of_a_step_by_kind(step):
     # A TPU's compiler multiplies with zeros too, to suit the matrix unit.
     exact = chip.clock is None
     found = breakdown(text, chip)
-    forward = flops.forward_flops(model_lib.from_config(stored.tiny())) * stored.BATCH
+    forward = flops.forward_flops(model_config.from_config(stored.tiny())) * stored.BATCH
     kinds = {name: cost.flops for name, cost in group(found, "kind").items()}
     ahead, attention = kinds[attribution.FORWARD], kinds[attribution.ATTENTION]
     # Of attention's two products, each has two gradients.
@@ -88,7 +87,7 @@ def test_places_of_a_step(step):
     assert levels | others <= set(found)
     assert found["optimizer"].flops == found["draws"].flops == 0
     # Parameters, gradients, average and two moments are read, all but gradients written.
-    params = jax.eval_shape(model_lib.from_config(stored.tiny()).init, jax.random.key(0))
+    params = jax.eval_shape(model_config.from_config(stored.tiny()).init, jax.random.key(0))
     assert found["optimizer"].bytes > 4 * 9 * sum(x.size for x in jax.tree.leaves(params))
     total = costs(text, chip)
     assert found["unnamed"].bytes < 0.01 * total.bytes
@@ -102,7 +101,7 @@ def test_the_samplers_steps_count_as_often_as_they_run(sampler):
     assert "optimizer" not in group(found, "place")
     config = stored.tiny()
     assert config.sampling.num_steps == 3 and config.sampling.guidance_weight
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     drawn = flops.sample_flops(model, stored.BATCH, 3, guided=True)
     net = group(found, "phase")["forward"].flops
     # A CPU convolves the smaller map where one is doubled, model FLOPs are of the larger.

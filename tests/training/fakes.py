@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training.setup import Setup
 from bitdiff_jax.training.state import TrainState
@@ -68,7 +68,7 @@ def setup(c, *, bad_batches=(), at_step=None, evaluator=None, delay=0):
     return Setup(
         config=c,
         mesh=mesh,
-        model=model_lib.from_config(c),
+        model=model_config.from_config(c),
         abstract_state=jax.tree.map(place, jax.eval_shape(init), shardings),
         init=lambda: jax.jit(init, out_shardings=shardings)(),
         train_step=train_step,

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.training.resume import _check_resumable
@@ -77,7 +77,7 @@ def test_batches_and_codes_agree(root):
 
 def test_a_model_of_ones_own_must_know_it(root):
     data = f"folder:{root},zero=background"
-    model = model_lib.from_config(tiny(data))
+    model = model_config.from_config(tiny(data))
     with pytest.raises(InputError, match=r"Palette\(background=True\)"):
         setup_of(data, model=model)
     knowing = dataclasses.replace(

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training.evaluator import Evaluator
 from bitdiff_jax.training.state import init_state
@@ -24,7 +24,7 @@ def parts():
         model__image_size=16,
         model__net__channel_multipliers=(1,),
     )
-    model = model_lib.from_config(config)
+    model = model_config.from_config(config)
     mesh = mesh_lib.make_mesh(devices=jax.devices()[:1])
     state = jax.jit(lambda key: init_state(model, optax.adam(1e-3), key))(jax.random.key(0))
     return config, model, mesh, state

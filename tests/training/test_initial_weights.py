@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
-from bitdiff_jax import training
+from bitdiff_jax import model_config, training
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import load, pack
@@ -58,7 +57,7 @@ def start(tmp_path_factory):
 
 
 def kept(path, config):
-    return initial_weights.kept(path, model_lib.from_config(config))
+    return initial_weights.kept(path, model_config.from_config(config))
 
 
 def equal(a, b):
@@ -107,7 +106,7 @@ def test_an_encoder_is_new_to_a_model_without_one(start, tmp_path):
 
 def test_features_of_another_encoder_mean_something_else(tmp_path, monkeypatch):
     run = tiny.save_checkpoint(tmp_path / "run", with_encoder(tmp_path))
-    model = model_lib.from_config(with_encoder(tmp_path))
+    model = model_config.from_config(with_encoder(tmp_path))
     monkeypatch.setattr(initial_weights, "_encoder", lambda each: f"{id(each)}")
     found = initial_weights.kept(run, model)
     assert list(found.new) == ["features/cells"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model as model_lib
+from bitdiff_jax import model_config
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training.step import make_gradients
@@ -25,7 +25,7 @@ def tiny(**changes):
     config.model.net.base_channels = 8
     config.model.net.channel_multipliers = (1,)
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
-    return model_lib.from_config(config)
+    return model_config.from_config(config)
 
 
 @functools.cache
