@@ -1,12 +1,11 @@
 """The model that a config describes."""
 
-import typing
 from typing import Any
 
 import ml_collections
 
-from bitdiff_jax import extensions, own_parts
-from bitdiff_jax.diffusion import losses, parameterization, schedules, times, weighting
+from bitdiff_jax import config_checks, extensions, own_parts
+from bitdiff_jax.diffusion import losses, parameterization, schedules, weighting
 from bitdiff_jax.encoding import interface as encodings
 from bitdiff_jax.encoding.interface import Encoding
 from bitdiff_jax.errors import InputError
@@ -30,24 +29,9 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         InputError: a setting is outside its domain.
     """
     c = config.model
-    own = ("model.encoding", "model.objective.weight", "model.objective.loss")
-    for name, value, known in (
-        ("model.time_input", c.time_input, ("t", "logsnr")),
-        ("model.prediction", c.prediction, typing.get_args(parameterization.Prediction)),
-        ("model.schedule.name", c.schedule.name, tuple(schedules.SCHEDULES)),
-        ("model.encoding", c.encoding, encodings.NAMES),
-        ("model.objective.weight", c.objective.weight, tuple(weighting.WEIGHTS)),
-        ("model.objective.loss", c.objective.loss, tuple(losses.LOSSES)),
-        ("model.objective.times", c.objective.times, tuple(times.TIMES)),
-        ("model.objective.padding", c.objective.padding, ("exclude", "as_released")),
-        ("model.objective.ignored", c.objective.ignored, ("nearest", "as_released")),
-        ("model.palette.order", c.palette.order, ("id", "area")),
-        ("model.palette.frame", c.palette.frame, ("square", "valid")),
-        ("model.palette.excess", c.palette.excess, ("merge", "ignore")),
-        ("model.palette.choice", c.palette.choice, ("greedy", "optimal")),
-    ):
-        if value not in known and not (name in own and extensions.is_reference(value)):
-            raise InputError(f"config.{name} is {value!r}; it must be one of {', '.join(known)}")
+    # Those of network and encoder are looked at where these are made.
+    settings = {name: c[name] for name in c if name not in ("net", "encoder")}
+    config_checks.check_values(config_checks.settings(settings, "model."))
     if c.encoding != "bits" and not extensions.is_reference(c.encoding):
         for name, value in (("prediction", c.prediction), ("objective.loss", c.objective.loss)):
             if value in _OF_BITS:
@@ -55,9 +39,6 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
                     f"config.model.{name}={value!r} reads x0 as probabilities of bits; "
                     f"encoding {c.encoding!r} has none: use 'bits', or another {name}"
                 )
-    for name in ("image_keep", "self_condition"):
-        if not 0 <= c.objective[name] <= 1:
-            raise InputError(f"config.model.objective.{name} is {c.objective[name]}; use 0 to 1")
     weight = _resolved(c.objective.weight, "objective.weight")
     loss = _resolved(c.objective.loss, "objective.loss")
     try:

@@ -4,6 +4,6 @@
 key in `bitdiff_jax.config.default` needs a line in `table`; a test checks this.
 """
 
-from bitdiff_jax.config_checks.table import check, settings
+from bitdiff_jax.config_checks.table import check, check_values, settings
 
-__all__ = ["check", "settings"]
+__all__ = ["check", "check_values", "settings"]

@@ -181,11 +181,11 @@ def check(config: ml_collections.ConfigDict) -> None:
     for key in settings(config_lib.default()):
         if key not in values:
             raise InputError(f"config.{key} is missing; start from bitdiff_jax.config.default()")
-    _check_values(values)
+    check_values(values)
     combinations.check(config)
 
 
-def _check_values(values: Mapping[str, Any]) -> None:
+def check_values(values: Mapping[str, Any]) -> None:
     """Refuses a value outside its domain.
 
     Args:
