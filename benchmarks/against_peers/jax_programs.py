@@ -12,7 +12,7 @@ from benchmarks.against_peers.worker import Ready
 from bitdiff_jax import model as model_lib
 from bitdiff_jax import model_config
 from bitdiff_jax.diffusion import sampler as sampler_lib
-from bitdiff_jax.inference import drawing, programs
+from bitdiff_jax.inference import placement, programs
 from bitdiff_jax.parallel import compilation_cache, dispatch, partition_rules
 from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.training.optimizer import make_optimizer
@@ -80,7 +80,7 @@ def build_sampler(
         num_steps=num_steps, guidance_weight=guidance_weight
     )
     mesh = mesh_lib.make_mesh(devices=jax.local_devices()[:1])
-    params = drawing.on_mesh(random_params(model), mesh)
+    params = placement.on_mesh(random_params(model), mesh)
     program = programs.compiled(model, params, sampler, mesh, batch_size)
     batch = {
         "image": data.image,

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,7 +20,7 @@ from bitdiff_jax.data.features import Features
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.image_condition import IMAGE_CHANNELS
-from bitdiff_jax.inference import programs
+from bitdiff_jax.inference import placement, programs
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
@@ -74,7 +74,7 @@ def draw(
 
     Args:
         model: the model.
-        params: its parameters; copied to every device of the mesh unless they are on it already.
+        params: its parameters; brought to where `placement.placed` wants them, if need be.
         items: the images; taken one by one as room arises.
         sampler: how maps are drawn.
         request: how many, from which seed, how many at once.
@@ -94,12 +94,11 @@ def draw(
     """
     mesh = mesh_lib.make_mesh() if mesh is None else mesh
     own = mesh_lib.local_mesh(mesh)
-    params = on_mesh(params, mesh)
+    params = placement.placed(model, params, mesh)
     encode = None
     if model.features is not None:
-        # Images are encoded one by one, on one device of this process.
-        own_params = jax.tree.map(lambda x: x.addressable_data(0), params)
-        encode = functools.partial(programs.encode, model, own_params)
+        encoder = {name: tree for name, tree in params.items() if name == "encoder"}
+        encode = functools.partial(programs.encode, model, encoder)
         params = {name: tree for name, tree in params.items() if name != "encoder"}
     num_rows = -(-request.batch_size // mesh.size) * own.size
     num_batches = None if num_items is None else -(-num_items * request.num_samples // num_rows)
@@ -245,39 +244,3 @@ def _told_in_one_line(batch_size: int) -> Iterator[None]:
             f"batch_size={batch_size}: the device has not enough memory to draw as many maps at "
             "once; lower it"
         ) from None
-
-
-def on_mesh(params: Params, mesh: Mesh) -> Params:
-    """A whole copy of the parameters on each of this process's devices of a mesh.
-
-    Every process of the mesh has to call: parameters that are split over it are gathered. Those
-    that are there already stay.
-    """
-    own = mesh_lib.local_mesh(mesh)
-    everywhere, here = mesh_lib.replicated(mesh), mesh_lib.replicated(own)
-
-    def on_devices_of_mesh(leaf: Any) -> bool:
-        return isinstance(leaf, jax.Array) and leaf.sharding.device_set == everywhere.device_set
-
-    leaves, tree = jax.tree.flatten(params)
-    split = [i for i, x in enumerate(leaves) if on_devices_of_mesh(x) and not x.is_fully_replicated]
-    if split:  # over processes, perhaps: only a program of all of them can gather
-        gathered = _gathering(everywhere)([leaves[i] for i in split])
-        for i, leaf in zip(split, gathered, strict=True):
-            leaves[i] = leaf
-
-    def place(leaf: Any) -> jax.Array:
-        if not on_devices_of_mesh(leaf):
-            return jax.device_put(leaf, here)
-        if own.size == mesh.size:
-            return leaf
-        copies = [shard.data for shard in leaf.addressable_shards]
-        return jax.make_array_from_single_device_arrays(leaf.shape, here, copies)
-
-    return jax.tree.unflatten(tree, [place(leaf) for leaf in leaves])
-
-
-@functools.lru_cache(maxsize=8)
-def _gathering(everywhere: jax.sharding.NamedSharding) -> Callable[[list[Any]], list[jax.Array]]:
-    """One function for each mesh, so that every evaluation of a training finds it compiled."""
-    return jax.jit(lambda leaves: leaves, out_shardings=everywhere)

@@ -12,7 +12,7 @@ from etils import epath
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import drawing, image_input, loading, specks, upsampling
+from bitdiff_jax.inference import drawing, image_input, loading, placement, specks, upsampling
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.model import Model, Params
@@ -75,7 +75,7 @@ class Segmenter:
         self._on_compile = on_compile
         devices = jax.local_devices() if devices is None else devices
         self._mesh = mesh_lib.make_mesh(devices=list(devices))
-        self._params = drawing.on_mesh(params, self._mesh)
+        self._params = placement.placed(model, params, self._mesh)
 
     @classmethod
     def from_pretrained(

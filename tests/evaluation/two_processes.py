@@ -14,7 +14,7 @@ import numpy as np
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import Scoring, evaluate, image_measures, protocols, run
-from bitdiff_jax.inference import drawing, programs
+from bitdiff_jax.inference import placement, programs
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel import hosts
 from bitdiff_jax.parallel import mesh as mesh_lib
@@ -122,7 +122,7 @@ def main(out, process_id=None, port=None):
 
 def sampler_text(model, params, mesh):
     """The compiled text of the sampler, as `draw` calls it."""
-    placed = drawing.on_mesh(params, mesh)
+    placed = placement.on_mesh(params, mesh)
     lowered = programs.lower(model, placed, Sampler(2), mesh, 2 * mesh.size)
     return lowered.compile().as_text()
 
