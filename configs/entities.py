@@ -30,11 +30,10 @@ from bitdiff_jax import config as config_lib
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config = config_lib.load("base")
-    config.model.image_scale = 2
-    config.model.encoder.name = "mobile_sam"
-    config.model.encoder.grid = 64
-    config.model.encoder.channels = 32
-    config.model.encoder.scale = 11.0  # its features have a standard deviation of .09
+    # The encoder, and how it is seen, are those of `photos`.
+    photos = config_lib.load(f"photos:{variant}")
+    config.model.image_scale = photos.model.image_scale
+    config.model.encoder.update(photos.model.encoder)
 
     # What a crop shows is encoded as it comes; its colours are those that the encoder was made for.
     config.data.augment = "geometry"
@@ -48,8 +47,4 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.train.batch_size = 64
     config.train.eval_every = 2_500
     config.train.checkpoint_every = 1_000
-    config_lib.shrink(config, variant)
-    if variant:
-        config.model.encoder.image_size = 256
-        config.model.encoder.grid = 16
-    return config
+    return config_lib.shrink(config, variant)
