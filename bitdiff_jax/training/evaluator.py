@@ -9,10 +9,10 @@ from jax.sharding import Mesh
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import model as model_lib
 from bitdiff_jax.data import specs
+from bitdiff_jax.data.records.feature_cache import Key
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.evaluation import Scoring, evaluate, image_measures, protocols
 from bitdiff_jax.inference.request import Request
-from bitdiff_jax.training import image_features
 from bitdiff_jax.training.state import TrainState
 
 _NUM_SHOWN = 8  # images on the sheet of each evaluation
@@ -21,8 +21,23 @@ _NUM_SHOWN = 8  # images on the sheet of each evaluation
 class Evaluator:
     """Scores the sampling weights on held-out images, and draws some."""
 
-    def __init__(self, config: ml_collections.ConfigDict, model: model_lib.Model, mesh: Mesh):
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        model: model_lib.Model,
+        mesh: Mesh,
+        *,
+        cached: Key | None = None,
+        frozen: model_lib.Params | None = None,
+    ):
         """Opens the images.
+
+        Args:
+            config: the config of the training.
+            model: the model that is trained.
+            mesh: the devices that draw.
+            cached: key of the features that were computed beforehand; None if there are none.
+            frozen: parameters beside those of the state, such as {'encoder': ...}.
 
         Raises:
             InputError: the images, or a setting of `eval` or `sampling`, cannot be used.
@@ -34,11 +49,9 @@ class Evaluator:
         # Edges take longer than the rest, and tell nothing of the network.
         self._request = Request(batch_size=config.eval.batch_size, edges="nearest")
         self._source = specs.open_source(
-            config.eval.data,
-            image_size=model.image_size,
-            features=image_features.cache_key(config, model.features),
+            config.eval.data, image_size=model.image_size, features=cached
         )
-        self._frozen = image_features.frozen_params(config, model)
+        self._frozen = frozen or {}
         # At one size, and without boundary measures, which would take most of the time.
         view = protocols.at_sizes([config.eval.score_size])
         self._scoring = Scoring(view, image_measures.TABLE_MEASURES)

@@ -154,6 +154,14 @@ def prepare(
     fingerprint = pipeline.fingerprint(opened, weights, **input_args)
     # It follows from the data unless it is set, because a config may be used for other images.
     words = config.data.trained_on.strip() or ("" if own_sources else trained_on.in_words(used))
+
+    # --- Step and evaluation ---------------------------------------------------------------------
+    # The encoder's parameters are read once, for both.
+    frozen = jax.device_put(image_features.frozen_params(config, model), mesh_lib.replicated(mesh))
+    evaluator = None
+    if config.eval.data:
+        evaluator = Evaluator(config, model, mesh, cached=cached, frozen=frozen)
+
     return Setup(
         config=config,
         mesh=mesh,
@@ -162,19 +170,12 @@ def prepare(
         init=lambda: image_features.pretrained_state(
             config, model, jax.jit(init, out_shardings=shardings)(key_init)
         ),
-        train_step=step_from_config(
-            config,
-            model,
-            tx,
-            mesh,
-            shardings,
-            jax.device_put(image_features.frozen_params(config, model), mesh_lib.replicated(mesh)),
-        ),
+        train_step=step_from_config(config, model, tx, mesh, shardings, frozen),
         key=key_train,
         open_batches=open_batches,
         sources=used,
         about=describe(config, fingerprint, words, own_model=own_model),
-        evaluator=Evaluator(config, model, mesh) if config.eval.data else None,
+        evaluator=evaluator,
     )
 
 
