@@ -161,7 +161,7 @@ class Model:
             )
         shown = image_condition.normalised(image, self.image_mean, self.image_std, self.image_scale)
         shown = jnp.where(valid_mask[..., None], shown, 0)
-        if self.features is None:
+        if self.features is None or features is None:  # by now, both are
             return shown
         reduced = self.features.reduced(params, features, self.image_size)
         return {"image": shown, "features": jnp.where(valid_mask[..., None], reduced, 0)}
