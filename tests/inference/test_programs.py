@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bitdiff_jax import model as model_lib
-from bitdiff_jax import traces
+from bitdiff_jax import model_config, traces
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.inference import named_params, programs
 from bitdiff_jax.parallel.mesh import make_mesh
@@ -44,7 +44,7 @@ def drawn(model):
 @pytest.mark.slow
 def test_a_kept_trace_draws_the_same_maps_without_running_the_network_s_code(kept, monkeypatch):
     net = {"implementation": "plain", "base_channels": 32, "channel_multipliers": (1,)}
-    model = model_lib.from_config(tiny_config(net=net))
+    model = model_config.from_config(tiny_config(net=net))
     traces.keep_in(None)
     plain = drawn(model)
     traces.keep_in(kept)
@@ -57,7 +57,7 @@ def test_a_kept_trace_draws_the_same_maps_without_running_the_network_s_code(kep
 
 
 def test_an_own_network_is_traced_each_time(kept):
-    model = model_lib.from_config(tiny_config())
+    model = model_config.from_config(tiny_config())
     for _ in range(2):
         assert jnp.unique(drawn(model).codes).size > 1
     assert list(kept.iterdir()) == []
