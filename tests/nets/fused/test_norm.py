@@ -143,11 +143,14 @@ def test_survives_a_large_offset():
 
 def test_a_low_precision_offset_costs_no_more_than_its_own_rounding():
     rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.standard_normal((1, 32, 32, 32)) + 60, jnp.bfloat16)
+    values = rng.standard_normal((1, 32, 32, 32)) + 60
+    x = jnp.asarray(values, jnp.bfloat16)
     others = coefficients(rng, 1, 32)
     (got,) = normalise([x], *map(jnp.asarray, others), activate=False, dtype=jnp.float32)
     want = definition(np.asarray(x, np.float32), *others, 32)
-    np.testing.assert_allclose(got, want, atol=2e-2)
+    rounding = np.abs(want - definition(values, *others, 32)).max()
+    # How exact the sums are is up to their order, which is the compiler's: a few 1e-4, or 0.06.
+    np.testing.assert_allclose(got, want, rtol=0, atol=rounding / 2)
 
 
 @pytest.mark.slow
