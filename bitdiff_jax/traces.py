@@ -61,7 +61,7 @@ def program(
     data = _read(key)
     exported = None
     if data is not None:
-        with contextlib.suppress(Exception):  # damaged, or of another build: traced again
+        with contextlib.suppress(Exception):  # of another build: traced again
             exported = export.deserialize(bytearray(data))
     if exported is None:
         try:
@@ -86,8 +86,7 @@ def shapes(init: Callable[[], Any], made_of: Any) -> Any:
     if key is None:
         return jax.eval_shape(init)
     if (data := _read(key)) is not None:
-        with contextlib.suppress(ValueError, TypeError, AttributeError):
-            return _as_shapes(json.loads(data))
+        return _as_shapes(json.loads(data))
     found = jax.eval_shape(init)
     with contextlib.suppress(TypeError):  # not nested dicts alone
         _write(key, json.dumps(_as_lists(found)).encode())
@@ -173,11 +172,14 @@ def _source() -> str:
 
 
 def _read(key: str) -> bytes | None:
+    """What was kept; None if nothing was, or something else is there now."""
     assert _folder is not None
     try:
-        return (_folder / key).read_bytes()
+        kept = (_folder / key).read_bytes()
     except OSError:
         return None
+    stated, data = kept[: hashlib.sha256().digest_size], kept[hashlib.sha256().digest_size :]
+    return data if hashlib.sha256(data).digest() == stated else None
 
 
 def _write(key: str, data: bytes) -> None:
@@ -188,7 +190,7 @@ def _write(key: str, data: bytes) -> None:
         handle, name = tempfile.mkstemp(dir=_folder)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                file.write(hashlib.sha256(data).digest() + data)
             os.replace(name, _folder / key)
         except OSError:
             os.unlink(name)

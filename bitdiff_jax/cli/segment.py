@@ -61,7 +61,7 @@ def _segment(args: argparse.Namespace) -> int:
     cache = compilation_cache.enable()
 
     def on_compile() -> None:
-        kept = f"; it is kept in {cache} for the next time" if cache else ""
+        kept = f"; {cache} keeps it for the next time" if cache else ""
         print(f"compiling the program{kept}", flush=True)
 
     segmenter = Segmenter.from_loaded(options.load_weights(args), on_compile=on_compile)
