@@ -107,6 +107,7 @@ def test_nothing_flows_into_a_frozen_encoder():
         assert np.any(grads["features"]["cells"]["kernel"])
 
 
+@pytest.mark.slow
 def test_image_and_features_are_dropped_as_one():
     model, params = tiny()
     whole = batch(model)
@@ -176,6 +177,7 @@ def test_an_image_is_encoded_once_however_many_samples_it_has(monkeypatch):
     np.testing.assert_array_equal(alone[0][0], maps[1][0])
 
 
+@pytest.mark.slow
 def test_features_from_a_cache_draw_the_same_map():
     model, params = tiny()
     image = images(1)[0]

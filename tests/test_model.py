@@ -60,6 +60,7 @@ def test_padding_is_zero_and_out_of_the_loss():
     np.testing.assert_array_equal(wanted.loss_mask, valid)
 
 
+@pytest.mark.slow
 def test_x0_does_not_tell_where_pixels_are_ignored():
     """Every ignored pixel inside the picture shows a code of a region beside it."""
     model, _ = model_and_params()
@@ -161,6 +162,7 @@ def test_a_image_gives_the_same_map_alone_and_in_a_batch():
     assert (np.asarray(whole.certainty) >= 2**-6 - 1e-6).all()
 
 
+@pytest.mark.slow
 def test_the_image_matters_and_the_empty_one_is_zero():
     model, params = model_and_params()
     batch = batch_of()

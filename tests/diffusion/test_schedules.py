@@ -106,6 +106,7 @@ def test_float32_under_transformations(wrap):
             np.testing.assert_allclose(got, want[quantity].astype(np.float64), rtol=2e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     name=st.sampled_from(list(schedules.SCHEDULES)),

@@ -174,6 +174,7 @@ def test_the_optimal_choice_is_optimal(table, excess):
     assert min(gains) > -1e-2 and max(gains) > 0.1
 
 
+@pytest.mark.slow
 def test_both_choices_agree_where_no_two_regions_want_the_same_cell():
     optimal, greedy = (
         compiled(64, 96, "area", "valid", "ignore", choice) for choice in ("optimal", "greedy")

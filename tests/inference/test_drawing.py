@@ -100,6 +100,7 @@ def test_an_evaluation_tells_too_little_memory_and_broken_parameters_too(monkeyp
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_samples_of_an_image_may_fall_into_several_batches():
     request = Request(5, seed=4, batch_size=3)
     mesh = make_mesh(devices=jax.devices()[:1])

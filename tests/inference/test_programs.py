@@ -56,6 +56,7 @@ def test_a_kept_trace_draws_the_same_maps_without_running_the_network_s_code(kep
         np.testing.assert_allclose(maps.certainty, plain.certainty, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_own_network_is_traced_each_time(kept):
     model = model_config.from_config(tiny_config())
     for _ in range(2):

@@ -61,8 +61,8 @@ def test_each_piece_goes_to_the_neighbour_that_explains_it_best(codes, min_area,
     """The definition, piece by piece, for those that touch a large one."""
     encoding = RGBEncoding()  # of which codes have different lengths
     rng = np.random.default_rng(seed)
-    x0 = np.asarray(encoding.encode(codes)) + rng.normal(0, 0.3, (*codes.shape, 3))
-    values = specks.evidence(encoding, "code", x0[None]).values
+    values = specks.evidence(encoding, "code", np.zeros((1, 1, 1, 3))).values
+    x0 = values[codes] + rng.normal(0, 0.3, (*codes.shape, 3))
     cleaned = specks.remove(codes, min_area, x0, values)
     piece = specks.pieces(codes)
     area = np.bincount(piece.ravel())

@@ -61,6 +61,7 @@ def test_golden_vectors(golden):
         np.testing.assert_allclose(in_jit, vectors[values][:, 0], rtol=0, atol=F32_BOUND)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1000), (20, 15)])
 @pytest.mark.parametrize("kind", ["one region", "all different", "mixed"])
 def test_equal_partitions_are_exactly_one(shape, kind):

@@ -104,6 +104,7 @@ def test_the_number_of_regions_is_that_of_photographs():
     assert min(counts[2] + counts[3]) <= 3
 
 
+@pytest.mark.slow
 def test_half_of_the_strong_gradients_are_no_borders_and_some_borders_are_weak():
     # At 64 pixels BSDS500 has .54 of strong gradients within a pixel of a border, where chance
     # gives .19, and .17 of its borders are weak.

@@ -64,6 +64,7 @@ def test_a_fresh_residual_block_is_its_skip(features):
         np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_scale_shift_modulates_the_second_norm():
     """With scale = -1 and shift = 0 the second convolution sees zeros and leaves its bias."""
     x = jax.random.normal(jax.random.key(1), (2, 4, 4, 8))
