@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import Any
 
-from bitdiff_jax.errors import InputError
+from bitdiff_jax.errors import InputError, did_you_mean
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -38,7 +38,7 @@ def resolve(text: str, key: str) -> Any:
         InputError: the text is no reference, the module cannot be imported, or it has no such name.
     """
     if not is_reference(text):
-        raise InputError(f"{key}={text!r} is not of the form package.module:name")
+        raise InputError(f"{key}={text!r} is not of the form package.module:name; write it so")
     module_name, _, name = text.partition(":")
     if os.getcwd() not in sys.path:
         # As `python -m` does, so that a module in the working folder can be named.
@@ -50,7 +50,7 @@ def resolve(text: str, key: str) -> Any:
         if error.name not in {".".join(parts[: i + 1]) for i in range(len(parts))}:
             raise InputError(
                 f"{key}={text!r}: {module_name} needs the module {error.name!r}, which is not "
-                "installed"
+                "installed; install it"
             ) from error
         if module_name.endswith(".py"):
             raise InputError(
@@ -64,11 +64,15 @@ def resolve(text: str, key: str) -> Any:
     # Such as a script without `if __name__ == "__main__"`, which ends.
     except (Exception, SystemExit) as error:
         raise InputError(
-            f"{key}={text!r}: {module_name} cannot be imported ({failure(error)})"
+            f"{key}={text!r}: {module_name} cannot be imported ({failure(error)}); correct it, or "
+            "name another module"
         ) from error
     for part in name.split("."):
         if not hasattr(found, part):
-            raise InputError(f"{key}={text!r}: {module_name} has no {name}")
+            raise InputError(
+                f"{key}={text!r}: {module_name} has no {name}{did_you_mean(part, dir(found))}; "
+                "correct it, or define it there"
+            )
         found = getattr(found, part)
     return found
 

@@ -26,18 +26,22 @@ def test_what_lies_in_the_working_folder_is_found(folder):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("my_parts", "form package.module:name"),
-        ("my_parts:Other", "my_parts has no Other"),
-        ("my_parts:Outer.other", "my_parts has no Outer.other"),
-        ("my_absent:thing", "no module 'my_absent'"),
-        ("my_needy:thing", "needs the module 'no_such_module_here'"),
-        ("my_broken:thing", "ZeroDivisionError"),
+        ("my_parts", "form package.module:name; write it so"),
+        (
+            "my_parts:Other",
+            r"my_parts has no Other; did you mean Outer\?; correct it, or define it",
+        ),
+        ("my_parts:Outer.other", "my_parts has no Outer.other; .*correct it, or define it there"),
+        ("os.path:join2", r"os.path has no join2; did you mean join\?; correct it, or define it"),
+        ("my_absent:thing", "no module 'my_absent'; install it, or run"),
+        ("my_needy:thing", "needs the module 'no_such_module_here', .*; install it"),
+        ("my_broken:thing", "ZeroDivisionError.*; correct it, or name another module"),
     ],
 )
 def test_one_line_says_what_is_wrong(folder, text, says):
     with pytest.raises(InputError, match=says) as caught:
         extensions.resolve(text, "model.net.implementation")
-    assert str(caught.value).startswith("model.net.implementation=")
+    assert str(caught.value).startswith(f"model.net.implementation={text!r}")
 
 
 @pytest.mark.parametrize("text", ["folder:/data/x", "folder:../x", "a:", ":a", "a b:c", "1a:b"])
