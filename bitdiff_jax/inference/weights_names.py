@@ -10,6 +10,7 @@ from bitdiff_jax import files
 from bitdiff_jax.errors import InputError, did_you_mean
 from bitdiff_jax.inference import hub, model_files
 
+ENDING = ".safetensors"  # of a model's file
 FILE = "model.safetensors"  # of a folder that `bitdiff pack` wrote
 DEFAULT = "photos"
 _BUNDLED = pathlib.Path(__file__).parents[1] / "weights"
@@ -25,7 +26,7 @@ class Place(NamedTuple):
 
 def bundled() -> dict[str, pathlib.Path]:
     """The models that come with the package: their files by name."""
-    found = sorted(_BUNDLED.glob("*.safetensors"))
+    found = sorted(_BUNDLED.glob(f"*{ENDING}"))
     return {path.stem: path for path in found if model_files.is_model(path)}
 
 
@@ -50,7 +51,7 @@ def locate(weights: epath.PathLike) -> Place:
         return Place(own[text], is_checkpoint=False)
     place = epath.Path(files.at_home(text))
     if place.is_dir():
-        if place.name == _CHECKPOINTS or (place / _CHECKPOINTS).is_dir():
+        if is_training(place):
             return Place(place, is_checkpoint=True)
         if (place / FILE).is_file():
             return Place(place / FILE, is_checkpoint=False)
@@ -60,12 +61,33 @@ def locate(weights: epath.PathLike) -> Place:
         )
     if place.exists():
         return Place(place, is_checkpoint=False)
-    if repository := hub.parse(text):
+    is_file = text.endswith(ENDING)
+    if not is_file and (repository := hub.parse(text)):
         return Place(hub.fetch(repository, FILE), is_checkpoint=False)
+    if is_file or "/" in text:
+        what = "file" if is_file else "folder or file"
+        raise InputError(
+            f"weights {text}: no such {what}{_similar(place)}; check the path, or {_remedy()}"
+        )
     raise InputError(
         f"weights {text}: no such folder or file, and no model of that name in the package"
         f"{did_you_mean(text, own)}; {_remedy()}"
     )
+
+
+def is_training(folder: epath.Path) -> bool:
+    """Whether a folder is that of a training, or of its checkpoints."""
+    return folder.name == _CHECKPOINTS or (folder / _CHECKPOINTS).is_dir()
+
+
+def _similar(place: epath.Path) -> str:
+    """A hint at what lies in the same folder under a similar name, or ''."""
+    if "://" in os.fspath(place):  # a bucket's folder may be long
+        return ""
+    try:
+        return did_you_mean(place.name, [each.name for each in place.parent.iterdir()])
+    except OSError:  # such as no folder either
+        return ""
 
 
 def _remedy() -> str:

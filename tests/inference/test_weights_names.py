@@ -79,6 +79,21 @@ def test_unknown_names_list_the_known_ones(box):
     refused("", "is empty", "(photos)")
 
 
+def test_a_path_that_is_not_there_is_no_repository(box, monkeypatch):
+    fake = Hub(str(box / "photos.safetensors"))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
+    refused(
+        "box/phots.safetensors", "no such file; did you mean photos.safetensors?; check the path"
+    )
+    refused(
+        "owner/nothing.safetensors", "no such file; check the path, or give the name of a bundled"
+    )
+    refused("nothing.safetensors", "no such file; check the path")
+    for text in ("a/b/c", "./a", "~/a"):
+        refused(text, "no such folder or file; check the path")
+    assert fake.asked == []
+
+
 def test_a_repository_of_a_hub(box, monkeypatch):
     fake = Hub(str(box / "photos.safetensors"))
     monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
