@@ -10,7 +10,7 @@ import pytest
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets import encoders
-from bitdiff_jax.nets.encoders import tiny_vit
+from bitdiff_jax.nets.encoders import pretrained, tiny_vit
 from bitdiff_jax.nets.encoders.original_names import Originals
 from tests.nets.encoders.images import waves
 
@@ -148,6 +148,19 @@ def _from_official(state):
     shapes = flax.traverse_util.flatten_dict(jax.eval_shape(SMALL.init, jax.random.key(0)), sep="/")
     found = SMALL.from_original(Originals("mobile_sam.pt", state, "mobile_sam"), list(shapes))
     return {name: laid_out(each, name, shapes[name].ndim) for name, each in found.items()}
+
+
+def test_weights_of_the_package_are_those_that_it_was_made_with(params, tmp_path, monkeypatch):
+    loaded = pretrained.load(SMALL)
+    np.testing.assert_array_equal(loaded["neck_0"]["kernel"], params["neck_0"]["kernel"])
+    data = bytearray(encoders.bundled("mobile_sam").read_bytes())
+    data[-1] ^= 1
+    path = tmp_path / "mobile_sam.safetensors"
+    path.write_bytes(data)
+    monkeypatch.setattr(encoders.params_files, "_BUNDLED", tmp_path)
+    with pytest.raises(InputError, match=r"hash [0-9a-f]{12}, not f924326b9e42; install bitdiff_j"):
+        pretrained.load(SMALL)
+    pretrained.load(SMALL, str(path))  # somebody's own file
 
 
 @pytest.mark.parametrize("side", [0, 100, 1000.0])
