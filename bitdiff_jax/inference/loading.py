@@ -12,15 +12,16 @@ from etils import epath
 from jax.sharding import Mesh
 
 from bitdiff_jax import config as config_lib
+from bitdiff_jax import files, model_config
 from bitdiff_jax import model as model_lib
-from bitdiff_jax import model_config
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import model_files, named_params, weights_names
 from bitdiff_jax.nets import encoders
 from bitdiff_jax.nets.encoders import Encoder, pretrained
 from bitdiff_jax.parallel.mesh import replicated
 
-_PARAM_SETS = {"ema": "ema_params", "raw": "params"}
+# What a checkpoint calls them.
+_PARAM_SETS = dict(zip(model_files.PARAM_SETS, ("ema_params", "params"), strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,19 +224,30 @@ def _encoder_file(
     Raises:
         InputError: the weights of the encoder that are here are not those.
     """
+    if encoder.name != about.encoder:
+        raise InputError(
+            f"weights {path}: was trained with the encoder {about.encoder!r}, and the model has "
+            f"{encoder.name!r}; give the model that was trained"
+        )
     found = {}
     if configured and epath.Path(configured).expanduser().exists():
         found[configured] = pretrained.digest(encoder, configured)
     if encoders.bundled(encoder.name) is not None:
         found[""] = pretrained.digest(encoder)
     for place, digest in found.items():
-        if encoder.name == about.encoder and digest == about.encoder_hash:
+        if digest == about.encoder_hash:
             return place
     here = [f"{place or 'the package'} has {digest[:12]}" for place, digest in found.items()]
+    remedy = "install the version of bitdiff_jax that it was packed with, whose weights it had"
+    if configured:
+        where = configured if "://" in configured else os.path.abspath(files.at_home(configured))
+        remedy = (
+            f"copy the file that it was trained with to {where}, where config.model.encoder.weights"
+            " has it"
+        )
     raise InputError(
         f"weights {path}: was trained with the encoder {about.encoder} of hash "
-        f"{about.encoder_hash[:12]}, and {', '.join(here) or 'there is none here'} of "
-        f"{encoder.name}; put its file at {configured or 'bitdiff_jax/weights'}"
+        f"{about.encoder_hash[:12]}, and {', '.join(here) or 'there is none here'}; {remedy}"
     )
 
 

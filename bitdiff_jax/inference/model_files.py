@@ -7,6 +7,7 @@ weights instead.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -20,7 +21,17 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets.encoders import weights_hash
 
 FORMAT = "bitdiff_jax.model"
-VERSION = 1
+VERSION = 2  # 1 had no hash of the metadata
+PARAM_SETS = ("ema", "raw")
+_HASHES = ("sha256", "metadata_sha256")
+# What a file of version 1 says of its model cannot be checked by a hash that it states. The one
+# that was published, photos.safetensors, is known by its tensors' hash, wherever it was copied to:
+# the hash that its metadata would state.
+_VERSION_1 = {
+    "71242d30f18a211217575b73c582b4c589f7771a3256eaae8bbfd516216a6c5f": (
+        "02772e8919ab9cc483b6d23f44209b00c961f71dcbad8c100778aad65725e880"
+    )
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +76,21 @@ def write(path: epath.PathLike, tensors: Mapping[str, np.ndarray], about: About)
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in dataclasses.asdict(about).items()
     }
-    stated = {"format": FORMAT, "format_version": str(VERSION), "sha256": weights_hash(tensors)}
-    weights_files.write(path, tensors, stated | said)
+    said |= {"format": FORMAT, "format_version": str(VERSION)}
+    hashes = {"sha256": weights_hash(tensors), "metadata_sha256": metadata_hash(said)}
+    weights_files.write(path, tensors, said | hashes)
+
+
+def metadata_hash(metadata: Mapping[str, str]) -> str:
+    """The SHA-256 of a file's metadata, in hexadecimal: all of it but the hashes.
+
+    It is that of the JSON text of one object with sorted keys, ASCII and Python's separators.
+
+    Args:
+        metadata: texts by name; the hashes among them are left out.
+    """
+    hashed = {name: text for name, text in metadata.items() if name not in _HASHES}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
 
 
 def read(path: epath.PathLike) -> tuple[Mapping[str, np.ndarray], About]:
@@ -74,42 +98,64 @@ def read(path: epath.PathLike) -> tuple[Mapping[str, np.ndarray], About]:
 
     Raises:
         InputError: the file cannot be read, is cut short, holds something other than a model, comes
-            from a later version, or its tensors are not those that it was written with.
+            from a later version, or its tensors or its metadata are not those that it was written
+            with.
     """
     file = weights_files.read(path)
     metadata = dict(file.metadata)
     if metadata.get("format") != FORMAT:
         raise InputError(
             f"weights {path}: holds no model of bitdiff_jax, only {len(file.tensors)} tensors; "
-            "give a file that `bitdiff pack` wrote"
+            "give a file that `bitdiff pack` wrote, or copy it again"
         )
     try:
         version = int(metadata["format_version"])
-        if version > VERSION:
-            raise InputError(
-                f"weights {path}: has version {version} of the format, this version of bitdiff_jax "
-                f"reads up to {VERSION}; install a later one"
-            )
-        said: dict[str, Any] = {
-            each.name: metadata[each.name] if each.type is str else json.loads(metadata[each.name])
-            for each in dataclasses.fields(About)
-        }
-        stated = metadata["sha256"]
+        about = _checked(version, metadata, file.tensors) if version <= VERSION else None
     except (KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = " ".join(str(error).split())
+        reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise InputError(f"weights {path}: is damaged ({reason}); fetch or copy it again") from None
+    if about is None:
         raise InputError(
-            f"weights {path}: what it says of its model is damaged ({reason}); fetch or copy it "
-            "again"
-        ) from None
-    found = weights_hash(dict(file.tensors))
-    if found != stated:
-        raise InputError(
-            f"weights {path}: its tensors have the hash {found[:12]}, and it states {stated[:12]}; "
-            "fetch or copy it again"
+            f"weights {path}: has version {version} of the format, this version of bitdiff_jax "
+            f"reads up to {VERSION}; install a later one, or copy the file again"
         )
-    return file.tensors, About(**said)
+    return file.tensors, about
+
+
+def _checked(version: int, metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> About:
+    """What a file says of its model, once its hashes are right.
+
+    Raises:
+        KeyError: an entry is missing.
+        ValueError: an entry is not what it should be; the text says which.
+    """
+    of_tensors, of_metadata = weights_hash(dict(tensors)), metadata_hash(metadata)
+    if version == 1:
+        stated = {"sha256": metadata["sha256"]}
+        stated["metadata_sha256"] = _VERSION_1.get(of_tensors, of_metadata)
+    else:
+        stated = {name: metadata[name] for name in _HASHES}
+    found = {"sha256": of_tensors, "metadata_sha256": of_metadata}
+    for name, part in zip(_HASHES, ("tensors have", "metadata has"), strict=True):
+        if found[name] != stated[name]:
+            raise ValueError(
+                f"its {part} the hash {found[name][:12]}, not {stated[name][:12]} as when written"
+            )
+    said: dict[str, Any] = {
+        each.name: metadata[each.name] if each.type is str else json.loads(metadata[each.name])
+        for each in dataclasses.fields(About)
+    }
+    about = About(**said)
+    for name, is_right, kind in (
+        ("format_version", version >= 1, "a number of 1 or more"),
+        ("config", isinstance(about.config, dict), "a JSON object"),
+        ("step", type(about.step) is int and about.step >= 0, "a whole number of 0 or more"),
+        ("param_set", about.param_set in PARAM_SETS, f"one of {', '.join(PARAM_SETS)}"),
+        ("own_model", isinstance(about.own_model, bool), "true or false"),
+    ):
+        if not is_right:
+            raise ValueError(f"{name} is {metadata[name][:40]!r}, not {kind}")
+    return about
 
 
 def is_model(path: os.PathLike | str) -> bool:

@@ -1,12 +1,13 @@
 """The segmenter: pictures in, what a trained model draws of them out."""
 
 import collections
+import functools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
 from etils import epath
 
 from bitdiff_jax.diffusion import sampler as sampler_lib
@@ -20,6 +21,7 @@ from bitdiff_jax.parallel import mesh as mesh_lib
 
 _BATCH_SIZE = 8
 _SAMPLER = Sampler()
+_LOGGER = logging.getLogger(__name__)
 
 
 class Segmenter:
@@ -89,7 +91,8 @@ class Segmenter:
     ) -> "Segmenter":
         """The segmenter of a trained model, drawing as its config says.
 
-        If terms of use come from the training data, it logs them in one line.
+        If terms of use come from the training data, the logger `bitdiff_jax.inference.segmenter`
+        warns of them in one line, once in a process.
 
         Args:
             weights: the name of a model that comes with the package, such as 'photos', the
@@ -105,8 +108,7 @@ class Segmenter:
                 exist.
         """
         loaded = loading.load(weights, param_set, model=model)
-        if loaded.licence:
-            logging.warning("%s", loaded.notice(weights))
+        _tell_once(loaded.notice(weights))
         return cls.from_loaded(loaded, devices=devices, on_compile=on_compile)
 
     @classmethod
@@ -121,6 +123,9 @@ class Segmenter:
     ) -> "Segmenter":
         """The segmenter of a training's last checkpoint, drawing as its config says.
 
+        Terms of use are logged as by `from_pretrained`: a training that was started from other
+        weights has theirs.
+
         Args:
             workdir: the --workdir of the training.
             param_set: see `inference.load`.
@@ -133,6 +138,7 @@ class Segmenter:
                 exist.
         """
         loaded = loading.load_checkpoint(workdir, param_set, model=model)
+        _tell_once(loaded.notice(workdir))
         return cls.from_loaded(loaded, devices=devices, on_compile=on_compile)
 
     @classmethod
@@ -318,3 +324,10 @@ class Segmenter:
                 has_background=self.model.palette.background,
                 drawn=specks.evidence(self.model.encoding, sampler.decoder, drawn.x0),
             )
+
+
+@functools.cache
+def _tell_once(notice: str) -> None:
+    """Logs terms of use that were not logged before in this process; '' are none."""
+    if notice:
+        _LOGGER.warning("%s", notice)

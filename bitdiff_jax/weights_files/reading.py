@@ -32,5 +32,5 @@ def read(path: epath.PathLike) -> NamedTensors:
         return onnx_initialisers.parse(name, data)
     raise InputError(
         f"{name}: is no file of weights ({len(data)} bytes of another format); give a safetensors, "
-        "ONNX, .pt or .pth file"
+        "ONNX, .pt or .pth file, or copy it again"
     )

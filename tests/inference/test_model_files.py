@@ -1,7 +1,10 @@
 """Checkpoint -> file -> model: the same maps, and what is wrong with a file in one line."""
 
 import dataclasses
+import hashlib
 import json
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -11,7 +14,7 @@ from bitdiff_jax import config as config_lib
 from bitdiff_jax import weights_files
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import Segmenter, load, model_files, pack
+from bitdiff_jax.inference import Segmenter, load, model_files, pack, weights_names
 from bitdiff_jax.nets import encoders
 from tests.inference import tiny
 
@@ -58,10 +61,19 @@ def refused(path, *parts, **kwargs):
 
 
 def rewritten(path, out, tensors=None, **metadata):
-    """The file with other tensors or another metadata, whose hash is left as it was."""
+    """The file as somebody would write it who has other tensors or metadata."""
     file = weights_files.read(path)
-    weights_files.write(out, tensors or file.tensors, {**file.metadata, **metadata})
+    metadata = {**file.metadata, **metadata}
+    metadata = {name: text for name, text in metadata.items() if text is not None}
+    if "metadata_sha256" in metadata:
+        metadata["metadata_sha256"] = model_files.metadata_hash(metadata)
+    weights_files.write(out, tensors or file.tensors, metadata)
     return out
+
+
+def as_version_1(path, out, **metadata):
+    """The file as it was written before metadata had a hash."""
+    return rewritten(path, out, format_version="1", metadata_sha256=None, **metadata)
 
 
 def test_a_file_holds_the_checkpoint(workdir, packed):
@@ -99,9 +111,29 @@ def test_a_file_draws_the_maps_of_its_checkpoint(segmenter, packed):
     np.testing.assert_array_equal(again(image, num_samples=2, num_steps=2).codes, want.codes)
 
 
-def test_terms_of_use_are_told(packed, caplog):
-    Segmenter.from_pretrained(packed)
-    assert [each.getMessage() for each in caplog.records] == [f"{packed}: terms of use: {LICENCE}"]
+def test_terms_of_use_are_told_once(packed, tmp_path, caplog):
+    path = rewritten(packed, tmp_path / "told.safetensors")
+    other = rewritten(packed, tmp_path / "other.safetensors")
+    for each in (path, path, other):
+        Segmenter.from_pretrained(each)
+    assert [(each.name, each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("bitdiff_jax.inference.segmenter", "WARNING", f"{each}: terms of use: {LICENCE}")
+        for each in (path, other)
+    ]
+
+
+def test_terms_of_use_that_a_training_inherits_are_told(tmp_path, caplog):
+    run = tiny.save_checkpoint(tmp_path, edit_about=lambda about: about.update(licence=LICENCE))
+    assert Segmenter.from_checkpoint(run).licence == LICENCE
+    assert [each.getMessage() for each in caplog.records] == [f"{run}: terms of use: {LICENCE}"]
+
+
+def test_terms_of_use_are_a_line_where_nothing_is_set_up(packed):
+    code = f"from bitdiff_jax import Segmenter; Segmenter.from_pretrained({str(packed)!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert f"{packed}: terms of use: {LICENCE}" in done.stderr.splitlines()
 
 
 @pytest.mark.slow
@@ -121,9 +153,10 @@ def test_a_frozen_encoder_is_named_by_its_hash(tmp_path):
     np.testing.assert_array_equal(*maps)
 
     encoder_weights(weights, 0.25)
-    refused(path, "means", about.encoder_hash[:12], encoders.weights_hash(weights)[:12], weights)
+    remedy = f"copy the file that it was trained with to {weights}, where config.model.encoder"
+    refused(path, "means", about.encoder_hash[:12], encoders.weights_hash(weights)[:12], remedy)
     (tmp_path / "means.safetensors").unlink()
-    refused(path, "means", about.encoder_hash[:12], "there is none here", weights)
+    refused(path, "means", about.encoder_hash[:12], "there is none here", remedy)
 
 
 def test_weights_of_the_package_stand_for_a_lost_file_of_the_same(tmp_path, monkeypatch):
@@ -136,6 +169,9 @@ def test_weights_of_the_package_stand_for_a_lost_file_of_the_same(tmp_path, monk
     np.testing.assert_array_equal(load(path).params["encoder"]["gain"], [0.5, 1, 1])
     again = pack(load(path), tmp_path / "again.safetensors").about
     assert again.config["model"]["encoder"]["weights"] == ""
+
+    encoder_weights(own / "means.safetensors", 0.25)  # as another version may have it
+    refused(tmp_path / "again.safetensors", "the package has", "install the version of bitdiff_jax")
 
 
 def test_a_tuned_encoder_is_in_the_file_in_float16(tmp_path):
@@ -175,6 +211,10 @@ def test_bad_arguments_of_pack(workdir, tmp_path):
         pack(loaded, tmp_path / "a.safetensors", dtype="int8")
     with pytest.raises(InputError, match="licence has several lines"):
         pack(loaded, tmp_path / "a.safetensors", licence="a\nb")
+    with pytest.raises(InputError, match="data_sets has several lines"):
+        pack(loaded, tmp_path / "a.safetensors", data_sets="a\rb")
+    with pytest.raises(InputError, match=r"trained_on is 'a\\udcff', which is not text in UTF-8"):
+        pack(loaded, tmp_path / "a.safetensors", trained_on="a\udcff")
     large = jax.tree.map(lambda x: x * 1e6 + 1e6, loaded.params)
     with pytest.raises(InputError, match="is not finite in float16; give a dtype with more range"):
         pack(dataclasses.replace(loaded, params=large), tmp_path / "a.safetensors", dtype="float16")
@@ -198,6 +238,75 @@ def test_a_file_whose_hash_is_not_the_stated_one_is_refused(packed, tmp_path):
     refused(path, stated[:12], "fetch or copy it again")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("format_version", "-1", "a number of 1 or more"),
+        ("format_version", "0", "a number of 1 or more"),
+        ("format_version", "new", "invalid literal"),
+        ("step", '"abc"', "a whole number of 0 or more"),
+        ("step", "-1", "a whole number of 0 or more"),
+        ("step", "7.5", "a whole number of 0 or more"),
+        ("step", "true", "a whole number of 0 or more"),
+        ("step", "abc", "Expecting value"),
+        ("param_set", "blah", "one of ema, raw"),
+        ("config", "[]", "a JSON object"),
+        ("own_model", "0", "true or false"),
+        ("licence", None, "no 'licence'"),
+    ],
+)
+def test_entries_of_another_kind_are_refused(packed, tmp_path, name, text, kind):
+    for make in (rewritten, as_version_1):
+        if make is as_version_1 and name == "format_version":
+            continue
+        path = make(packed, tmp_path / "entry.safetensors", **{name: text})
+        refused(path, "is damaged", kind, "fetch or copy it again")
+
+
+def test_metadata_with_one_other_character_are_refused(packed, tmp_path):
+    whole = packed.read_bytes()
+    file = weights_files.read(packed)
+    path = tmp_path / "flipped.safetensors"
+    for name, text in file.metadata.items():
+        start = whole.index(f'"{name}":'.encode()) + len(name) + 4
+        for place in {start, start + len(text) // 2} if text else ():
+            if whole[place : place + 1] in b'"\\':
+                continue
+            data = bytearray(whole)
+            data[place] = ord("8") if data[place] != ord("8") else ord("9")
+            path.write_bytes(data)
+            refused(path, "copy it again" if name != "format_version" else "copy the file again")
+    path.write_bytes(whole.replace(b'"metadata_sha256":', b'"metadata_sha257":'))
+    refused(path, "no 'metadata_sha256'")
+
+
+def test_the_hash_of_the_metadata_is_that_of_its_sorted_json(packed):
+    said = dict(weights_files.read(packed).metadata)
+    stated = said.pop("metadata_sha256")
+    del said["sha256"]
+    pairs = ", ".join(f"{json.dumps(key)}: {json.dumps(said[key])}" for key in sorted(said))
+    assert stated == hashlib.sha256(f"{{{pairs}}}".encode()).hexdigest()
+
+
+def test_a_file_of_version_1_is_read(packed, tmp_path):
+    path = as_version_1(packed, tmp_path / "old.safetensors", data_sets="others")
+    assert load(path).data_sets == "others" and equal(load(path).params, load(packed).params)
+
+
+def test_the_bundled_model_is_known_wherever_it_is(tmp_path):
+    bundled = weights_names.bundled()["photos"]
+    _, about = model_files.read(bundled)
+    assert about.step == 6000 and about.config["model"]["encoder"]["scale"] == 11.0
+    data, right = bundled.read_bytes(), rb"\"scale\": 11.0"
+    assert data.count(right) == 1
+    path = tmp_path / "copy.safetensors"
+    path.write_bytes(data)
+    assert model_files.read(path)[1] == about
+    path.write_bytes(data.replace(right, right.replace(b"11.0", b"91.0")))
+    refused(path, "its metadata has the hash", "copy it again")
+    refused(rewritten(bundled, path, param_set="raw"), "its metadata has the hash")
+
+
 def test_a_file_of_another_model_is_refused(packed, tmp_path):
     config = json.loads(weights_files.read(packed).metadata["config"])
     config["model"]["num_bits"] = 4
@@ -214,9 +323,9 @@ def test_a_file_of_another_model_is_refused(packed, tmp_path):
 
 
 def test_a_file_of_something_else_is_refused(packed, tmp_path):
-    refused(encoder_weights(tmp_path / "means.safetensors", 1), "no model of bitdiff_jax")
-    refused(rewritten(packed, tmp_path / "new.safetensors", format_version="2"), "version 2")
-    refused(rewritten(packed, tmp_path / "step.safetensors", step="many"), "is damaged")
+    means = encoder_weights(tmp_path / "means.safetensors", 1)
+    refused(means, "no model of bitdiff_jax", "`bitdiff pack` wrote, or copy it again")
+    refused(rewritten(packed, tmp_path / "new.safetensors", format_version="3"), "version 3")
     assert model_files.is_model(packed)
     assert not model_files.is_model(tmp_path / "means.safetensors")
     assert not model_files.is_model(tmp_path / "nothing")
