@@ -8,7 +8,8 @@ _DESCRIPTION = """\
 Make one file of a trained model: the parameters that it samples with, its config and what it was
 trained on. --out NAME.safetensors is a file; any other name is a folder, which gets
 model.safetensors, config.json and, unless it has one, a model card README.md, so that it can be
-pushed to a hub as it is. All of them are what --weights of the other subcommands takes.
+pushed to a hub as it is. All of them are what --weights of the other subcommands takes. A file of
+the same training is replaced, anything else that is there is refused.
 
 A frozen encoder is not stored: the model names it and the hash of its weights. A tuned one is, in
 float16."""
@@ -38,6 +39,8 @@ def main(argv: list[str]) -> int:
     if about.encoder_hash:
         print(f"without its frozen encoder {about.encoder}, hash {about.encoder_hash[:12]}")
     print(f"terms of use: {about.licence or 'none said (--licence)'}")
+    if (there := packed.replaced) is not None:
+        print(f"replaced: {packed.files[0]} of step {there.step} ({there.param_set})")
     print(f"written: {', '.join(map(str, packed.files))}")
     for file in packed.kept:
         print(f"left as it was: {file}")

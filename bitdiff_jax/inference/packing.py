@@ -11,7 +11,12 @@ from etils import epath
 
 from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import model_card, model_files, named_params, weights_names
+from bitdiff_jax.inference import (
+    model_card,
+    model_files,
+    named_params,
+    pack_target,
+)
 from bitdiff_jax.inference.loading import Loaded
 from bitdiff_jax.nets import encoders
 from bitdiff_jax.nets.encoders import pretrained
@@ -27,6 +32,7 @@ class Packed(NamedTuple):
     kept: tuple[epath.Path, ...]  # files of a folder that were there and are left as they were
     num_params: int
     about: model_files.About
+    replaced: model_files.About | None = None  # what the file said that was there before
 
 
 def pack(
@@ -40,10 +46,14 @@ def pack(
 ) -> Packed:
     """Writes the parameters that a trained model samples with, and what is known of it.
 
+    The same model and arguments give the same bytes. An earlier file of the same training is
+    replaced.
+
     Args:
         loaded: the model, as `inference.load` returns it.
         out: a file whose name ends in .safetensors, or a folder, which gets model.safetensors,
-            config.json and, unless it has one, a model card README.md.
+            config.json and, unless it has one, a model card README.md. A new folder whose name
+            ends like a file's is written with a slash at its end, 'm.v2/'.
         dtype: what the parameters are stored in, one of DTYPES; those of a tuned encoder are
             stored in float16. A frozen encoder is not stored.
         licence: terms of use that come from the training data, in one line; '' for none, None for
@@ -52,19 +62,20 @@ def pack(
         trained_on: the kind of images, in words and one line; None for what the training said.
 
     Raises:
-        InputError: an unknown dtype, a text of several lines, a parameter that is not finite or too
-            large for the dtype, or a place that cannot be written.
+        InputError: an unknown dtype, a text of several lines or not in UTF-8, a parameter that is
+            not finite or too large for the dtype; or a place that cannot be written, ends like a
+            file of another kind, or holds something other than an earlier file of the same
+            training.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype is {dtype!r}; use one of {', '.join(DTYPES)}")
-    for name, text in (
-        ("licence", licence), ("data_sets", data_sets), ("trained_on", trained_on),
-    ):  # fmt: skip
-        if text and "\n" in text:
-            raise InputError(f"{name} has several lines, {text[:40]!r}...; give one")
+    target = pack_target.find(out)
     if trained_on is not None:
         loaded = dataclasses.replace(loaded, trained_on=trained_on)
     about = _about(loaded, licence, data_sets)
+    for name in ("licence", "data_sets", "trained_on"):
+        _check_line(name, getattr(about, name))
+    replaced = pack_target.check(target, about)
     tensors = {}
     for name, leaf in named_params.by_name(loaded.model, loaded.params).items():
         stored = _ENCODER_DTYPE if name.startswith("encoder/") else jnp.dtype(dtype)
@@ -76,19 +87,27 @@ def pack(
                 "range, or a model with finite parameters"
             )
     num_params = sum(each.size for each in tensors.values())
-    place = epath.Path(files.at_home(out))
-    if place.suffix == ".safetensors":
-        files.make_folder(place.parent, "out")
-        model_files.write(place, tensors, about)
-        return Packed((place,), (), num_params, about)
-    folder = files.make_folder(out, "out")
-    model_files.write(folder / weights_names.FILE, tensors, about)
-    files.write(folder / "config.json", (json.dumps(about.config, indent=2) + "\n").encode())
-    written, card = [folder / weights_names.FILE, folder / "config.json"], folder / "README.md"
+    folder = files.make_folder(target.file.parent, "--out")
+    model_files.write(target.file, tensors, about)
+    if not target.is_folder:
+        return Packed((target.file,), (), num_params, about, replaced)
+    files.write(folder / pack_target.CONFIG, (json.dumps(about.config, indent=2) + "\n").encode())
+    written, card = [target.file, folder / pack_target.CONFIG], folder / "README.md"
     if not (kept := card.exists()):
         files.write(card, model_card.text(folder.name, num_params, dtype, about).encode())
         written.append(card)
-    return Packed(tuple(written), (card,) if kept else (), num_params, about)
+    return Packed(tuple(written), (card,) if kept else (), num_params, about, replaced)
+
+
+def _check_line(name: str, text: str) -> None:
+    if len(text.splitlines()) > 1:
+        raise InputError(f"{name} has several lines, {text[:40]!r}...; give one")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # such as an argument in another encoding
+        raise InputError(
+            f"{name} is {text[:40]!r}, which is not text in UTF-8; give it so"
+        ) from None
 
 
 def _about(loaded: Loaded, licence: str | None, data_sets: str | None) -> model_files.About:

@@ -48,7 +48,7 @@ def parse(path: str, data: bytes) -> NamedTensors:
 def write(
     path: epath.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
 ) -> None:
-    """Writes a safetensors file, whole or not at all.
+    """Writes a safetensors file, whole or not at all; the same arrays and texts, the same bytes.
 
     Args:
         path: the file to write.
@@ -59,4 +59,17 @@ def write(
         InputError: the place cannot be written.
     """
     whole = {name: np.ascontiguousarray(each) for name, each in tensors.items()}
-    files.write(path, safetensors.numpy.save(whole, dict(metadata)))
+    files.write(path, _sorted_metadata(safetensors.numpy.save(whole, dict(metadata))))
+
+
+def _sorted_metadata(data: bytes) -> bytes:
+    """The bytes of a file with its metadata sorted: safetensors has it in another order each time.
+
+    The tensors' order is the same each time, and so is where their values begin.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # values are aligned to 8 bytes
+    return b"".join([len(text).to_bytes(8, "little"), text, memoryview(data)[end:]])
