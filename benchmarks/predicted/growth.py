@@ -19,7 +19,7 @@ from benchmarks.predicted.compiled import FOLD, Row, Table, attempt
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROWS_FILE = HERE / "growth.json"
-DOCS = HERE.parent / "docs"
+DOCS = HERE.parents[1] / "docs"
 BATCHES = (1, 8, 32, 128)
 RESOLUTIONS = (64, 128, 256, 512)
 SAMPLES = (1, 8, 32)

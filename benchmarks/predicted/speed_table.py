@@ -31,7 +31,7 @@ from bitdiff_jax.errors import InputError
 HERE = pathlib.Path(__file__).resolve().parent
 ROWS_FILE = HERE / "speed_table.json"
 FIRST_FILE = HERE / "first_version.json"
-PAGE = HERE.parent / "docs" / "performance.md"
+PAGE = HERE.parents[1] / "docs" / "performance.md"
 ACCELERATORS = ("v5e-1", "v6e-1", "h100-1")
 BATCHES = (8, 32, 128)
 # Whose figures of the first version a config is held against: its `base` trained the paper's net.
