@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import files
 from bitdiff_jax.cli import evaluate_files, options, scored
+from bitdiff_jax.cli.time_left import Progress
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         keep_going=True,
         workers=args.workers,
         resumed=(lambda *numbers: scored.tell_resumed(rows or "", *numbers)) if told else None,
-        progress=scored.Progress() if told else None,
+        progress=Progress(log_seconds=60.0) if told else None,
         **drawing,
     )
     table = evaluation.table

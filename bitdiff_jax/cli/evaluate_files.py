@@ -17,7 +17,6 @@ from bitdiff_jax.cli.options import (
 )
 from bitdiff_jax.cli.scored import (
     ROWS,
-    Progress,
     about_scoring,
     check,
     missing_text,
@@ -26,6 +25,7 @@ from bitdiff_jax.cli.scored import (
     tell_resumed,
     write_all,
 )
+from bitdiff_jax.cli.time_left import Progress
 
 if TYPE_CHECKING:
     from bitdiff_jax.evaluation import on_files, protocols, rows, truths
@@ -217,7 +217,7 @@ def score_into(
     with rows.RowFile(path, about, task.columns()) as file:
         if done := len(file.done.intersection(names)):
             tell_resumed(path, done, len(names))
-        on_files.run(task, names, file, workers=workers, progress=Progress())
+        on_files.run(task, names, file, workers=workers, progress=Progress(log_seconds=60.0))
     return rows.read(path).of(names)
 
 

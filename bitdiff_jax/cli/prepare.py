@@ -1,17 +1,13 @@
 """`bitdiff prepare KIND --source DIR --out DIR [options]`."""
 
 import argparse
-import functools
 import shlex
 import sys
-import time
 
 from bitdiff_jax.cli import prepare_features
 from bitdiff_jax.cli.options import Parser, natural
+from bitdiff_jax.cli.time_left import Progress
 from bitdiff_jax.errors import InputError
-
-# Seconds between lines of progress where they cannot overwrite each other.
-_PATIENCE = 10.0
 
 
 def main(argv: list[str]) -> int:
@@ -36,13 +32,19 @@ def main(argv: list[str]) -> int:
         image_format=args.image_format,
         workers=args.workers,
         strict=args.strict,
-        report=_Progress(),
+        report=Progress(),
+        warn=_warn,
     )
     print(text, end="")
     if encoding:
-        report = functools.partial(_Progress("features of "), there=0)
-        key, cells_of = encoding.key, encoding.cells_of
-        folder = feature_cache.write(args.out, key, cells_of, splits=splits, report=report)
+        folder = feature_cache.write(
+            args.out,
+            encoding.key,
+            encoding.cells_of,
+            splits=splits,
+            report=Progress("features of "),
+            warn=_warn,
+        )
         print(f"features of {args.encoder}: {folder}")
     out = files.at_home(args.out).rstrip("/") or "/"
     print(f"written: {out}/{folder_layout.SUMMARY}, {out}/{folder_layout.SHEET}")
@@ -116,33 +118,5 @@ def _options(pairs: list[str]) -> dict[str, str]:
     return options
 
 
-class _Progress:
-    """Tells on stderr how far it is and how long it will take."""
-
-    def __init__(self, what: str = "") -> None:
-        self._what = what
-        self._rewrites = sys.stderr.isatty()
-        self._interval = 0.2 if self._rewrites else _PATIENCE
-        self._started = self._told = time.monotonic()
-
-    def __call__(self, done: int, total: int, there: int) -> None:
-        now = time.monotonic()
-        if done == there:
-            self._started = now
-            if there:
-                print(f"{there} of {total} pictures were there already", file=sys.stderr)
-        elif now - self._told >= self._interval or done == total:
-            self._told = now
-            rate = (done - there) / max(now - self._started, 1e-9)
-            line = f"{self._what}{done} of {total} pictures, {rate:.0f} a second, "
-            line += f"{_duration((total - done) / rate)} left"
-            start, end = ("\r", "\x1b[K") if self._rewrites and done < total else ("", "\n")
-            if self._rewrites:
-                start = "\r"
-            print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr, flush=True)

@@ -5,7 +5,6 @@ import os
 import pathlib
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ ROWS = "rows.jsonl"
 SHEET = "samples.png"
 ONE_IMAGE = "one image: no interval, since it says nothing of other images"
 _CELL = 128  # longest side of a picture on the sheet
-_SECONDS_BETWEEN_LINES = 60.0
 
 
 def about_scoring(
@@ -224,32 +222,3 @@ def _sheet_row(task: "on_files.Task", name: str) -> "labelled_sheet.SheetRow":
     truth = task.truths.read(name)
     maps = task.samples(name, truth.labels[0].shape)
     return labelled_sheet.SheetRow(name, truth.image, truth.labels, maps)
-
-
-class Progress:
-    """Tells how far it is and how long it will take: on a terminal always, in a log by minutes."""
-
-    def __init__(self) -> None:
-        self._on_terminal = sys.stderr.isatty()
-        self._started = self._told = time.monotonic()
-        self._first: int | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        """Takes the pictures done and all there are."""
-        now = time.monotonic()
-        self._first = done if self._first is None else self._first
-        rate = (done - self._first + 1) / max(now - self._started, 1e-9)
-        line = f"{done} of {total} pictures, {_duration((total - done) / rate)} left"
-        if self._on_terminal and (now - self._told > 0.2 or done == total):
-            self._told = now
-            end = "\n" if done == total else "\x1b[K"
-            print(f"\r{line}", end=end, file=sys.stderr, flush=True)
-        elif not self._on_terminal and now - self._told > _SECONDS_BETWEEN_LINES:
-            self._told = now
-            print(line, file=sys.stderr, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from bitdiff_jax.cli import main as cli
-from bitdiff_jax.cli import prepare
 from bitdiff_jax.data import images, specs
 from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.errors import InputError
@@ -125,19 +124,19 @@ def test_usage(argv, capsys):
     assert error.value.code == 2 and "see bitdiff prepare --help" in capsys.readouterr().err
 
 
-def test_progress_has_a_rate_and_the_time_left(capsys, monkeypatch):
-    now = 0.0
-    monkeypatch.setattr(prepare.time, "monotonic", lambda: now)
-    progress = prepare._Progress()
-    progress(1000, 9000, 1000)
-    for done in range(1001, 9001):
-        now += 0.5
-        progress(done, 9000, 1000)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "1000 of 9000 pictures were there already"
-    assert lines[1] == "1020 of 9000 pictures, 2 a second, 1:06:30 left"
-    assert lines[-1] == "9000 of 9000 pictures, 2 a second, 0:00 left"
-    assert 300 < len(lines) < 410
+def test_a_folder_without_splits_says_how_to_get_them(folder, tmp_path, capsys):
+    arguments = ("folder", "--source", folder, "--zero=region", "--size=15", "--workers=0")
+    error = failed(capsys, *arguments, "--out", tmp_path / "out", "--splits=train")
+    assert "leave --splits out" in error and "splits.json" in error
+    assert run(*arguments, "--out", tmp_path / "out") == 0
+    with pytest.raises(InputError, match=r"no split 'train'; .* leave split= out") as told:
+        specs.open_source(f"records:{tmp_path / 'out'},split=train", image_size=16)
+    # What it says to write is what works.
+    text = re.search(r"splits.json of the source, (\{.*\}),", str(told.value))[1]
+    (folder / "splits.json").write_text(text.replace('"ID", ...', '"03", "07"'))
+    assert run(*arguments, "--out", tmp_path / "again") == 0
+    source = specs.open_source(f"records:{tmp_path / 'again'},split=train", image_size=16)
+    assert [item["name"] for item in source] == ["03", "07"]
 
 
 @pytest.mark.slow
@@ -155,7 +154,16 @@ def test_features_of_an_encoder_lie_beside_the_records(folder, tmp_path, capsys)
     assert run(*arguments, f"--encoder={encoder}", f"--encoder_weights={weights}") == 0
     text, progress = capsys.readouterr()
     assert f"features of {encoder}: {out}/features/means-32-" in text
-    assert re.search(r"features of 12 of 12 pictures, \d+ a second, 0:00 left\n$", progress)
+    last = r"^features of 12 of 12 pictures, .*, 0:00 left$"
+    assert len(re.findall(last, progress, re.MULTILINE)) == 1
+    shard = min((out / "features").glob("means-32-*/*.array_record*"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    assert run(*arguments, f"--encoder={encoder}", f"--encoder_weights={weights}") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"warning: {shard}: is damaged (")
+    assert lines[1] == "features of 6 of 12 pictures were there already"
+    assert shard.read_bytes() == whole
 
     config = tiny_config(weights=str(weights))
     config.data.train = f"records:{out}"

@@ -1,5 +1,8 @@
+import fcntl
 import itertools
+import os
 import pickle
+import resource
 
 import numpy as np
 import pytest
@@ -53,7 +56,7 @@ def test_cells_are_kept_to_a_part_of_each_channels_range():
 def test_items_have_the_features_of_their_images_and_of_the_mirror_images(root):
     told = []
     feature_cache.write(root, KEY, cells_of, report=lambda *numbers: told.append(numbers))
-    assert told[-1] == (19, 19)
+    assert told[0] == (0, 19, 0) and told[-1] == (19, 19, 0)
     for split in ("train", "val", None):
         records = RecordSource(root, split)
         source = pickle.loads(pickle.dumps(FeatureSource(records, records, KEY)))
@@ -98,6 +101,85 @@ def test_an_interrupted_run_goes_on_where_it_was(root):
         *RecordSource(root, "val").names,
     }
     assert len(FeatureSource(records, records, KEY)) == 10
+
+
+def features_of(root):
+    folder = root / "features" / KEY.folder
+    return folder, {path.name: path.read_bytes() for path in sorted(folder.glob("*array_record*"))}
+
+
+def test_without_room_it_is_told_in_one_line_and_nothing_half_written_stays(root):
+    """A limit on the size of files stands in for a full disk: the write fails half-way."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**15, limits[1]))  # a shard has 64 KiB at least
+    try:
+        with pytest.raises(
+            InputError, match=r"cannot be written \(.*File too large.*\); free"
+        ) as e:
+            feature_cache.write(root, KEY, cells_of)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(e.value) and "finished shards are kept" in str(e.value)
+    assert [path.name for path in (root / "features" / KEY.folder).iterdir()] == ["features.json"]
+    feature_cache.write(root, KEY, cells_of)
+    assert len(FeatureSource(RecordSource(root), RecordSource(root), KEY)) == 19
+
+
+def test_what_a_killed_process_left_is_removed(root):
+    feature_cache.write(root, KEY, cells_of, splits=["val"])
+    folder, _ = features_of(root)
+    for name in (".fake-train.array_record-00000-of-00002.17005.tmp", ".features.json.17.tmp"):
+        (folder / name).write_bytes(b"half")
+    (folder / "notes.tmp").touch()
+    feature_cache.write(root, KEY, cells_of)
+    assert [path.name for path in folder.iterdir() if path.suffix == ".tmp"] == ["notes.tmp"]
+
+
+def test_two_at_a_time_are_refused(root):
+    feature_cache.write(root, KEY, cells_of)
+    lock = os.open(root / "features" / KEY.folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(InputError, match="another process is writing"):
+        feature_cache.write(root, KEY, cells_of)
+    os.close(lock)
+
+
+def cut_short(data):
+    return data[:-100]
+
+
+def flipped(data):
+    """With one bit of the first records inverted."""
+    return data[:3000] + bytes([data[3000] ^ 1]) + data[3001:]
+
+
+@pytest.mark.parametrize("damage", [cut_short, flipped, lambda data: b""])
+def test_a_damaged_shard_is_made_again(root, damage):
+    feature_cache.write(root, KEY, cells_of)
+    folder, whole = features_of(root)
+    name = min(name for name in whole if "train" in name)
+    (folder / name).write_bytes(damage(whole[name]))
+    made, lines, told = [], [], []
+    feature_cache.write(
+        root, KEY, lambda item: made.append(item["name"]) or cells_of(item),
+        report=lambda *numbers: told.append(numbers), warn=lines.append,
+    )  # fmt: skip
+    assert made == [f"train/{k:03d}" for k in range(5)]
+    assert len(lines) == 1 and f"{name}: is damaged (" in lines[0] and "\n" not in lines[0]
+    assert told == [(done, 19, 14) for done in range(14, 20)]
+    assert features_of(root)[1] == whole
+
+
+def test_a_shard_that_lacks_an_image_is_made_again(root):
+    feature_cache.write(root, KEY, cells_of)
+    folder, whole = features_of(root)
+    names = [name for name in whole if "val" in name]
+    assert len(names) == 2
+    (folder / names[1]).write_bytes(whole[names[0]])  # 4 records where 5 belong
+    lines = []
+    feature_cache.write(root, KEY, cells_of, warn=lines.append)
+    assert len(lines) == 1 and "it has 4 records, not 5" in lines[0]
+    assert features_of(root)[1] == whole
 
 
 def test_features_of_other_weights_or_records_are_refused(root, tmp_path):

@@ -159,6 +159,22 @@ def test_a_removed_shard_is_made_again(tmp_path, unbroken):
     assert "41 pictures were there already" in text and content(tmp_path) == unbroken
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-9], lambda b: b[:3000] + bytes([b[3000] ^ 1]) + b[3001:]]
+)
+def test_a_damaged_shard_is_made_again(tmp_path, unbroken, damage):
+    prepare(tmp_path)
+    shard = tmp_path / "fake-train.array_record-00002-of-00005"
+    shard.write_bytes(damage(unbroken[shard.name]))
+    assert shard.read_bytes() != unbroken[shard.name]
+    lines = []
+    prepare(tmp_path, warn=lines.append)
+    assert len(lines) == 1 and lines[0].startswith(f"{shard}: is damaged (")
+    assert content(tmp_path) == unbroken
+    prepare(tmp_path, warn=lines.append)
+    assert len(lines) == 1
+
+
 def test_corrupt_images_are_named_and_left_out(tmp_path):
     data = FakeData(broken=("train/001", "val/008", *(f"train/{k:03d}" for k in range(8, 16))))
     text = prepare(tmp_path, data)
@@ -285,6 +301,10 @@ def test_without_room_what_was_done_is_kept(tmp_path):
 def test_a_set_without_splits_is_one(tmp_path):
     prepare(tmp_path, FakeData({"all": 3}))
     assert RecordSource.splits(tmp_path) == ("all",) and len(RecordSource(tmp_path)) == 3
+    refused("the set has none; leave --splits out", out=tmp_path, data=FakeData({"all": 3}),
+            splits=["train"])  # fmt: skip
+    with pytest.raises(InputError, match=r"without splits; leave split= out to take all of it$"):
+        RecordSource(tmp_path, "train")
 
 
 def test_the_summary_counts(tmp_path):

@@ -4,7 +4,8 @@
     OUT/features/ENCODER-SIDE-HASH/KIND-SPLIT.array_record-00000-of-00016
 
 The shards are those of the records, with one record of features for each picture. A shard with its
-final name is whole, so an interrupted run goes on where it was.
+final name was whole when it was written, so an interrupted run goes on with the first one that is
+not there.
 """
 
 import dataclasses
@@ -12,16 +13,16 @@ import functools
 import json
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from array_record.python import array_record_module
 from etils import epath
 
 from bitdiff_jax import files
 from bitdiff_jax.data import pipeline
 from bitdiff_jax.data.features import Cells, Features
+from bitdiff_jax.data.records import image_count, shard_files, unfinished
 from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets.encoders import pretrained
@@ -32,10 +33,6 @@ INDEX = "features.json"
 _VERSION = 1
 _PART_OF = "part of "  # before the digest of records whose features are not all there
 _HEADER = struct.Struct("<IIIdd")  # gh, gw, C, extent
-# One picture a group, which is what is read at a time; floats in 8 bits hardly compress.
-_OPTIONS = "group_size:1,uncompressed"
-
-Report = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +101,12 @@ def write(
     cells_of: Callable[[dict[str, Any]], tuple[Cells, Cells]],
     *,
     splits: Sequence[str] | None = None,
-    report: Report | None = None,
+    report: image_count.Report | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> str:
     """Computes the features of a prepared folder; goes on where an earlier call was interrupted.
+
+    Finished shards are read through, and those that are damaged are made again.
 
     Args:
         root: a folder that `bitdiff prepare` has written.
@@ -114,48 +114,58 @@ def write(
         cells_of: function of an item of the records that returns the cells of its picture and of
             its mirror image.
         splits: these only; None for all.
-        report: called after each picture with the number of pictures done and of all.
+        report: called with the number of images done, of all, and of those that were there before.
+        warn: called with a line for each finished shard that is damaged.
 
     Returns:
         The folder of the features.
 
     Raises:
-        InputError: not a prepared folder, no such split, or no space.
+        InputError: not a prepared folder, no such split, no space, or another process is at work.
     """
     folder = files.make_folder(epath.Path(root) / FOLDER / key.folder, "--out")
     chosen = list(splits or RecordSource.splits(root))
     sources = {split: RecordSource(root, split) for split in chosen}
-    total, done = sum(map(len, sources.values())), 0
+    with unfinished.sole_writer(folder):
+        unfinished.remove_partials(folder)
+        about = _splits(folder, key, sources)
+        partly = {split: _PART_OF + about[split] for split in chosen}
+        files.write(folder / INDEX, _index(key, {**about, **partly}))
+        every = [(source, *shard) for source in sources.values() for shard in source.shards()]
+        held = {file: stop - start for _, file, start, stop in every if (folder / file).exists()}
+        for file in unfinished.remove_damaged(folder, held, warn):
+            del held[file]
+        total = sum(stop - start for _, _, start, stop in every)
+        count = image_count.ImageCount(sum(held.values()), total, report)
+        for source, file, start, stop in every:
+            if file not in held:
+                with shard_files.partial(folder, file) as partial:
+                    with shard_files.writer(partial, folder) as write_record:
+                        for index in range(start, stop):
+                            write_record(encode(cells_of(source[index])))
+                            count()
+                    shard_files.publish(partial, folder / file)
+        files.write(folder / INDEX, _index(key, about))
+    return os.fspath(folder)
+
+
+def _splits(folder: epath.Path, key: Key, sources: Mapping[str, RecordSource]) -> dict[str, str]:
+    """The digests of the records by split: those of an earlier call, and those of `sources`.
+
+    Raises:
+        InputError: a split that both have is of other records.
+    """
     about = {split: source.digest for split, source in sources.items()}
-    index = folder / INDEX
-    if index.exists():
-        known = _read(folder, key)["splits"]
-        stale = [s for s in chosen if known.get(s, about[s]).removeprefix(_PART_OF) != about[s]]
-        if stale:
+    if not (folder / INDEX).exists():
+        return about
+    known = _read(folder, key)["splits"]
+    for split, digest in about.items():
+        if known.get(split, digest).removeprefix(_PART_OF) != digest:
             raise InputError(
-                f"{folder}: the features of split {stale[0]!r} are of other records; remove the "
+                f"{folder}: the features of split {split!r} are of other records; remove the "
                 "folder and prepare them again"
             )
-        about = {**known, **about}
-    files.write(index, _index(key, {**about, **{s: _PART_OF + about[s] for s in chosen}}))
-    for source in sources.values():
-        for file, start, stop in source.shards():
-            if not (folder / file).exists():
-                partial = os.fspath(folder / f".{file}.{os.getpid()}.tmp")
-                writer = array_record_module.ArrayRecordWriter(partial, _OPTIONS)
-                try:
-                    for number in range(start, stop):
-                        writer.write(encode(cells_of(source[number])))
-                        if report:
-                            report(done + number - start + 1, total)
-                finally:
-                    writer.close()
-                os.replace(partial, os.fspath(folder / file))
-            done += stop - start
-            if report:
-                report(done, total)
-    files.write(index, _index(key, about))
-    return os.fspath(folder)
+    return {**known, **about}
 
 
 def _index(key: Key, splits: dict[str, str]) -> bytes:

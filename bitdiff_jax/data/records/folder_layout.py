@@ -25,6 +25,7 @@ SUMMARY: Final = "summary.txt"
 SHEET: Final = "contact_sheet.png"
 PROGRESS: Final = "progress"
 PARAMETERS: Final = "parameters.json"
+ALL: Final = "all"  # the one split of a set that has none
 
 # Of what is being written, with the number of the process.
 PARTIAL: Final = re.compile(r"\..+\.\d+\.tmp")
@@ -70,6 +71,13 @@ def plan(dataset: str, split: str, num_images: int) -> list[Shard]:
     count = min(count, _MOST_SHARDS)
     edges = [k * num_images // count for k in range(count + 1)]
     return [Shard(dataset, split, k, count, edges[k], edges[k + 1]) for k in range(count)]
+
+
+def how_to_split(kind: str) -> str:
+    """How a set of a kind that has no splits gets them, as part of a sentence; '' for no way."""
+    if kind != "folder":
+        return ""
+    return 'list the splits in splits.json of the source, {"train": ["ID", ...]},'
 
 
 def is_local(path: epath.PathLike) -> bool:

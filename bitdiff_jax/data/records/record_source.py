@@ -2,6 +2,7 @@
 
 import bisect
 import copy
+import errno
 import hashlib
 import itertools
 import json
@@ -11,16 +12,13 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from array_record.python import array_record_module
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data.records import folder_layout, schema
+from bitdiff_jax.data.records import folder_layout, schema, shard_files
 from bitdiff_jax.errors import InputError
 
-# Random access gains nothing from reading ahead.
-_OPTIONS = "readahead_buffer_size:0"
-_BUFFER = 2**15
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class RecordSource:
@@ -57,7 +55,8 @@ class RecordSource:
         index = _read_index(epath.Path(root))
         known = index["splits"]
         if split is not None and split not in known:
-            raise InputError(f"{root}: has no split {split!r}; it has: {', '.join(known)}")
+            kind = str(index["parameters"]["kind"])
+            raise InputError(f"{root}: has no split {split!r}; {_instead(known, kind)}")
         parts = list(known.values()) if split is None else [known[split]]
         self.unlabelled = str(index["unlabelled"])
         self.has_background = bool(index.get("has_background"))  # not in older ones
@@ -83,6 +82,8 @@ class RecordSource:
         """The records of the same number in the shards of the same names in another folder."""
         other = copy.copy(self)
         other.root = root
+        # Copies from a bucket go by the digest, and these shards have the records' names.
+        other.digest = f"{self.digest} {root.rpartition('/')[2]}"
         other._open_nothing()
         return other
 
@@ -170,7 +171,9 @@ class RecordSource:
         start = self._ends[number - 1] if number else 0
         try:
             return self._reader(number).read([index - start])[0]
-        except (RuntimeError, IndexError, ValueError, OSError) as error:
+        except InputError:
+            raise
+        except shard_files.READ_ERRORS as error:
             raise InputError(
                 f"{self._path(number)}: record {index - start} cannot be read "
                 f"({str(error).split(';')[0]}); copy the file again, or remove it and prepare again"
@@ -193,12 +196,7 @@ class RecordSource:
                 reader = self._readers.get(number)
                 if reader is None:
                     path = _local_copy(self._path(number), self.digest)
-                    # Opened it would be without a word, and every read would find nothing.
-                    if not os.path.isfile(path):
-                        raise OSError("no such file")
-                    reader = array_record_module.ArrayRecordReader(
-                        path, options=_OPTIONS, file_reader_buffer_size=_BUFFER
-                    )
+                    reader = shard_files.open_reader(path)
                     self._readers[number] = reader
         return reader
 
@@ -223,8 +221,22 @@ def _read_index(root: epath.Path) -> dict[str, Any]:
     return index
 
 
+def _instead(known: Sequence[str], kind: str) -> str:
+    """What to do about a split that is not among those that were prepared."""
+    if list(known) != [folder_layout.ALL]:
+        return f"it has: {', '.join(known)}"
+    listed = folder_layout.how_to_split(kind)
+    return "it was prepared from a set without splits; leave split= out to take all of it" + (
+        f", or {listed} and prepare it again into another folder" if listed else ""
+    )
+
+
 def _local_copy(path: str, digest: str) -> str:
-    """The path of a shard on a disk: array_record opens no buckets."""
+    """The path of a shard on a disk: array_record opens no buckets.
+
+    Raises:
+        InputError: there is no room for a copy.
+    """
     if folder_layout.is_local(path):
         return path
     cache = os.environ.get("BITDIFF_CACHE_DIR") or "~/.cache/bitdiff_jax"
@@ -238,6 +250,13 @@ def _local_copy(path: str, digest: str) -> str:
         try:
             epath.Path(path).copy(partial, overwrite=True)
             os.replace(partial, copy)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise InputError(
+                f"BITDIFF_CACHE_DIR {folder}: cannot hold a copy of {path} "
+                f"({files.reason(error)}); free space, or name another folder"
+            ) from None
         finally:
             partial.unlink(missing_ok=True)
     return os.fspath(copy)

@@ -1,25 +1,17 @@
 """Makes one shard."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-import pathlib
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from array_record.python import array_record_module
 from etils import epath
 
 from bitdiff_jax import files
 from bitdiff_jax.data import file_names, labelmaps
-from bitdiff_jax.data.records import folder_layout, schema
+from bitdiff_jax.data.records import folder_layout, schema, shard_files
 from bitdiff_jax.errors import InputError
-
-# JPEG and PNG do not compress further.
-_OPTIONS = "group_size:1,uncompressed"
 
 
 class Reader(Protocol):
@@ -104,8 +96,8 @@ def make(
     out = epath.Path(settings.out)
     statistics = ShardStatistics()
     digest = hashlib.sha256()
-    with _partial(out, shard.file) as partial:
-        with _writer(partial, settings.out) as write:
+    with shard_files.partial(out, shard.file) as partial:
+        with shard_files.writer(partial, settings.out) as write:
             for index in range(shard.start, shard.stop):
                 try:
                     record = _record(reader, index, settings, statistics)
@@ -124,7 +116,7 @@ def make(
         statistics.digest = digest.hexdigest()
         text = json.dumps(dataclasses.asdict(statistics), ensure_ascii=False)
         files.write(out / folder_layout.PROGRESS / shard.statistics, text.encode())
-        _publish(partial, out / shard.file)
+        shard_files.publish(partial, out / shard.file)
     return statistics
 
 
@@ -146,67 +138,3 @@ def _record(reader: Reader, index: int, settings: Settings, statistics: ShardSta
     record = schema.encode(kept, original=native, image_format=settings.image_format)
     statistics.add(native, kept)
     return record
-
-
-@contextlib.contextmanager
-def _partial(out: epath.Path, name: str) -> Iterator[pathlib.Path]:
-    """A local file to write to, which is gone afterwards unless it was renamed."""
-    with contextlib.ExitStack() as stack:
-        if folder_layout.is_local(out):
-            folder = pathlib.Path(out)
-        else:
-            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        path = folder / f".{name}.{os.getpid()}.tmp"
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _writer(path: pathlib.Path, out: str) -> Iterator[Callable[[bytes], None]]:
-    with _one_line(out):
-        writer = array_record_module.ArrayRecordWriter(str(path), _OPTIONS)
-
-    def write(record: bytes) -> None:
-        with _one_line(out):
-            writer.write(record)
-
-    try:
-        yield write
-    except BaseException:
-        with contextlib.suppress(RuntimeError):  # the first error is the one to tell
-            writer.close()
-        raise
-    with _one_line(out):
-        writer.close()
-
-
-@contextlib.contextmanager
-def _one_line(out: str) -> Iterator[None]:
-    """Errors of array_record as one line: they are RuntimeErrors, whatever the cause."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise InputError(
-            f"{out}: cannot be written ({str(error).split(';')[0]}); free space, or check its "
-            "rights, and run the same command again: finished shards are kept"
-        ) from None
-
-
-def _publish(partial: pathlib.Path, final: epath.Path) -> None:
-    if folder_layout.is_local(final):
-        # After a power cut too, a file with this name is to be whole.
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, final)
-        return
-    beside = final.parent / partial.name
-    try:
-        epath.Path(partial).copy(beside, overwrite=True)
-        beside.replace(final)
-    except OSError as error:
-        raise InputError(
-            f"{final}: cannot be written ({files.reason(error)}); run the same command again: "
-            "finished shards are kept"
-        ) from None

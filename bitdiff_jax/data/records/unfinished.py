@@ -4,14 +4,14 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 
 from bitdiff_jax import files
 from bitdiff_jax.data import file_names
-from bitdiff_jax.data.records import folder_layout, shards
+from bitdiff_jax.data.records import folder_layout, shard_files, shards
 from bitdiff_jax.errors import InputError
 
 
@@ -98,6 +98,34 @@ def refuse_skipped(out: epath.Path, done: Sequence[folder_layout.Shard]) -> None
                 f"--strict: an earlier run left out {name} ({reason}); mend it, remove "
                 f"{out / shard.file} and run the same command again"
             )
+
+
+def remove_damaged(
+    out: epath.Path, num_records: Mapping[str, int], warn: Callable[[str], None] | None
+) -> set[str]:
+    """Removes the finished shards that cannot be read, so that they are made again.
+
+    Those in a bucket are not read: it keeps what was written whole.
+
+    Args:
+        out: the folder; nobody else may be writing.
+        num_records: what each finished shard has to hold, by its file's name.
+        warn: called with a line for each that is removed.
+
+    Returns:
+        The names of those that were removed.
+    """
+    removed: set[str] = set()
+    if not folder_layout.is_local(out):
+        return removed
+    for name, number in num_records.items():
+        # A shard of no records is of no use to readers, which leave it alone.
+        if number and (reason := shard_files.damage(out / name, number)):
+            (out / name).unlink(missing_ok=True)
+            removed.add(name)
+            if warn:
+                warn(f"{out / name}: is damaged ({reason}) and is made again")
+    return removed
 
 
 def remove_partials(out: epath.Path) -> None:

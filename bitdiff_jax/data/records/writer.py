@@ -14,6 +14,7 @@ from bitdiff_jax import files
 from bitdiff_jax.data import file_names, pipeline
 from bitdiff_jax.data.records import (
     folder_layout,
+    image_count,
     metadata,
     pool,
     schema,
@@ -23,11 +24,6 @@ from bitdiff_jax.data.records import (
 )
 from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.errors import InputError
-
-# Progress: pictures done, of how many, and how many of them were there before.
-Report = Callable[[int, int, int], None]
-
-_ALL = "all"
 
 
 class DataSet(pool.Opener, Protocol):
@@ -76,12 +72,14 @@ def prepare(
     image_format: schema.ImageFormat = "jpeg",
     workers: int | None = None,
     strict: bool = False,
-    report: Report | None = None,
+    report: image_count.Report | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> str:
     """Writes a data set as records.
 
     Stopped at any moment and called again with the same arguments it goes on with the shards that
-    are not whole, and the records are those of a run that was not stopped.
+    are not whole, and the records are those of a run that was not stopped. Finished shards are read
+    through, and those that are damaged are made again.
 
     Args:
         data: the data set.
@@ -92,6 +90,7 @@ def prepare(
         workers: processes; None for as many as there are cores, 0 for none but this.
         strict: stop at a picture that cannot be read instead of leaving it out.
         report: called with (pictures done, of how many, how many were there before).
+        warn: called with a line for each finished shard that is damaged.
 
     Returns:
         The summary, as in OUT/summary.txt.
@@ -113,6 +112,9 @@ def prepare(
         plans, parameters, unlabelled, has_background = _plan(data, splits, size, image_format)
         there = unfinished.resume(out, parameters)
         every = [shard for plan in plans.values() for shard in plan]
+        finished = [shard for shard in every if {shard.file, shard.statistics} <= there]
+        held = {s.file: len(shards.read_statistics(out, s).names) for s in finished}
+        there -= unfinished.remove_damaged(out, held, warn)
         todo = [s for s in every if not {s.file, s.statistics} <= there]
         if strict:
             unfinished.refuse_skipped(out, [shard for shard in every if shard not in todo])
@@ -122,7 +124,7 @@ def prepare(
             (out / name).unlink(missing_ok=True)
         total = sum(shard.stop - shard.start for shard in every)
         made = sum(shard.stop - shard.start for shard in todo)
-        count = _Count(total - made, total, report)
+        count = image_count.ImageCount(total - made, total, report)
         if workers is None:
             workers = os.cpu_count() or 1
         settings = shards.Settings(os.fspath(out), size, image_format, strict)
@@ -156,34 +158,22 @@ def _dataset(data: DataSet) -> str:
     return data.kind.partition(":")[0]
 
 
-class _Count:
-    """Counts pictures for a report."""
-
-    def __init__(self, there: int, total: int, report: Report | None):
-        self._there = self._done = there
-        self._total = total
-        self._report = report
-        self._tell()
-
-    def __call__(self) -> None:
-        self._done += 1
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._report:
-            self._report(self._done, self._total, self._there)
-
-
 def _plan(
     data: DataSet, splits: Sequence[str] | None, size: int, image_format: str
 ) -> tuple[dict[str, list[folder_layout.Shard]], dict[str, Any], str, bool]:
     """The shards of each split, all that determines the records, `unlabelled`, `has_background`."""
-    known = list(data.splits()) or [_ALL]
+    known = list(data.splits()) or [folder_layout.ALL]
     chosen = list(dict.fromkeys(splits or known))
     for split in chosen:
         if split not in known:
-            raise InputError(f"--splits: there is no split {split!r}; there is {', '.join(known)}")
-        if not re.fullmatch(r"[\w-]+", split) or (split == _ALL and len(chosen) > 1):
+            remedy = f"there is {', '.join(known)}"
+            if known == [folder_layout.ALL]:
+                listed = folder_layout.how_to_split(data.kind)
+                remedy = "the set has none; leave --splits out" + (
+                    f", or {listed}" if listed else ""
+                )
+            raise InputError(f"--splits: there is no split {split!r}; {remedy.rstrip(',')}")
+        if not re.fullmatch(r"[\w-]+", split) or (split == folder_layout.ALL and len(chosen) > 1):
             raise InputError(
                 f"split {split!r}: tfds allows letters, digits, _ and - in a name, and takes 'all' "
                 "for every split; rename it, or choose others by --splits"
