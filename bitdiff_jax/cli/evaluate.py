@@ -111,7 +111,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         keep_going=True,
         workers=args.workers,
         resumed=(lambda *numbers: scored.tell_resumed(rows or "", *numbers)) if told else None,
-        progress=Progress(log_seconds=60.0) if told else None,
+        progress=Progress(log_seconds=60.0, brief=True) if told else None,
         **drawing,
     )
     table = evaluation.table

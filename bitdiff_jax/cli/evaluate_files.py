@@ -217,7 +217,9 @@ def score_into(
     with rows.RowFile(path, about, task.columns()) as file:
         if done := len(file.done.intersection(names)):
             tell_resumed(path, done, len(names))
-        on_files.run(task, names, file, workers=workers, progress=Progress(log_seconds=60.0))
+        on_files.run(
+            task, names, file, workers=workers, progress=Progress(log_seconds=60.0, brief=True)
+        )
     return rows.read(path).of(names)
 
 

@@ -18,6 +18,7 @@ def main(argv: list[str]) -> int:
     from bitdiff_jax import files
     from bitdiff_jax.data import spec_text
     from bitdiff_jax.data.records import feature_cache, folder_layout, writer
+    from bitdiff_jax.data.records.record_source import RecordSource
 
     options = _options(args.option)
     if args.zero:
@@ -50,8 +51,11 @@ def main(argv: list[str]) -> int:
     print(f"written: {out}/{folder_layout.SUMMARY}, {out}/{folder_layout.SHEET}")
     # As a shell takes them.
     whole = shlex.quote(spec_text.write("records", out))
-    split = shlex.quote(spec_text.write("records", out, {"split": "NAME"}))
-    print(f"use it as --data {whole}, or one split of it as {split}")
+    use = f"use it as --data {whole}"
+    if RecordSource.splits(out) != (folder_layout.ALL,):
+        split = shlex.quote(spec_text.write("records", out, {"split": "NAME"}))
+        use += f", or one split of it as {split}"
+    print(use)
     return 0
 
 

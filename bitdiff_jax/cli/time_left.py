@@ -13,17 +13,19 @@ _TOGETHER_SHARE, _TOGETHER_SECONDS = 0.1, 1.0
 class Progress:
     """Tells on stderr how many images are done, their pace and the time that is left."""
 
-    def __init__(self, what: str = "", log_seconds: float = 10.0) -> None:
+    def __init__(self, what: str = "", log_seconds: float = 10.0, brief: bool = False) -> None:
         """Starts the clock.
 
         Args:
             what: beginning of each line.
-            log_seconds: seconds between lines where they cannot overwrite each other.
+            log_seconds: seconds between lines in a log, where they cannot overwrite each other.
+            brief: whether a log gets no line of work that takes less than `log_seconds`.
         """
         self._what = what
         self._rewrites = sys.stderr.isatty()
         self._interval = _REWRITE_SECONDS if self._rewrites else log_seconds
         self._told = time.monotonic()
+        self._tells_end = self._rewrites or not brief
         self._pace: _Pace | None = None
         self._began = self._told
 
@@ -45,9 +47,9 @@ class Progress:
         if self._pace is None:
             self._pace = _Pace(self._began, now, done - 1 if there is None else there)
         seconds = self._pace.seconds(done, now)
-        if now - self._told < self._interval and done < total:
+        if now - self._told < self._interval and not (done == total and self._tells_end):
             return
-        self._told = now
+        self._told, self._tells_end = now, True
         line = f"{done} of {total} pictures"
         if done == total:
             seconds = self._pace.mean(done, now)

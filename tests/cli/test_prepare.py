@@ -66,12 +66,15 @@ def test_a_folder_becomes_records(folder, tmp_path, capsys):
 def test_the_spec_that_is_printed_can_be_used(folder, tmp_path, capsys, name):
     out = tmp_path / name
     arguments = ("--zero=region", "--size=15", "--workers=0")
+    assert run("folder", "--source", folder, "--out", tmp_path / "one", *arguments) == 0
+    assert "split" not in capsys.readouterr().out.splitlines()[-1]  # there are none
+    (folder / "splits.json").write_text('{"train": ["03", "07"], "val": ["05"]}')
     assert run("folder", "--source", folder, "--out", f"{out}/", *arguments) == 0
     words = shlex.split(capsys.readouterr().out.splitlines()[-1].replace(", or one", " , or one"))
     spec = words[words.index("--data") + 1]
-    assert len(specs.open_source(spec, image_size=16)) == 12
+    assert len(specs.open_source(spec, image_size=16)) == 3
     assert words[-1] == f"{spec},split=NAME"
-    assert len(specs.open_sources(f"{spec},split=all;{spec}", image_size=16)[0]) == 2
+    assert len(specs.open_sources(f"{spec},split=val;{spec}", image_size=16)[0]) == 2
 
 
 def test_paths_at_home(folder, tmp_path, capsys, monkeypatch):

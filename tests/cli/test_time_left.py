@@ -66,6 +66,16 @@ def test_one_image(capsys, clock):
     assert lines_of(capsys) == ["1 of 1 pictures, 4 a second, 0:00 left"]
 
 
+@pytest.mark.parametrize(("seconds", "lines"), [(15, 0), (40, 2)])
+def test_brief_work_leaves_no_line_in_a_log(capsys, clock, seconds, lines):
+    progress = time_left.Progress(log_seconds=60, brief=True)
+    for done in (1, 2):
+        clock.now += seconds * done
+        progress(done, 3, 0)
+    progress(3, 3, 0)
+    assert len(lines_of(capsys)) == lines
+
+
 def test_images_in_no_time(capsys, clock):
     progress = time_left.Progress(log_seconds=0.0)
     for done in (1, 2):

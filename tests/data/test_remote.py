@@ -8,6 +8,7 @@ What it does not test is gcsfs itself, its network and its credentials.
 import io
 import itertools
 import json
+import resource
 
 import fsspec
 import numpy as np
@@ -19,6 +20,8 @@ from PIL import Image
 
 from bitdiff_jax import files, writers
 from bitdiff_jax.data import augment, folder, images, pipeline, specs
+from bitdiff_jax.data.features import Cells
+from bitdiff_jax.data.records import feature_cache
 from bitdiff_jax.data.records import writer as records_writer
 from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.data.resident import Resident
@@ -174,18 +177,52 @@ def test_a_spec(local):
     assert "gs://" in name and resident[0]["image"].shape == (11, 16, 3)
 
 
-def test_prepared_records(local, tmp_path, bucket, monkeypatch):
+@pytest.fixture
+def records(local, tmp_path, bucket, monkeypatch):
+    """Of two images, in the bucket."""
     monkeypatch.setenv("BITDIFF_CACHE_DIR", str(tmp_path / "cache"))
     data = records_writer.Files("folder", str(local), {})
     records_writer.prepare(data, tmp_path / "records", size=16, workers=0)
     upload(tmp_path / "records", bucket)
-    here, there = (
-        RecordSource(root, "train") for root in (tmp_path / "records", "gs://stand-in/records")
-    )
+    return RecordSource("gs://stand-in/records", "train")
+
+
+def test_prepared_records(records, tmp_path):
+    here, there = RecordSource(tmp_path / "records", "train"), records
     assert list(there.names) == list(here.names) == ["2", "0"]
     assert there.definition == here.definition
     for k in range(2):
         same(there[k], here[k])
+
+
+def test_features_lie_beside_records(records):
+    """Their shards have the names of the records', and so have the copies of both."""
+    key = feature_cache.Key("means", 64, "ab" * 32)
+
+    def cells_of(item):
+        image = item["image"]
+        return tuple(Cells.of(each, image.shape[:2]) for each in (image, image[:, ::-1]))
+
+    records[0]
+    feature_cache.write(records.root, key, cells_of, splits=["train"])
+    found = feature_cache.beside(records, key)
+    for index in range(2):
+        image = records[index]["image"]
+        cells = found[index]["features"].read(False)
+        np.testing.assert_allclose(cells.values * cells.scale, image, atol=2)
+
+
+def test_no_room_for_a_copy(records, tmp_path):
+    """A limit on the size of files stands in for a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**10, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"BITDIFF_CACHE_DIR .*File too large.*; free space"):
+            records[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert records[0]["name"] == "2"
 
 
 def test_label_maps_are_written(bucket):
