@@ -103,6 +103,12 @@ def test_an_interrupted_run_goes_on_where_it_was(root):
     assert len(FeatureSource(records, records, KEY)) == 10
 
 
+def test_a_folder_at_home(root, monkeypatch):
+    monkeypatch.setenv("HOME", str(root.parent))
+    found = feature_cache.write("~/records", KEY, cells_of, splits=["val"])
+    assert found == str(root / "features" / KEY.folder)
+
+
 def features_of(root):
     folder = root / "features" / KEY.folder
     return folder, {path.name: path.read_bytes() for path in sorted(folder.glob("*array_record*"))}

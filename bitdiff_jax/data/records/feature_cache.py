@@ -123,6 +123,7 @@ def write(
     Raises:
         InputError: not a prepared folder, no such split, no space, or another process is at work.
     """
+    root = files.at_home(root)
     folder = files.make_folder(epath.Path(root) / FOLDER / key.folder, "--out")
     chosen = list(splits or RecordSource.splits(root))
     sources = {split: RecordSource(root, split) for split in chosen}
