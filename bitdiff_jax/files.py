@@ -2,6 +2,8 @@
 
 import codecs
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import pathlib
@@ -18,6 +20,16 @@ _MARKS = {
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
+}
+
+# What helps where a place cannot be written.
+_REMEDIES = {
+    errno.ENOSPC: "free space, or name another folder",
+    errno.EDQUOT: "free space, or name another folder",
+    errno.EACCES: "change its permissions, or name another folder",
+    errno.EPERM: "change its permissions, or name another folder",
+    errno.EROFS: "name a folder on a disk that can be written",
+    errno.ENAMETOOLONG: "use shorter names",
 }
 
 
@@ -87,9 +99,49 @@ def write(path: epath.PathLike, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):  # the first error is the one to tell
             partial.unlink(missing_ok=True)
-        raise InputError(
-            f"{path}: cannot be written ({reason(error)}); free space, or name another folder"
-        ) from None
+        raise InputError(f"{path}: cannot be written ({reason(error)}); {remedy(error)}") from None
+
+
+def remove(path: epath.PathLike) -> None:
+    """Removes a file, if it is there.
+
+    Raises:
+        InputError: it is there and cannot be removed.
+    """
+    try:
+        epath.Path(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be removed ({reason(error)}); {remedy(error)}") from None
+
+
+@contextlib.contextmanager
+def sole_writer(folder: epath.PathLike, argument: str) -> Iterator[None]:
+    """Keeps other processes that ask for the same out of a folder.
+
+    The lock is the system's, on the folder itself: it leaves no file, and ends with the process.
+
+    Args:
+        folder: the folder, which exists.
+        argument: the option that named it, for the message.
+
+    Raises:
+        InputError: there is another writer. In buckets, and file systems without locks, this is not
+            noticed.
+    """
+    with contextlib.ExitStack() as stack:
+        if "://" not in os.fspath(folder):
+            opened = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, opened)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"{argument} {folder}: another process is writing there; wait for its end, or "
+                    "name another folder"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+        yield
 
 
 def read_bytes(path: epath.PathLike) -> bytes:
@@ -147,3 +199,8 @@ def read_json(path: epath.PathLike) -> Any:
 def reason(error: OSError) -> str:
     """Why a file could not be used, in the operating system's words."""
     return error.strerror or type(error).__name__
+
+
+def remedy(error: OSError) -> str:
+    """What helps where a place cannot be written, as the end of a message."""
+    return _REMEDIES.get(error.errno or 0, "name another folder")

@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from bitdiff_jax import files
@@ -22,6 +24,45 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"a\.json: cannot be written \(No space left"):
         files.write(tmp_path / "a.json", b"new")
     assert (tmp_path / "a.json").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free space, or name another folder"),
+        (errno.EROFS, "name a folder on a disk that can be written"),
+        (errno.EACCES, "change its permissions, or name another folder"),
+        (errno.EIO, "name another folder"),
+    ],
+)
+def test_the_remedy_is_that_of_the_fault(tmp_path, monkeypatch, number, remedy):
+    def fail(self, *args, **kwargs):
+        raise OSError(number, "why")
+
+    path_type = type(files.epath.Path(tmp_path))
+    monkeypatch.setattr(path_type, "write_bytes", fail)
+    monkeypatch.setattr(path_type, "unlink", fail)
+    for call in (lambda: files.write(tmp_path / "a", b""), lambda: files.remove(tmp_path / "a")):
+        with pytest.raises(InputError, match=rf"a: cannot be \w+ \(why\); {remedy}$"):
+            call()
+
+
+def test_one_writer_at_a_time(tmp_path):
+    with (
+        files.sole_writer(tmp_path, "--out"),
+        pytest.raises(InputError, match=r"--out .*another process is writing there; wait"),
+        files.sole_writer(tmp_path, "--out"),
+    ):
+        pass
+    with files.sole_writer(tmp_path, "--out"):
+        assert not list(tmp_path.iterdir())
+
+
+def test_removing_a_file_that_may_not_be_there(tmp_path):
+    (tmp_path / "a").write_text("")
+    for _ in range(2):
+        files.remove(tmp_path / "a")
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_made_with_those_above_it_and_may_be_there(tmp_path):

@@ -3,7 +3,7 @@
 import argparse
 import collections
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import files
@@ -13,6 +13,9 @@ from bitdiff_jax.errors import InputError
 if TYPE_CHECKING:
     from bitdiff_jax.inference import Segmentation, outputs
     from bitdiff_jax.inference.entries import Entry
+    from bitdiff_jax.inference.formats import Format
+    from bitdiff_jax.inference.request import Request
+    from bitdiff_jax.inference.results_folder import ResultsFolder
 
 _DESCRIPTION = """\
 Draw label maps of pictures. For each picture ID, the folder --out gets
@@ -27,8 +30,13 @@ and for all of them overview.png, the first of them at a glance, regions.csv, on
 the background, and images.csv, one row per picture, with the reasons not to trust it, if there are
 any. A region is one object, which may be in
 several pieces that do not touch, as behind a pole; the column `pieces` counts them. ID is the name
-of the file without its ending; another picture of the same ID becomes ID-2. The same command again
-replaces its results; a folder that holds results of other pictures is refused."""
+of the file without its ending; another picture of the same ID becomes ID-2.
+
+All of this grows as pictures are finished: whatever stops the command, what the tables tell of is
+there, and nothing else of the formats above. The same command again, or one with more pictures or
+other settings, replaces the results of each picture that it draws; those of a picture that can no
+longer be read stay, with their rows. A folder that holds results of other pictures is refused, and
+so is one that another command is writing to."""
 
 
 def main(argv: list[str]) -> int:
@@ -50,14 +58,45 @@ def main(argv: list[str]) -> int:
 
 def _segment(args: argparse.Namespace) -> int:
     # After the parsing: they import jax.
-    from bitdiff_jax.inference import Segmenter, formats, outputs
-    from bitdiff_jax.inference.entries import list_entries, make_folder
+    from bitdiff_jax.diffusion.sampler import Sampler
+    from bitdiff_jax.inference import entries as entries_lib
+    from bitdiff_jax.inference import formats, results_folder
+    from bitdiff_jax.inference.request import Request
+
+    # All that can be refused is refused before a model is loaded.
+    chosen = formats.open_formats([each.strip() for each in args.formats.split(",")])
+    request = Request(args.num_samples, args.seed, args.batch_size, args.min_area, args.edges)
+    Sampler().override(num_steps=args.num_steps, guidance_weight=args.guidance_weight)
+    entries = entries_lib.list_entries(args.images)
+    suffixes = formats.suffixes_of({**formats.FORMATS, **chosen})
+    entries_lib.check_folder(args.out, args.images, entries, suffixes)
+    for argument in dict.fromkeys(args.images):
+        if others := entries_lib.unread(argument):
+            print(f"{argument}: {others}", flush=True)
+    with results_folder.claim(args.out, entries, suffixes) as folder:
+        done = _draw(
+            args, request.with_at_most(len(entries) * args.num_samples), entries, chosen, folder
+        )
+    if left_out := len(entries) - done:
+        print(
+            f"bitdiff segment: {left_out} of {len(entries)} picture(s) left out, see above",
+            file=sys.stderr,
+        )
+    return 1 if left_out else 0
+
+
+def _draw(
+    args: argparse.Namespace,
+    request: "Request",
+    entries: "list[Entry]",
+    chosen: "Mapping[str, Format]",
+    folder: "ResultsFolder",
+) -> int:
+    """Draws the pictures that can be read and writes their results; how many there were."""
+    from bitdiff_jax.inference import Segmenter, outputs
     from bitdiff_jax.inference.overview import Overview
     from bitdiff_jax.parallel import compilation_cache
 
-    chosen = formats.open_formats([each.strip() for each in args.formats.split(",")])
-    entries = list_entries(args.images)
-    out = make_folder(args.out, args.images, entries, formats.suffixes_of(chosen))
     cache = compilation_cache.enable()
 
     def on_compile() -> None:
@@ -71,7 +110,7 @@ def _segment(args: argparse.Namespace) -> int:
         num_steps=args.num_steps, guidance_weight=args.guidance_weight
     )
     print(
-        f"seed {args.seed}, {args.num_samples} sample(s) of {sampler.num_steps} steps, "
+        f"seed {request.seed}, {request.num_samples} sample(s) of {sampler.num_steps} steps, "
         f"guidance weight {sampler.guidance_weight or 0:g}",
         flush=True,
     )
@@ -79,34 +118,27 @@ def _segment(args: argparse.Namespace) -> int:
     readable: collections.deque[Entry] = collections.deque()
     results = segmenter.stream(
         _read(entries, readable),
-        args.num_samples,
-        seed=args.seed,
+        request.num_samples,
+        seed=request.seed,
         sampler=sampler,
-        batch_size=min(args.batch_size, len(entries) * max(1, args.num_samples)),
-        min_area=args.min_area,
-        edges=args.edges,
+        batch_size=request.batch_size,
+        min_area=request.min_area,
+        edges=request.edges,
     )
-    regions, rows, overview = [], [], Overview()
+    done, overview = 0, Overview()
     for result in results:
-        entry = readable.popleft()
-        formats.write(result, out, entry.identity, chosen)
-        regions.append((entry.identity, entry.file, result.regions()))
-        rows.append(outputs.image_row(result, entry.identity, entry.file))
-        overview.add(result)
-        _tell(result, rows[-1])
-    if rows:
-        outputs.save_regions(out / outputs.REGIONS, regions)
-        outputs.save_images(out / outputs.IMAGES, rows)
-        print(f"written: {len(rows)} picture(s), regions.csv and images.csv to {out}")
-        overview.save(out)
-        print(f"look at {out / outputs.OVERVIEW}: picture, its regions, how far the samples agree")
-    left_out = len(entries) - len(rows)
-    if left_out:
-        print(
-            f"bitdiff segment: {left_out} of {len(entries)} picture(s) left out, see above",
-            file=sys.stderr,
-        )
-    return 1 if left_out else 0
+        row = folder.add(result, readable.popleft(), chosen)
+        if overview.add(result):
+            overview.save(folder.path)
+        _tell(result, row)
+        done += 1
+    if done:
+        print(f"written: {done} picture(s), regions.csv and images.csv to {folder.path}")
+        shown = "picture, its regions"
+        if request.num_samples > 1:
+            shown += ", how far the samples agree"
+        print(f"look at {folder.path / outputs.OVERVIEW}: {shown}")
+    return done
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,7 +154,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, metavar="DIR", help="folder for the results; made if need be")
     add("--num_samples", type=int, default=4, help="maps drawn of each picture (4)")
     options.add_sampler(add)
-    add("--seed", type=int, default=0, help="the same seed draws the same maps (0)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the randomness, together with the name of the picture's file without its ending: "
+        "the same two draw the same maps, and a copy of another name gets others (0)",
+    )
     add(
         "--min_area",
         metavar="AREA",

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,6 +65,8 @@ def contact_sheet(
 ) -> np.ndarray:
     """Lays out rows of pictures and label maps.
 
+    A row is as high as the highest of its items, and a column as wide as the widest of its own.
+
     Args:
         rows: of uint8 [h, w, 3] pictures and int [h, w] label maps, in any order; for instance
             picture, truth, sample 1, sample 2. Rows may differ in length.
@@ -73,19 +76,27 @@ def contact_sheet(
     Returns:
         uint8 [H, W, 3]; a gap's worth of frame if there are no rows.
     """
-    columns = max(map(len, rows), default=0)
-    pitch = cell + gap
-    shape = (gap + pitch * len(rows), gap + pitch * columns, 3)
-    sheet = np.full(shape, _BACKGROUND, np.uint8)
-    for i, row in enumerate(rows):
-        for j, item in enumerate(row):
-            target = transforms.resized_shape(item.shape[0], item.shape[1], cell)
+    shapes = [
+        [transforms.resized_shape(item.shape[0], item.shape[1], cell) for item in row]
+        for row in rows
+    ]
+    heights = [max((height for height, _ in row), default=0) for row in shapes]
+    widths = [
+        max(width for _, width in column)
+        for column in itertools.zip_longest(*shapes, fillvalue=(0, 0))
+    ]
+    tops, lefts = (
+        list(itertools.accumulate((side + gap for side in sides), initial=gap))
+        for sides in (heights, widths)
+    )
+    sheet = np.full((tops[-1], lefts[-1], 3), _BACKGROUND, np.uint8)
+    for row, targets, top in zip(rows, shapes, tops, strict=False):
+        for item, target, left in zip(row, targets, lefts, strict=False):
             if item.ndim == 3:
                 shown = transforms.resize_image(item, target)
             else:
                 # Boundaries are drawn in the sheet's pixels, or they would vanish or swell.
                 shown = paint(labelmaps.resize_labels(item, target, "nearest"))
-            top, left = gap + i * pitch, gap + j * pitch
             sheet[top : top + target[0], left : left + target[1]] = shown
     return sheet
 

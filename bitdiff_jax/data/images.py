@@ -16,8 +16,11 @@ from bitdiff_jax.errors import InputError
 MAX_LABEL = 65_535
 
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
-)
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jp2", ".png", ".bmp", ".dib", ".gif", ".ppm",
+        ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp",
+    }
+)  # fmt: skip
 # Of forms that keep every number as it is. A GIF keeps the colours and numbers them anew.
 LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".pgm", ".pbm"})
 MASK_SUFFIXES = LABEL_SUFFIXES | {".gif"}

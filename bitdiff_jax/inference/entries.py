@@ -1,6 +1,5 @@
-"""Which pictures a command line names, under which names their results go, and where to."""
+"""Which pictures a command line names, and under which names their results go."""
 
-import csv
 import os
 import pathlib
 from collections.abc import Collection, Sequence
@@ -9,7 +8,7 @@ from typing import NamedTuple
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data import images
+from bitdiff_jax.data import file_names, images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import outputs
 from bitdiff_jax.inference.image_input import name_of
@@ -17,6 +16,7 @@ from bitdiff_jax.inference.image_input import name_of
 # What stands for the photographs that come with the package.
 EXAMPLES = "examples"
 _EXAMPLE_IMAGES = pathlib.Path(__file__).parents[1] / "example_images"
+_MOST_ENDINGS = 5  # that a line names
 
 
 class Entry(NamedTuple):
@@ -34,8 +34,8 @@ def list_entries(arguments: Sequence[str]) -> list[Entry]:
     identity is the file's stem; of the second with the same stem, STEM-2.
 
     Raises:
-        InputError: a folder without pictures, or one that cannot be listed. Files are not opened:
-            whether they can be read is told when they are.
+        InputError: an empty name, a folder without pictures, or one that cannot be listed. Files
+            are not opened: whether they can be read is told when they are.
     """
     found: dict[str, str] = {}
     for argument in arguments:
@@ -55,44 +55,96 @@ def list_entries(arguments: Sequence[str]) -> list[Entry]:
     return entries
 
 
-def _expand(argument: str) -> list[str]:
-    path = epath.Path(argument)
-    if argument == EXAMPLES and not path.exists():
-        path = epath.Path(_EXAMPLE_IMAGES)
-    try:
-        if not path.is_dir():
-            return [argument]
-        found = sorted(
-            os.fspath(file)
-            for file in path.iterdir()
-            if file.suffix.lower() in images.IMAGE_SUFFIXES and not file.name.startswith(".")
+def unread(argument: str) -> str:
+    """What a folder holds beside the pictures that `list_entries` takes of it, in a few words.
+
+    Hidden files and those of the system itself do not count. '' for a file, for a folder of which
+    nothing is left out, and for `examples`.
+
+    Raises:
+        InputError: the folder cannot be listed.
+    """
+    folder = _folder(argument)
+    if folder is None or folder == epath.Path(_EXAMPLE_IMAGES):
+        return ""
+    others = _list(folder)[1]
+    files_there = [each for each in others if not each.is_dir()]
+    parts = [
+        f"{count} {noun}{'s' if count > 1 else ''}"
+        for count, noun in (
+            (len(files_there), "other file"),
+            (len(others) - len(files_there), "folder"),
         )
-    except OSError as error:
-        raise InputError(
-            f"{argument}: cannot be listed ({files.reason(error)}); check its permissions"
-        ) from None
+        if count
+    ]
+    if not parts:
+        return ""
+    endings = sorted({each.suffix.lower() or "no ending" for each in files_there})
+    shown = ", ".join(endings[:_MOST_ENDINGS] + ["..."] * (len(endings) > _MOST_ENDINGS))
+    verb = "is" if len(others) == 1 else "are"
+    return f"{' and '.join(parts)} {verb} not read" + (f" ({shown})" if shown else "")
+
+
+def _expand(argument: str) -> list[str]:
+    if not argument:  # such as a shell's variable that is not set
+        raise InputError("a picture's name is empty; name an image file, or a folder of them")
+    folder = _folder(argument)
+    if folder is None:
+        return [argument]
+    found = [os.fspath(file) for file in _list(folder)[0]]
     if not found:
         endings = " ".join(sorted(images.IMAGE_SUFFIXES))
-        raise InputError(f"{argument}: the folder holds no pictures; known endings are {endings}")
+        others = unread(argument)
+        raise InputError(
+            f"{argument}: the folder holds no pictures{others and f', and {others}'}; known "
+            f"endings are {endings}"
+        )
     return found
 
 
-def make_folder(
+def _folder(argument: str) -> epath.Path | None:
+    """The folder that is meant; None for a file, and for what is not there."""
+    path = epath.Path(argument)
+    try:
+        if argument == EXAMPLES and not path.exists():
+            path = epath.Path(_EXAMPLE_IMAGES)
+        return path if path.is_dir() else None
+    except OSError as error:
+        raise _no_list(argument, error) from None
+
+
+def _list(folder: epath.Path) -> tuple[list[epath.Path], list[epath.Path]]:
+    """The picture files of a folder, and what else it holds, by name."""
+    try:
+        there = sorted(file for file in folder.iterdir() if not file_names.is_litter(file.name))
+    except OSError as error:
+        raise _no_list(folder, error) from None
+    found = [each for each in there if each.suffix.lower() in images.IMAGE_SUFFIXES]
+    taken = set(found)
+    return found, [each for each in there if each not in taken]
+
+
+def _no_list(folder: epath.PathLike, error: OSError) -> InputError:
+    return InputError(
+        f"{os.fspath(folder)}: cannot be listed ({files.reason(error)}); check its permissions"
+    )
+
+
+def check_folder(
     out: str, arguments: Sequence[str], entries: Sequence[Entry], suffixes: Collection[str]
-) -> epath.Path:
-    """Makes the folder for the results, once it is clear that they harm no picture.
+) -> None:
+    """Makes sure that the results harm no picture.
 
     Args:
-        out: where to.
+        out: the folder of the results.
         arguments: what `list_entries` was given.
         entries: what it returned.
-        suffixes: of the results' names, after the identity of a picture.
+        suffixes: ends of all names that results may have, after the identity of a picture.
 
     Raises:
-        InputError: `out` is one of the folders of pictures, a result would overwrite a picture, the
-            folder holds results of other pictures, or it cannot be made.
+        InputError: `out` is one of the folders of pictures, or a result would overwrite a picture.
     """
-    here = os.path.realpath(out)
+    here = os.path.realpath(files.at_home(out))
     if any(os.path.isdir(each) and os.path.realpath(each) == here for each in arguments):
         raise InputError(
             f"--out {out}: is the folder of the pictures themselves; name another one, or the "
@@ -107,22 +159,3 @@ def make_folder(
                 f"--out {out}: a result would overwrite the picture {entry.file}; "
                 "name another folder"
             )
-    _check_earlier(out, entries)
-    return files.make_folder(out, "--out")
-
-
-def _check_earlier(out: str, entries: Sequence[Entry]) -> None:
-    """Refuses a folder whose images.csv tells of other pictures, whose rows would be lost."""
-    table = epath.Path(files.at_home(out)) / outputs.IMAGES
-    if not table.exists():
-        return
-    rows = csv.DictReader(files.read_text(table, errors="surrogateescape").splitlines())
-    here = {entry.file for entry in entries}
-    other = [row["file"] for row in rows if row.get("file") and row["file"] not in here]
-    if other:
-        more = f" and {len(other) - 1} more" if len(other) > 1 else ""
-        raise InputError(
-            f"--out {out}: holds results of other pictures ({other[0]}{more}), whose rows in "
-            f"{outputs.IMAGES} and {outputs.REGIONS} would be lost; name another folder, or remove "
-            "this one"
-        )

@@ -138,8 +138,8 @@ def write(
             raise
         except OSError as error:
             raise InputError(
-                f"formats: {called} cannot write {os.fspath(folder)} ({files.reason(error)}); free "
-                "space, or name another folder"
+                f"formats: {called} cannot write {os.fspath(folder)} ({files.reason(error)}); "
+                f"{files.remedy(error)}"
             ) from error
         except Exception as error:
             raise InputError(

@@ -19,9 +19,12 @@ def as_rgb(image: Any) -> np.ndarray:
             [h, w, 3], grey [h, w] or [h, w, 1], or with alpha [h, w, 4], laid over white.
 
     Raises:
-        InputError: a file that cannot be read; another type, dtype or shape; no pixels.
+        InputError: a file that cannot be read, or an empty name of one; another type, dtype or
+            shape; no pixels.
     """
     if _is_path(image):
+        if not os.fspath(image):
+            raise InputError("image: the name of the file is empty; give its path")
         return images.read_image(image)
     if not isinstance(image, (np.ndarray, jax.Array)):
         raise InputError(

@@ -115,32 +115,21 @@ def agreement_with_legend(agreement: np.ndarray, num_samples: int) -> np.ndarray
     return whole
 
 
-def save_regions(
-    path: epath.PathLike, results: Iterable[tuple[str, str, Iterable[Region]]]
-) -> None:
-    """Writes the regions of several pictures as one CSV with a header, see `CSV_COLUMNS`.
+def region_fields(name: str, file: str, regions: Iterable[Region]) -> list[Sequence[str]]:
+    """The rows of one image in regions.csv, see `CSV_COLUMNS`.
 
     Args:
-        path: where to; its folder must exist.
-        results: (name, file, regions) of each picture. `agreement` is left empty where there was
-            nothing to compare.
-
-    Raises:
-        InputError: the place cannot be written.
+        name: of the image among the results.
+        file: from which it was read.
+        regions: of the image. `agreement` is left empty where there was nothing to compare.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for name, file, regions in results:
-        for region in regions:
-            writer.writerow(
-                [name, file, region.id, region.area, *region.box]
-                + [f"{value:.2f}" for value in region.centroid]
-                + [f"{value:.1f}" for value in region.mean_color]
-                + ["" if region.agreement is None else f"{region.agreement:.4f}", region.pieces]
-            )
-    # File names that are no text keep their bytes.
-    files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    return [
+        [name, file, *map(str, (region.id, region.area, *region.box))]
+        + [f"{value:.2f}" for value in region.centroid]
+        + [f"{value:.1f}" for value in region.mean_color]
+        + ["" if region.agreement is None else f"{region.agreement:.4f}", str(region.pieces)]
+        for region in regions
+    ]
 
 
 def image_row(segmentation: "Segmentation", name: str, file: str) -> ImageRow:
@@ -165,24 +154,21 @@ def image_row(segmentation: "Segmentation", name: str, file: str) -> ImageRow:
     )
 
 
-def save_images(path: epath.PathLike, rows: Iterable[ImageRow]) -> None:
-    """Writes a line for each image as a CSV with a header, the fields of `ImageRow`.
+def image_fields(row: ImageRow) -> Sequence[str]:
+    """The row of one image in images.csv, with the fields of `ImageRow`."""
+    agreement = "" if row.agreement is None else f"{row.agreement:.4f}"
+    warnings = "; ".join(row.warnings)
+    return [*map(str, row[:6]), agreement, f"{row.confidence:.4f}", warnings]
 
-    Args:
-        path: where to; its folder must exist.
-        rows: of the images.
 
-    Raises:
-        InputError: the place cannot be written.
-    """
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """A table with a header, as the bytes of a CSV file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(ImageRow._fields)
-    for row in rows:
-        agreement = "" if row.agreement is None else f"{row.agreement:.4f}"
-        warnings = "; ".join(row.warnings)
-        writer.writerow([*row[:6], agreement, f"{row.confidence:.4f}", warnings])
-    files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    writer.writerow(columns)
+    writer.writerows(rows)
+    # File names that are no text keep their bytes.
+    return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def overlay(image: np.ndarray, label_map: np.ndarray) -> np.ndarray:

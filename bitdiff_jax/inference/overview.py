@@ -23,13 +23,13 @@ class Overview:
     def __init__(self) -> None:
         self._columns: list[list[np.ndarray]] = []
 
-    def add(self, result: "Segmentation") -> None:
-        """Takes a result, if there is room.
+    def add(self, result: "Segmentation") -> bool:
+        """Takes a result if there is room; whether there was.
 
         Its column is the image, the regions over it and, of several samples, their agreement.
         """
         if len(self._columns) == MOST:
-            return
+            return False
         shape = transforms.resized_shape(*result.shape, _CELL)
         smaller = functools.partial(transforms.resize_image, shape=shape)
         image = smaller(result.image)
@@ -39,11 +39,13 @@ class Overview:
             grey = np.rint(result.agreement * 255).astype(np.uint8)
             column.append(smaller(np.repeat(grey[..., None], 3, axis=-1)))
         self._columns.append(column)
+        return True
 
-    def save(self, folder: epath.Path) -> bool:
-        """Writes `outputs.OVERVIEW`, unless nothing was added; whether it did."""
-        if not self._columns:
-            return False
+    def save(self, folder: epath.Path) -> None:
+        """Writes `outputs.OVERVIEW`.
+
+        Raises:
+            InputError: the place cannot be written.
+        """
         rows = list(zip(*self._columns, strict=True))
         outputs.save_png(folder / outputs.OVERVIEW, contact_sheet(rows, cell=_CELL))
-        return True

@@ -1,8 +1,10 @@
 import csv
 import dataclasses
 import errno
+import shutil
 import struct
 import sys
+import types
 import zlib
 
 import numpy as np
@@ -11,6 +13,7 @@ from etils import epath
 from PIL import Image
 
 from bitdiff_jax.cli import main as cli
+from bitdiff_jax.cli import options
 from bitdiff_jax.data import images
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import Segmenter, entries, trust, weights_names
@@ -189,7 +192,8 @@ def test_one_sample_has_no_agreement(run, tmp_path, capsys):
     names = [f"{i}_{kind}.png" for i in range(4) for kind in ("colours", "labels", "overlay")]
     assert files(tmp_path / "out") == [*names, "images.csv", "overview.png", "regions.csv"]
     assert {row["agreement"] for row in table(tmp_path / "out")} == {""}
-    assert "agreement" not in capsys.readouterr().out.replace(str(tmp_path), "")
+    out = capsys.readouterr().out.replace(str(tmp_path), "")
+    assert "agree" not in out and "overview.png: picture, its regions\n" in out
 
 
 def test_odd_images_come_out_at_their_own_size(run, tmp_path):
@@ -227,7 +231,42 @@ def test_a_decompression_bomb_is_left_out(run, tmp_path, capsys):
 def test_an_empty_folder_is_refused(run, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert run(tmp_path / "empty") == 2
-    error_line(capsys, "empty", "no pictures", ".png")
+    error_line(capsys, "empty", "no pictures; known", ".png")
+    (tmp_path / "empty" / "a.HEIC").write_text("")
+    assert run(tmp_path / "empty") == 2
+    error_line(capsys, "no pictures, and 1 other file is not read (.heic); known")
+
+
+def test_an_empty_name_is_not_the_current_folder(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "a.png", tiny.image(9, 9))
+    assert run("") == 2
+    error_line(capsys, "a picture's name is empty")
+
+
+def test_what_is_not_read_of_a_folder_is_told(run, tmp_path, capsys):
+    folder = tmp_path / "mixed"
+    save(folder / "a.png", tiny.image(9, 9))
+    save(folder / "sub" / "b.jpg", tiny.image(9, 9))
+    Image.fromarray(tiny.image(9, 9)).save(folder / "d.jfif", format="JPEG")
+    for name in ("c.HEIC", "c2.heic", "e", ".DS_Store", "Thumbs.db"):
+        (folder / name).write_text("")
+    assert run(folder, folder / "a.png") == 0
+    captured = capsys.readouterr()
+    line = f"{folder}: 3 other files and 1 folder are not read (.heic, no ending)"
+    assert captured.out.splitlines()[0] == line and captured.out.count("not read") == 1
+    assert {row["image"] for row in rows(tmp_path / "out")} == {"a", "d"}
+    assert captured.err == ""
+
+
+def test_what_is_not_read_in_a_few_words(tmp_path):
+    assert entries.unread("examples") == entries.unread(str(tmp_path / "none.png")) == ""
+    (tmp_path / "sub").mkdir()
+    assert entries.unread(str(tmp_path)) == "1 folder is not read"
+    for ending in "abcdef":
+        (tmp_path / f"x.{ending}").write_text("")
+    words = "6 other files and 1 folder are not read (.a, .b, .c, .d, .e, ...)"
+    assert entries.unread(str(tmp_path)) == words
 
 
 def test_places_that_cannot_be_written_are_refused(run, tmp_path, capsys):
@@ -267,19 +306,153 @@ def test_results_of_other_images_are_not_lost(run, tmp_path, capsys):
     assert [row["file"] for row in rows(out)] == [str(first), str(third), str(fourth)]
 
 
-def test_a_full_disk_ends_it_in_one_line(run, tmp_path, capsys, monkeypatch):
-    local = type(epath.Path(tmp_path))
+def full_disk(monkeypatch, folder, of):
+    """Lets only half of a file be written, if its name contains `of`."""
+    local = type(epath.Path(folder))
     write = local.write_bytes
 
     def write_half(path, data):
+        if of not in path.name:
+            return write(path, data)
         write(path, data[: len(data) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    picture = save(tmp_path / "a.png", tiny.image(9, 9))
     monkeypatch.setattr(local, "write_bytes", write_half)
-    assert run(picture) == 2
-    error_line(capsys, "a_labels.png", "No space left on device", "free space")
+
+
+@pytest.mark.parametrize("of", ["a_labels.png", "a_overlay.png", "regions.csv", "images.csv"])
+def test_a_full_disk_ends_it_in_one_line(run, tmp_path, capsys, monkeypatch, of):
+    full_disk(monkeypatch, tmp_path, of)
+    assert run(save(tmp_path / "a.png", tiny.image(9, 9))) == 2
+    error_line(capsys, of, "No space left on device", "free space")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("of", ["b_labels.png", "b_agreement.png"])
+def test_what_is_finished_is_in_the_tables_whatever_happens_next(
+    run, tmp_path, capsys, monkeypatch, of
+):
+    paths = [save(tmp_path / f"{name}.png", tiny.image(9, 9)) for name in "abc"]
+    out = tmp_path / "out"
+    full_disk(monkeypatch, tmp_path, of)
+    assert run(*paths) == 2
+    kinds = ("agreement", "colours", "labels", "overlay")
+    done = [f"a_{kind}.png" for kind in kinds]
+    assert files(out) == [*done, "images.csv", "overview.png", "regions.csv"]
+    assert (
+        [row["image"] for row in rows(out)] == ["a"] == sorted({row["image"] for row in table(out)})
+    )
+    capsys.readouterr()
+    assert run(tmp_path / "other.png") == 2
+    error_line(capsys, "--out", "other pictures", str(paths[0]))
+
+
+def at_second_image(tmp_path, monkeypatch, act):
+    """The option of a format that calls `act` once it has written of the image called b."""
+    module = types.ModuleType("own_act")
+
+    def write(segmentation, folder, name):
+        (folder / f"{name}_labels.png").write_text("half")
+        if name == "b":
+            act()
+
+    module.write = write
+    monkeypatch.setitem(sys.modules, "own_act", module)
+    return "--formats=own_act:write"
+
+
+def test_ctrl_c_leaves_what_is_finished(run, tmp_path, capsys, monkeypatch):
+    def stop():
+        raise KeyboardInterrupt
+
+    paths = [save(tmp_path / f"{name}.png", tiny.image(9, 9)) for name in "abc"]
+    assert run(*paths, at_second_image(tmp_path, monkeypatch, stop)) == 130
+    assert capsys.readouterr().err == "bitdiff segment: interrupted\n"
+    assert files(tmp_path / "out") == ["a_labels.png", "images.csv", "overview.png", "regions.csv"]
+    assert [row["image"] for row in rows(tmp_path / "out")] == ["a"]
+
+
+def test_what_a_killed_command_left_is_not_mixed_with_other_images(
+    run, tmp_path, capsys, monkeypatch
+):
+    left = tmp_path / "left"
+    paths = [save(tmp_path / f"{name}.png", tiny.image(9, 9)) for name in "abc"]
+    # A copy of the folder in the midst of an image is what kill -9 leaves.
+    option = at_second_image(tmp_path, monkeypatch, lambda: shutil.copytree(tmp_path / "out", left))
+    assert run(*paths, option) == 0
+    (left / ".b_labels.png.123.tmp").write_text("a quarter")
+    killed = ["a_labels.png", "b_labels.png", "images.csv", "overview.png", "regions.csv"]
+    assert files(left) == [".b_labels.png.123.tmp", *killed, "unfinished.csv"]
+    assert [row["image"] for row in rows(left)] == ["a"]
+    capsys.readouterr()
+    for others in ([tmp_path / "other.png"], paths[:2]):
+        assert run(*others, out=left) == 2
+        error_line(capsys, "--out", "other pictures")
+    paths[1].write_text("not a picture any more")
+    assert run(*paths, "--num_samples=1", "--formats=id_png", out=left) == 1
+    results = ["a_labels.png", "c_labels.png", "images.csv", "overview.png", "regions.csv"]
+    assert files(left) == results
+
+
+def test_two_commands_at_once(run, tmp_path, capsys, monkeypatch):
+    paths = [save(tmp_path / f"{name}.png", tiny.image(9, 9)) for name in "ab"]
+    ended = []
+    option = at_second_image(tmp_path, monkeypatch, lambda: ended.append(run(tmp_path / "a.png")))
+    assert run(*paths, option) == 0 and ended == [2]
+    error_line(capsys, "--out", "another process is writing there")
+    assert [row["image"] for row in rows(tmp_path / "out")] == ["a", "b"]
+
+
+def test_drawing_again_leaves_nothing_of_the_earlier_settings(run, tmp_path):
+    paths = [save(tmp_path / f"{name}.png", tiny.image(9, 9)) for name in "ab"]
+    out = tmp_path / "out"
+    assert run(*paths) == 0
+    kept = {path.name: path.read_bytes() for path in out.glob("b_*")}
+    paths[1].write_text("not a picture any more")
+    before = [row for row in table(out) if row["image"] == "b"], rows(out)[1]
+    assert run(*paths, "--num_samples=1", "--formats=id_png,overlay") == 1
+    # What can no longer be read stays as it was, with its rows.
+    assert {path.name: path.read_bytes() for path in out.glob("b_*")} == kept and len(kept) == 4
+    assert sorted(path.name for path in out.glob("a_*")) == ["a_labels.png", "a_overlay.png"]
+    by_image = {row["image"]: row for row in rows(out)}
+    assert ([row for row in table(out) if row["image"] == "b"], by_image["b"]) == before
+    assert by_image["a"]["num_samples"] == "1" and by_image["b"]["num_samples"] == "4"
+
+
+def test_an_image_whose_results_get_another_name(run, tmp_path):
+    first, second = (save(tmp_path / name / "a.png", tiny.image(9, 9)) for name in "12")
+    assert run(first, second) == 0
+    assert run(second, first, "--seed=1", "--formats=id_png") == 0
+    out = tmp_path / "out"
+    assert [(row["image"], row["file"]) for row in rows(out)] == [
+        ("a", str(second)),
+        ("a-2", str(first)),
+    ]
+    assert len(files(out)) == 2 + 3
+
+
+@pytest.mark.parametrize("name", ["a_labels.png", "a_agreement.png", "images.csv"])
+def test_files_that_no_command_wrote_are_not_lost(run, tmp_path, capsys, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    assert run(save(tmp_path / "a.png", tiny.image(9, 9)), "--formats=id_png") == 2
+    error_line(capsys, "--out", name, "name another folder, or remove it")
+    assert files(out) == [name] and (out / name).read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_model_is_loaded(
+    workdir, tmp_path, capsys, monkeypatch
+):
+    def fail(path, data):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(options, "load_weights", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(type(epath.Path(tmp_path)), "write_bytes", fail)
+    picture = save(tmp_path / "a.png", tiny.image(9, 9))
+    out = tmp_path / "out"
+    assert cli.main(["segment", str(picture), f"--checkpoint={workdir}", f"--out={out}"]) == 2
+    assert "free" not in error_line(capsys, f"--out {out}", "Read-only", "that can be written")
 
 
 def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
@@ -294,14 +467,18 @@ def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     "bad",
-    ["--num_samples=0", "--seed=-1", "--guidance_weight=nan", "--min_area=-3"],
-)
-def test_numbers_out_of_their_range_are_refused(run, workdir, tmp_path, capsys, bad):
+    [
+        "--num_samples=0", "--seed=-1", "--batch_size=0", "--guidance_weight=nan", "--min_area=-3",
+    ],
+)  # fmt: skip
+def test_numbers_out_of_their_range_are_refused(workdir, tmp_path, capsys, monkeypatch, bad):
+    monkeypatch.setattr(options, "load_weights", lambda *_: pytest.fail("loaded"))
     picture = save(tmp_path / "a.png", tiny.image(9, 9))
     arguments = [str(picture), f"--checkpoint={workdir}", f"--out={tmp_path}", bad]
     assert cli.main(["segment", *arguments]) == 2
     name, value = bad.removeprefix("--").split("=")
     error_line(capsys, f"{name} is {value}")
+    assert files(tmp_path) == ["a.png"]
 
 
 def test_a_bad_option_is_told_in_one_line(run, tmp_path, capsys):
@@ -400,17 +577,20 @@ def test_the_overview_shows_the_first_images(run, tmp_path, capsys):
     for number in range(10):
         save(folder / f"{number}.png", tiny.image(20 + number, 24, seed=number))
     assert run(folder) == 0
-    assert f"look at {tmp_path / 'out' / 'overview.png'}" in capsys.readouterr().out
+    look = f"look at {tmp_path / 'out' / 'overview.png'}: picture, its regions, how far the samples"
+    assert look in capsys.readouterr().out
     sheet = images.read_image(tmp_path / "out" / "overview.png")
-    assert sheet.shape == (6 + 3 * 262, 6 + 8 * 262, 3)  # image, regions, agreement
+    widths = [min(256, round(256 * 24 / (20 + number))) for number in range(8)]
+    # A column is as wide as its image; the rows are image, regions and agreement.
+    assert sheet.shape == (6 + 3 * 262, 6 + sum(widths) + 8 * 6, 3)
 
 
 def test_edges_follow_the_image_unless_one_says_otherwise(run, segmenter, tmp_path, capsys):
     picture = save(tmp_path / "a.png", tiny.image(48, 64))
     drawn = segmenter(picture, num_samples=4, num_steps=2)
     written = {}
-    for edges, options in (("image", []), ("nearest", ["--edges=nearest"])):
-        assert run(picture, *options, out=tmp_path / edges) == 0
+    for edges, arguments in (("image", []), ("nearest", ["--edges=nearest"])):
+        assert run(picture, *arguments, out=tmp_path / edges) == 0
         written[edges] = images.read_labels(tmp_path / edges / "a_labels.png")
         want = dataclasses.replace(drawn, edges=edges).label_map()
         np.testing.assert_array_equal(written[edges], want)

@@ -31,13 +31,28 @@ def test_sheet_lays_out_images_and_maps():
     image = np.full((10, 20, 3), 200, np.uint8)
     ids = np.zeros((10, 20), np.int32)
     sheet = contact_sheet([(image, ids, ids), (image,)], cell=40, gap=2)
-    assert sheet.shape == (2 + 2 * 42, 2 + 3 * 42, 3)
+    assert sheet.shape == (2 + 2 * 22, 2 + 3 * 42, 3)
     assert sheet.dtype == np.uint8
     assert (sheet[2:22, 2:42] == 200).all()
     assert (sheet[2:22, 44:84] == region_colours()[0]).all()
+    assert (sheet[24:44, 2:42] == 200).all()
     background = sheet[0, 0]
-    assert (sheet[22:44] == background).all()
-    assert (sheet[44:, 44:] == background).all()
+    assert (sheet[22:24] == background).all()
+    assert (sheet[24:, 44:] == background).all()
+
+
+def test_columns_and_rows_are_as_large_as_what_they_hold():
+    high, wide, square = (
+        np.full((*shape, 3), value, np.uint8)
+        for shape, value in (((40, 10), 1), ((10, 40), 2), ((20, 20), 3))
+    )
+    sheet = contact_sheet([(high, square), (high, wide), (), (wide,)], cell=40, gap=2)
+    # Columns: the fourth row's landscape makes the first one 40 wide. Rows: 40, 40, 0 and 10 high.
+    assert sheet.shape == (2 + 42 + 42 + 2 + 12, 2 + 42 + 42, 3)
+    assert (sheet[2:42, 2:12] == 1).all() and (sheet[2:42, 44:84] == 3).all()
+    assert (sheet[44:84, 2:12] == 1).all() and (sheet[44:54, 44:84] == 2).all()
+    assert (sheet[88:98, 2:42] == 2).all()
+    assert contact_sheet([(high,)], cell=40, gap=2).shape == (44, 14, 3)
 
 
 def test_boundaries_are_one_pixel_wide_in_the_sheet():

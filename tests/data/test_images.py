@@ -45,6 +45,16 @@ def test_rgb_is_read_as_it_is(tmp_path):
     np.testing.assert_array_equal(images.read_image(str(tmp_path / "a.png")), gradient())
 
 
+@pytest.mark.parametrize("suffix", sorted(images.IMAGE_SUFFIXES))
+def test_every_ending_of_an_image_is_read(tmp_path, suffix):
+    Image.init()
+    grey = np.full((16, 16), 255, np.uint8)  # which also a file of one bit holds
+    picture = Image.fromarray(grey).convert("1" if suffix == ".pbm" else "RGB")
+    picture.save(tmp_path / f"a{suffix}", format=Image.EXTENSION[suffix])
+    read = images.read_image(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(read, np.repeat(grey[..., None], 3, axis=-1))
+
+
 _YCBCR_IN_TIFF = pytest.param(
     "YCbCr",
     marks=pytest.mark.xfail(

@@ -45,6 +45,7 @@ def test_one_channel_is_grey():
         (Image.new("P", (3, 3)), "Image"),
         ([[1, 2]], "list"),
         (None, "NoneType"),
+        ("", "image: the name of the file is empty; give its path"),
     ],
 )
 def test_anything_else_is_refused_in_one_line(image, words):

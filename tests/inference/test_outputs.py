@@ -1,5 +1,6 @@
 import csv
 import errno
+import io
 
 import numpy as np
 import pytest
@@ -82,19 +83,16 @@ def test_boundaries_grow_with_the_image():
     assert width(100) == 1 and width(3000) == 6
 
 
-def test_the_table_of_regions(tmp_path):
+def test_the_table_of_regions():
     image = tiny.image(4, 6)
     label_map = number(np.repeat([[3, 3, 3, 3, 8, 8]], 4, axis=0))
     agreement = np.full((4, 6), 0.25, np.float32)
-    outputs.save_regions(
-        tmp_path / "regions.csv",
-        [
-            ("a", "dir/a, b.png", measure(label_map, image, agreement)),
-            ("b", "b.png", measure(label_map, image)),
-        ],
+    written = outputs.as_csv(
+        outputs.CSV_COLUMNS,
+        outputs.region_fields("a", "dir/a, b.png", measure(label_map, image, agreement))
+        + outputs.region_fields("b", "b.png", measure(label_map, image)),
     )
-    with open(tmp_path / "regions.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(io.StringIO(written.decode(), newline="")))
     assert tuple(rows[0]) == outputs.CSV_COLUMNS and len(rows) == 4
     assert [row["region"] for row in rows] == ["1", "2", "1", "2"]
     assert rows[0]["file"] == "dir/a, b.png" and rows[0]["area"] == "16"
@@ -104,11 +102,11 @@ def test_the_table_of_regions(tmp_path):
     assert rows[0]["agreement"] == "0.2500" and rows[2]["agreement"] == ""
 
 
-def test_a_name_that_is_no_text_keeps_its_bytes(tmp_path):
+def test_a_name_that_is_no_text_keeps_its_bytes():
     name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
     region = Region(1, 1, (0, 0, 1, 1), (0.0, 0.0), (0.0, 0.0, 0.0), None)
-    outputs.save_regions(tmp_path / "regions.csv", [("a", name, [region])])
-    assert b"caf\xe9.png" in (tmp_path / "regions.csv").read_bytes()
+    rows = outputs.region_fields("a", name, [region])
+    assert b"caf\xe9.png" in outputs.as_csv(outputs.CSV_COLUMNS, rows)
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, monkeypatch):

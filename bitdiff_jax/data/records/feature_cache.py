@@ -127,7 +127,7 @@ def write(
     folder = files.make_folder(epath.Path(root) / FOLDER / key.folder, "--out")
     chosen = list(splits or RecordSource.splits(root))
     sources = {split: RecordSource(root, split) for split in chosen}
-    with unfinished.sole_writer(folder):
+    with files.sole_writer(folder, "--out"):
         unfinished.remove_partials(folder)
         about = _splits(folder, key, sources)
         partly = {split: _PART_OF + about[split] for split in chosen}

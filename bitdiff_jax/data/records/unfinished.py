@@ -1,10 +1,7 @@
 """Going on with a folder that was begun before."""
 
-import contextlib
-import fcntl
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -13,26 +10,6 @@ from bitdiff_jax import files
 from bitdiff_jax.data import file_names
 from bitdiff_jax.data.records import folder_layout, shard_files, shards
 from bitdiff_jax.errors import InputError
-
-
-@contextlib.contextmanager
-def sole_writer(out: epath.Path) -> Iterator[None]:
-    """Keeps other writers out: they would take each other's unfinished files for rubbish.
-
-    Raises:
-        InputError: there is one. In buckets, and file systems without locks, this is not noticed.
-    """
-    with contextlib.ExitStack() as stack:
-        if folder_layout.is_local(out):
-            folder = os.open(out, os.O_RDONLY)
-            stack.callback(os.close, folder)
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"--out {out}: another process is writing there") from None
-            except OSError:  # a file system without locks
-                pass
-        yield
 
 
 def resume(out: epath.Path, parameters: dict[str, Any]) -> set[str]:

@@ -108,7 +108,7 @@ def prepare(
     if size < 0 or (workers is not None and workers < 0):
         raise InputError(f"size={size} and workers={workers} must be at least 0")
     out = files.make_folder(out, "--out")
-    with unfinished.sole_writer(out):
+    with files.sole_writer(out, "--out"):
         plans, parameters, unlabelled, has_background = _plan(data, splits, size, image_format)
         there = unfinished.resume(out, parameters)
         every = [shard for plan in plans.values() for shard in plan]

@@ -85,8 +85,8 @@ def test_the_folder_of_segment(tmp_path):
             for k in range(1, count + 1)
         ]
         if name != "c":
-            rows.append((name, f"{name}.jpg", found))
-    outputs.save_regions(tmp_path / "regions.csv", rows)
+            rows += outputs.region_fields(name, f"{name}.jpg", found)
+    (tmp_path / "regions.csv").write_bytes(outputs.as_csv(outputs.CSV_COLUMNS, rows))
     predictions = open_predictions(tmp_path)
     assert predictions.kind == "segment" and predictions.names == ("a", "b", "c")
     np.testing.assert_array_equal(predictions.maps("a")[0], np.arange(42).reshape(6, 7) % 4)
@@ -160,7 +160,9 @@ def test_names_that_are_no_utf_8(tmp_path):
     segmented.mkdir()
     outputs.save_png(segmented / f"{name}_labels.png", outputs.as_ids(ids(0) + 1))
     region = Region(1, 3, (0, 0, 1, 1), (0.5, 0.5), (1.0, 2.0, 3.0), 0.5)
-    outputs.save_regions(segmented / "regions.csv", [("caf", f"{name}.jpg", [region])])
-    table = segmented / "regions.csv"
-    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())  # as a spreadsheet saves it
+    table = outputs.as_csv(
+        outputs.CSV_COLUMNS, outputs.region_fields("caf", f"{name}.jpg", [region])
+    )
+    # The mark is what a spreadsheet saves.
+    (segmented / "regions.csv").write_bytes(b"\xef\xbb\xbf" + table)
     assert open_predictions(segmented).names == (r"caf\xe9",)

@@ -1,0 +1,202 @@
+"""The folder that `bitdiff segment` fills, whose tables tell of what is finished at any moment.
+
+Its state is regions.csv and images.csv, written anew after each image. While a command runs,
+unfinished.csv names its images too; a killed command leaves it, and the next one reads it.
+"""
+
+import contextlib
+import csv
+import io
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from etils import epath
+
+from bitdiff_jax import files
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import formats, outputs
+from bitdiff_jax.inference.entries import Entry
+
+if TYPE_CHECKING:
+    from bitdiff_jax.inference.segmentation import Segmentation
+
+UNFINISHED = "unfinished.csv"
+
+_Rows = dict[str, list[Sequence[str]]]  # of a table, by the image's identity
+_KEYS = ("image", "file")  # the first columns of each table
+# What `files.write` leaves when it is killed.
+_PARTIAL = re.compile(r"\.(.+)\.\d+\.tmp")
+
+
+@contextlib.contextmanager
+def claim(
+    out: str, entries: Sequence[Entry], suffixes: Collection[str]
+) -> Iterator["ResultsFolder"]:
+    """Makes the folder if need be, and keeps others out until the images are drawn.
+
+    That it can be written is tried at once, before a model is loaded.
+
+    Args:
+        out: the folder.
+        entries: the images whose results it gets.
+        suffixes: ends of all names that results may have, after the identity of an image.
+
+    Raises:
+        InputError: the folder cannot be made or written, another process writes there, or it holds
+            results of other images, or files that results would overwrite.
+    """
+    folder = files.make_folder(out, "--out")
+    with files.sole_writer(folder, "--out"):
+        results = ResultsFolder(folder, entries, suffixes)
+        try:
+            named = [(each.identity, each.file) for each in entries]
+            files.write(folder / UNFINISHED, outputs.as_csv(_KEYS, named))
+        except InputError as error:
+            raise InputError(f"--out {out}: {error}") from None
+        try:
+            yield results
+        finally:
+            with contextlib.suppress(OSError):
+                (folder / UNFINISHED).unlink(missing_ok=True)
+
+
+class ResultsFolder:
+    """The results that lie in a folder, and how further ones get there.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: epath.Path, entries: Sequence[Entry], suffixes: Collection[str]):
+        """Reads what an earlier command left; `claim` describes the arguments and errors."""
+        self.path = path
+        self._suffixes = suffixes
+        self._images = _read(path / outputs.IMAGES, outputs.ImageRow._fields)
+        # Of an image that was being written when its command was killed, there may be regions.
+        regions = _read(path / outputs.REGIONS, outputs.CSV_COLUMNS)
+        self._regions = {name: regions.get(name, []) for name in self._images}
+        begun = _read(path / UNFINISHED, _KEYS)
+        self._check(entries, begun)
+        self._clear({name for name in begun if name not in self._images})
+
+    def add(
+        self,
+        result: "Segmentation",
+        entry: Entry,
+        chosen: Mapping[str, formats.Format],
+    ) -> outputs.ImageRow:
+        """Writes an image's results and its rows, in place of those of an earlier command.
+
+        Whatever stops it, the image has both or neither.
+
+        Args:
+            result: what was drawn.
+            entry: of which image.
+            chosen: the formats.
+
+        Returns:
+            The image's row.
+
+        Raises:
+            InputError: the place cannot be written, or a format fails.
+        """
+        name = entry.identity
+        self._forget(entry)
+        row = outputs.image_row(result, name, entry.file)
+        try:
+            formats.write(result, self.path, name, chosen)
+            self._images[name] = [outputs.image_fields(row)]
+            self._regions[name] = outputs.region_fields(name, entry.file, result.regions())
+            self._save()
+        except BaseException:
+            self._images.pop(name, None)
+            with contextlib.suppress(InputError):  # the first error is the one to tell
+                self._remove_files(name)
+                self._save()
+            raise
+        return row
+
+    def _forget(self, entry: Entry) -> None:
+        """Removes what an earlier command wrote of this image, or of another by its name."""
+        earlier = [
+            name
+            for name, rows in self._images.items()
+            # Some file systems do not tell upper from lower case.
+            if name.casefold() == entry.identity.casefold() or rows[-1][1] == entry.file
+        ]
+        for name in earlier:
+            del self._images[name]
+        if earlier:
+            self._save()
+        for name in earlier:
+            self._remove_files(name)
+
+    def _save(self) -> None:
+        tables = (
+            (outputs.REGIONS, outputs.CSV_COLUMNS, self._regions),
+            (outputs.IMAGES, outputs.ImageRow._fields, self._images),
+        )
+        for file, columns, rows in tables:
+            if self._images:
+                kept = [row for name in self._images for row in rows[name]]
+                files.write(self.path / file, outputs.as_csv(columns, kept))
+            else:
+                files.remove(self.path / file)
+
+    def _remove_files(self, name: str) -> None:
+        for suffix in self._suffixes:
+            files.remove(self.path / f"{name}{suffix}")
+
+    def _check(self, entries: Sequence[Entry], begun: _Rows) -> None:
+        """Refuses what would mix two commands' results, or overwrite what is no result."""
+        here = {entry.file for entry in entries}
+        told = [rows[-1][1] for table in (self._images, begun) for rows in table.values()]
+        other = sorted({file for file in told if file not in here})
+        if other:
+            more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+            raise InputError(
+                f"--out {self.path}: holds results of other pictures ({other[0]}{more}), which "
+                "would be mixed with these; name another folder, or remove this one"
+            )
+        known = {*self._images, *begun}
+        planned = {
+            f"{entry.identity}{suffix}"
+            for entry in entries
+            if entry.identity not in known
+            for suffix in self._suffixes
+        }
+        unknown = sorted(planned & {each.name for each in self.path.iterdir()})
+        if unknown:
+            raise InputError(
+                f"--out {self.path}: holds {unknown[0]}, of which {outputs.IMAGES} does not tell "
+                "and which a result may overwrite; name another folder, or remove it"
+            )
+
+    def _clear(self, names: Collection[str]) -> None:
+        """Removes what a killed command left of images that it did not finish."""
+        for name in names:
+            self._remove_files(name)
+        written = {outputs.REGIONS, outputs.IMAGES, outputs.OVERVIEW, UNFINISHED}
+        written |= {f"{name}{suffix}" for name in names for suffix in self._suffixes}
+        for path in self.path.iterdir():
+            found = _PARTIAL.fullmatch(path.name)
+            if found and found[1] in written:
+                files.remove(path)
+
+
+def _read(path: epath.Path, columns: Sequence[str]) -> _Rows:
+    """The rows of a table by image, each with these columns; none if there is no table."""
+    if not path.exists():
+        return {}
+    text = files.read_text(path, errors="surrogateescape")
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if tuple(reader.fieldnames or ())[:2] != _KEYS:
+        raise InputError(
+            f"--out {path.parent}: its {path.name} is no table of `bitdiff segment`; name another "
+            "folder, or remove it"
+        )
+    found: _Rows = {}
+    for row in reader:
+        found.setdefault(row["image"], []).append([row.get(column) or "" for column in columns])
+    return found
