@@ -5,6 +5,7 @@ A full disk or a killed process leaves the old file or none, never half of one.
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -96,7 +97,9 @@ def agreement_with_legend(agreement: np.ndarray, num_samples: int) -> np.ndarray
         "1: all samples draw the same region here",
     )
     margin, bar = size // 2, size
-    box = max(int(font.getlength(text)) for text in texts) + 2 * margin
+    # The font's own space all but vanishes in small sizes.
+    space = max(3, round(0.3 * size))
+    box = max(_write(None, (0, 0), text, font, space) for text in texts) + 2 * margin
     total = max(width, box)
     legend = Image.new("L", (total, margin * 2 + bar + len(texts) * (size + 4)), 255)
     draw = ImageDraw.Draw(legend)
@@ -108,11 +111,27 @@ def agreement_with_legend(agreement: np.ndarray, num_samples: int) -> np.ndarray
     legend.paste(ramp, (left, margin))
     draw.rectangle((left - 1, margin - 1, left + len(grey), margin + bar), outline=0)
     for line, text in enumerate(texts):
-        draw.text((margin, 2 * margin + bar + line * (size + 4)), text, fill=0, font=font)
+        _write(draw, (margin, 2 * margin + bar + line * (size + 4)), text, font, space)
     whole = np.full((height + legend.height, total), 255, np.uint8)
     whole[:height, :width] = np.rint(np.clip(agreement, 0, 1) * 255).astype(np.uint8)
     whole[height:] = np.asarray(legend)
     return whole
+
+
+def _write(
+    draw: ImageDraw.ImageDraw | None,
+    at: tuple[int, int],
+    text: str,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    space: int,
+) -> int:
+    """Writes black words `space` pixels apart, or only measures them; where the last one ends."""
+    left, top = at
+    for word in text.split():
+        if draw is not None:
+            draw.text((left, top), word, fill=0, font=font)
+        left += math.ceil(font.getlength(word)) + space
+    return left - space
 
 
 def region_fields(name: str, file: str, regions: Iterable[Region]) -> list[Sequence[str]]:

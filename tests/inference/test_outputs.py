@@ -39,6 +39,19 @@ def test_agreement_is_grey_from_black_to_white_above_its_legend(shape):
     assert legend.shape[1] >= shape[1]
 
 
+@pytest.mark.parametrize("width", [100, 360, 448, 512, 640, 1280])
+@pytest.mark.parametrize("num_samples", [2, 4, 14])
+def test_the_words_of_the_legend_stand_apart(width, num_samples):
+    legend = outputs.agreement_with_legend(np.ones((1, width)), num_samples)[1:]
+    size = min(max(width // 32, 11), 40)
+    top = 2 * (size // 2) + size
+    line = legend[top : top + size]  # agreement of 4 samples, mean 1.00
+    inked = np.flatnonzero((line < 128).any(axis=0))
+    gaps = np.diff(inked) - 1
+    # Between the letters of a word there is less.
+    assert (gaps >= max(3, 0.25 * size)).sum() == 5
+
+
 def test_colours_are_those_of_the_overlay():
     label_map = np.arange(1, 5).repeat(8)[None].repeat(8, axis=0)
     got = outputs.colours(label_map)
