@@ -25,7 +25,8 @@ class Format(Protocol):
     """Writes one segmentation.
 
     It may have an attribute `suffixes`, the ends of the names of its files after `name`:
-    `bitdiff segment` then refuses a folder in which one of them would overwrite an image.
+    `bitdiff segment` then overwrites no other file of such a name, and removes its own files when
+    the image is drawn again or is not finished.
     """
 
     def __call__(self, segmentation: "Segmentation", folder: epath.Path, name: str) -> None:

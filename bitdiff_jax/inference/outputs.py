@@ -96,12 +96,12 @@ def agreement_with_legend(agreement: np.ndarray, num_samples: int) -> np.ndarray
         "0: each sample draws another region here",
         "1: all samples draw the same region here",
     )
-    margin, bar = size // 2, size
+    margin, bar, pitch = size // 2, size, math.ceil(1.3 * size)
     # The font's own space all but vanishes in small sizes.
     space = max(3, round(0.3 * size))
     box = max(_write(None, (0, 0), text, font, space) for text in texts) + 2 * margin
     total = max(width, box)
-    legend = Image.new("L", (total, margin * 2 + bar + len(texts) * (size + 4)), 255)
+    legend = Image.new("L", (total, margin * 2 + bar + len(texts) * pitch), 255)
     draw = ImageDraw.Draw(legend)
     grey = np.rint(np.linspace(0, 255, total - 2 * margin - 2 * size)).astype(np.uint8)
     left = margin + size
@@ -111,7 +111,7 @@ def agreement_with_legend(agreement: np.ndarray, num_samples: int) -> np.ndarray
     legend.paste(ramp, (left, margin))
     draw.rectangle((left - 1, margin - 1, left + len(grey), margin + bar), outline=0)
     for line, text in enumerate(texts):
-        _write(draw, (margin, 2 * margin + bar + line * (size + 4)), text, font, space)
+        _write(draw, (margin, 2 * margin + bar + line * pitch), text, font, space)
     whole = np.full((height + legend.height, total), 255, np.uint8)
     whole[:height, :width] = np.rint(np.clip(agreement, 0, 1) * 255).astype(np.uint8)
     whole[height:] = np.asarray(legend)

@@ -43,6 +43,7 @@ def test_agreement_is_grey_from_black_to_white_above_its_legend(shape):
 @pytest.mark.parametrize("num_samples", [2, 4, 14])
 def test_the_words_of_the_legend_stand_apart(width, num_samples):
     legend = outputs.agreement_with_legend(np.ones((1, width)), num_samples)[1:]
+    assert (legend[-1] == 255).all()  # no letter is cut
     size = min(max(width // 32, 11), 40)
     top = 2 * (size // 2) + size
     line = legend[top : top + size]  # agreement of 4 samples, mean 1.00
