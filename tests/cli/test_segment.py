@@ -421,6 +421,11 @@ def test_drawing_again_leaves_nothing_of_the_earlier_settings(run, tmp_path):
 
 def test_an_image_whose_results_get_another_name(run, tmp_path):
     first, second = (save(tmp_path / name / "a.png", tiny.image(9, 9)) for name in "12")
+    assert run(first, out=tmp_path / "moved") == 0
+    assert run(tmp_path / "no" / "a.png", first, "--formats=id_png", out=tmp_path / "moved") == 1
+    assert [row["image"] for row in rows(tmp_path / "moved")] == ["a-2"]
+    assert len(files(tmp_path / "moved")) == 1 + 3
+
     assert run(first, second) == 0
     assert run(second, first, "--seed=1", "--formats=id_png") == 0
     out = tmp_path / "out"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bitdiff_jax.data import transforms
 from bitdiff_jax.data.records import folder_layout, writer
 from bitdiff_jax.data.records.record_source import RecordSource
 from bitdiff_jax.errors import InputError
@@ -352,10 +353,11 @@ def test_the_contact_sheet_shows_images_beside_their_maps(tmp_path):
     data = FakeData({"val": 3})
     prepare(tmp_path, data)
     sheet = np.asarray(Image.open(tmp_path / "contact_sheet.png"))
-    assert sheet.shape == (6 + 134, 6 + 3 * 2 * 134, 3)
-    ids = RecordSource(tmp_path)[0]["labels"][0]
-    height, width = ids.shape
-    shown = sheet[6 : 6 + 128 * height // max(ids.shape), 140 : 140 + 128 * width // max(ids.shape)]
+    maps = [item["labels"][0] for item in RecordSource(tmp_path)]
+    shapes = [transforms.resized_shape(*each.shape, 128) for each in maps]
+    assert sheet.shape == (12 + 128, 6 + sum(2 * (width + 6) for _, width in shapes), 3)
+    ids, (height, width) = maps[0], shapes[0]
+    shown = sheet[6 : 6 + height, 12 + width : 12 + 2 * width]
     scale = 128 / max(ids.shape)
     # The upper row of an ignored patch is a boundary, its lower rows are not.
     y, x = np.argwhere((ids[1:, 1:] < 0) & (ids[1:, :-1] < 0) & (ids[:-1, 1:] < 0))[0] + 1
