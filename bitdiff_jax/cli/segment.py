@@ -28,15 +28,16 @@ Draw label maps of pictures. For each picture ID, the folder --out gets
                     sample)
 and for all of them overview.png, the first of them at a glance, regions.csv, one row per region but
 the background, and images.csv, one row per picture, with the reasons not to trust it, if there are
-any. A region is one object, which may be in
-several pieces that do not touch, as behind a pole; the column `pieces` counts them. ID is the name
-of the file without its ending; another picture of the same ID becomes ID-2.
+any. A region is one object, which may be in several pieces that do not touch, as behind a pole; the
+column `pieces` counts them. ID is the name of the file without its ending; another picture of the
+same ID becomes ID-2.
 
-All of this grows as pictures are finished: whatever stops the command, what the tables tell of is
-there, and nothing else of the formats above. The same command again, or one with more pictures or
-other settings, replaces the results of each picture that it draws; those of a picture that can no
-longer be read stay, with their rows. A folder that holds results of other pictures is refused, and
-so is one that another command is writing to."""
+All of this grows as pictures are finished, and an error or Ctrl-C leaves no half-written ones. The
+same command again, or one with more pictures or other settings, replaces the results of each
+picture that it draws; those of a picture that can no longer be read stay, with their rows.
+unfinished.csv names the pictures of a command that is running or was killed; the same command again
+clears up. A folder that holds results of other pictures is refused, and so is one that another
+command is writing to."""
 
 
 def main(argv: list[str]) -> int:
