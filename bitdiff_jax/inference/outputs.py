@@ -180,12 +180,10 @@ def image_fields(row: ImageRow) -> Sequence[str]:
     return [*map(str, row[:6]), agreement, f"{row.confidence:.4f}", warnings]
 
 
-def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """A table with a header, as the bytes of a CSV file."""
+def as_csv(*rows: Sequence[str]) -> bytes:
+    """Rows of a table, its header among them, as the bytes of a CSV file."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     # File names that are no text keep their bytes.
     return text.getvalue().encode("utf-8", "surrogateescape")
 

@@ -51,7 +51,7 @@ def claim(
         results = ResultsFolder(folder, entries, suffixes)
         try:
             named = [(each.identity, each.file) for each in entries]
-            files.write(folder / UNFINISHED, outputs.as_csv(_KEYS, named))
+            files.write(folder / UNFINISHED, outputs.as_csv(_KEYS, *named))
         except InputError as error:
             raise InputError(f"--out {out}: {error}") from None
         try:
@@ -72,13 +72,16 @@ class ResultsFolder:
         """Reads what an earlier command left; `claim` describes the arguments and errors."""
         self.path = path
         self._suffixes = suffixes
-        self._images = _read(path / outputs.IMAGES, outputs.ImageRow._fields)
+        images = _read(path / outputs.IMAGES, outputs.ImageRow._fields)
         # Of an image that was being written when its command was killed, there may be regions.
         regions = _read(path / outputs.REGIONS, outputs.CSV_COLUMNS)
-        self._regions = {name: regions.get(name, []) for name in self._images}
         begun = _read(path / UNFINISHED, _KEYS)
-        self._check(entries, begun)
-        self._clear({name for name in begun if name not in self._images})
+        self._files = {name: rows[-1][1] for name, rows in images.items()}
+        # As they are written: of ten thousand images, making them anew would take seconds.
+        self._images = {name: outputs.as_csv(*rows) for name, rows in images.items()}
+        self._regions = {name: outputs.as_csv(*regions.get(name, ())) for name in images}
+        self._check(entries, {name: rows[-1][1] for name, rows in begun.items()})
+        self._clear(begun.keys() - images.keys())
 
     def add(
         self,
@@ -106,11 +109,13 @@ class ResultsFolder:
         row = outputs.image_row(result, name, entry.file)
         try:
             formats.write(result, self.path, name, chosen)
-            self._images[name] = [outputs.image_fields(row)]
-            self._regions[name] = outputs.region_fields(name, entry.file, result.regions())
+            regions = outputs.region_fields(name, entry.file, result.regions())
+            self._regions[name] = outputs.as_csv(*regions)
+            self._images[name] = outputs.as_csv(outputs.image_fields(row))
+            self._files[name] = entry.file
             self._save()
         except BaseException:
-            self._images.pop(name, None)
+            self._files.pop(name, None)
             with contextlib.suppress(InputError):  # the first error is the one to tell
                 self._remove_files(name)
                 self._save()
@@ -121,12 +126,12 @@ class ResultsFolder:
         """Removes what an earlier command wrote of this image, or of another by its name."""
         earlier = [
             name
-            for name, rows in self._images.items()
+            for name, file in self._files.items()
             # Some file systems do not tell upper from lower case.
-            if name.casefold() == entry.identity.casefold() or rows[-1][1] == entry.file
+            if name.casefold() == entry.identity.casefold() or file == entry.file
         ]
         for name in earlier:
-            del self._images[name]
+            del self._files[name]
         if earlier:
             self._save()
         for name in earlier:
@@ -138,9 +143,9 @@ class ResultsFolder:
             (outputs.IMAGES, outputs.ImageRow._fields, self._images),
         )
         for file, columns, rows in tables:
-            if self._images:
-                kept = [row for name in self._images for row in rows[name]]
-                files.write(self.path / file, outputs.as_csv(columns, kept))
+            if self._files:
+                kept = [rows[name] for name in self._files]
+                files.write(self.path / file, b"".join([outputs.as_csv(columns), *kept]))
             else:
                 files.remove(self.path / file)
 
@@ -148,18 +153,17 @@ class ResultsFolder:
         for suffix in self._suffixes:
             files.remove(self.path / f"{name}{suffix}")
 
-    def _check(self, entries: Sequence[Entry], begun: _Rows) -> None:
+    def _check(self, entries: Sequence[Entry], begun: Mapping[str, str]) -> None:
         """Refuses what would mix two commands' results, or overwrite what is no result."""
         here = {entry.file for entry in entries}
-        told = [rows[-1][1] for table in (self._images, begun) for rows in table.values()]
-        other = sorted({file for file in told if file not in here})
+        other = sorted({*self._files.values(), *begun.values()} - here)
         if other:
             more = f" and {len(other) - 1} more" if len(other) > 1 else ""
             raise InputError(
                 f"--out {self.path}: holds results of other pictures ({other[0]}{more}), which "
                 "would be mixed with these; name another folder, or remove this one"
             )
-        known = {*self._images, *begun}
+        known = {*self._files, *begun}
         planned = {
             f"{entry.identity}{suffix}"
             for entry in entries

@@ -103,8 +103,8 @@ def test_the_table_of_regions():
     agreement = np.full((4, 6), 0.25, np.float32)
     written = outputs.as_csv(
         outputs.CSV_COLUMNS,
-        outputs.region_fields("a", "dir/a, b.png", measure(label_map, image, agreement))
-        + outputs.region_fields("b", "b.png", measure(label_map, image)),
+        *outputs.region_fields("a", "dir/a, b.png", measure(label_map, image, agreement)),
+        *outputs.region_fields("b", "b.png", measure(label_map, image)),
     )
     rows = list(csv.DictReader(io.StringIO(written.decode(), newline="")))
     assert tuple(rows[0]) == outputs.CSV_COLUMNS and len(rows) == 4
@@ -120,7 +120,7 @@ def test_a_name_that_is_no_text_keeps_its_bytes():
     name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
     region = Region(1, 1, (0, 0, 1, 1), (0.0, 0.0), (0.0, 0.0, 0.0), None)
     rows = outputs.region_fields("a", name, [region])
-    assert b"caf\xe9.png" in outputs.as_csv(outputs.CSV_COLUMNS, rows)
+    assert b"caf\xe9.png" in outputs.as_csv(outputs.CSV_COLUMNS, *rows)
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, monkeypatch):

@@ -86,7 +86,7 @@ def test_the_folder_of_segment(tmp_path):
         ]
         if name != "c":
             rows += outputs.region_fields(name, f"{name}.jpg", found)
-    (tmp_path / "regions.csv").write_bytes(outputs.as_csv(outputs.CSV_COLUMNS, rows))
+    (tmp_path / "regions.csv").write_bytes(outputs.as_csv(outputs.CSV_COLUMNS, *rows))
     predictions = open_predictions(tmp_path)
     assert predictions.kind == "segment" and predictions.names == ("a", "b", "c")
     np.testing.assert_array_equal(predictions.maps("a")[0], np.arange(42).reshape(6, 7) % 4)
@@ -161,7 +161,7 @@ def test_names_that_are_no_utf_8(tmp_path):
     outputs.save_png(segmented / f"{name}_labels.png", outputs.as_ids(ids(0) + 1))
     region = Region(1, 3, (0, 0, 1, 1), (0.5, 0.5), (1.0, 2.0, 3.0), 0.5)
     table = outputs.as_csv(
-        outputs.CSV_COLUMNS, outputs.region_fields("caf", f"{name}.jpg", [region])
+        outputs.CSV_COLUMNS, *outputs.region_fields("caf", f"{name}.jpg", [region])
     )
     # The mark is what a spreadsheet saves.
     (segmented / "regions.csv").write_bytes(b"\xef\xbb\xbf" + table)
