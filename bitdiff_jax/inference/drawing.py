@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
@@ -113,7 +113,7 @@ class _Image:
     """An item on its way through; its rows may fall into several batches."""
 
     item: Item
-    arrays: dict[str, np.ndarray]  # of a row: what the network is shown of the image
+    arrays: Mapping[str, np.ndarray | jax.Array]  # of a row: what the network is shown of the image
     shown: np.ndarray  # uint8 [h, w, 3]
     size: tuple[int, int]  # of the valid rectangle
     image_id: int
@@ -133,7 +133,7 @@ class _Image:
         )
 
 
-Encode = Callable[[np.ndarray, tuple[int, int]], np.ndarray]  # see programs.encode
+Encode = Callable[[np.ndarray, tuple[int, int]], jax.Array]  # see programs.encode
 _Row = tuple[_Image, int]  # and the number of the sample
 
 
@@ -187,7 +187,9 @@ def _prepare(item: Item, model: Model, encode: Encode | None) -> _Image:
     side, scale = model.image_size, model.image_scale
     size = item.size or transforms.resized_shape(height, width, side)
     larger = transforms.resize_image(item.image, (size[0] * scale, size[1] * scale))
-    arrays = {"image": transforms.pad_to_square(larger, side * scale)}
+    arrays: dict[str, np.ndarray | jax.Array] = {
+        "image": transforms.pad_to_square(larger, side * scale)
+    }
     if model.features is not None and item.features is not None:
         arrays["features"] = item.features.resampled(size, side, model.features.grid)
     elif encode is not None:

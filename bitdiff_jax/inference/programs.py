@@ -46,8 +46,10 @@ def image_rows(model: Model, num_rows: int) -> dict[str, jax.ShapeDtypeStruct]:
     return rows
 
 
-def encode(model: Model, params: Params, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def encode(model: Model, params: Params, image: np.ndarray, size: tuple[int, int]) -> jax.Array:
     """What the model's encoder makes of one image, float16 [G, G, C].
+
+    It is on its way when this returns: the program that draws is compiled meanwhile.
 
     Args:
         model: a model with an encoder.
@@ -61,8 +63,8 @@ def encode(model: Model, params: Params, image: np.ndarray, size: tuple[int, int
     arguments = (params, given["encoder_image"][None], *sizes)
     leaves, tree = jax.tree.flatten(arguments)
     shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=_sharding(x)) for x in leaves)
-    cells = _encoding(model, tree, shapes, _x64())(*arguments)
-    return np.asarray(cells[0], np.float16)
+    features: jax.Array = _encoding(model, tree, shapes, _x64())(*arguments)
+    return features
 
 
 def _sharding(x: Any) -> Any:
@@ -73,8 +75,12 @@ def _sharding(x: Any) -> Any:
 def _encoding(model: Model, tree: Any, shapes: tuple[Any, ...], x64: bool) -> jax.stages.Compiled:
     """The program that encodes one image; `x64` is what jax compiles under."""
     del x64
+
+    def first(*arguments: Any) -> jax.Array:
+        return model.encode(*arguments)[0].astype(jnp.float16)
+
     arguments = jax.tree.unflatten(tree, shapes)
-    return traces.program(jax.jit(model.encode), arguments, ("encode", model)).compile()
+    return traces.program(jax.jit(first), arguments, ("encode", model)).compile()
 
 
 def lower(
