@@ -10,7 +10,8 @@ devices from starving each other; see `bitdiff_jax.parallel.dispatch`.
     python benchmarks/robustness/starvation.py --runs 2 --seconds 2 # what the test suite does
     python benchmarks/robustness/starvation.py --runs 4 --seconds 60 --unlimited
 
-The last one takes the limits away, and shows the abort: exit code -6, 40 seconds after the start.
+The last one takes the limits away, with which a training may abort: exit code -6, 40 seconds after
+the start. It does so most on cores with little else to do (`--load 0`), and not in every run.
 Half an hour on two cores.
 """
 
