@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,9 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+# Name of a file that is being written, by `write` or as a shard: its own, and the process's number.
+PARTIAL = re.compile(r"\.(.+)\.\d+\.tmp")
 
 # What helps where a place cannot be written.
 _REMEDIES = {

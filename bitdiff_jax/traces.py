@@ -12,9 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import pathlib
-import tempfile
 import types
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
@@ -23,6 +21,9 @@ from typing import Any
 import jax
 import numpy as np
 from jax import export
+
+from bitdiff_jax import files
+from bitdiff_jax.errors import InputError
 
 _PACKAGE = pathlib.Path(__file__).parent
 _LIBRARIES = ("jax", "jaxlib", "flax", "numpy")
@@ -67,7 +68,7 @@ def program(
         try:
             exported = export.export(jitted)(*arguments)
             data = bytes(exported.serialize())
-        except (ValueError, NotImplementedError):  # it holds something that cannot be written
+        except (ValueError, NotImplementedError):  # JAX writes no callbacks to Python, for one
             lowered = jitted.lower(*arguments)
             return lowered
         _write(key, data)
@@ -185,16 +186,9 @@ def _read(key: str) -> bytes | None:
 def _write(key: str, data: bytes) -> None:
     """Keeps a trace, and forgets those that were kept longest ago; without a word if it cannot."""
     assert _folder is not None
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, InputError):
         _folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=_folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(data).digest() + data)
-            os.replace(name, _folder / key)
-        except OSError:
-            os.unlink(name)
-            raise
+        files.write(_folder / key, hashlib.sha256(data).digest() + data)
         kept = sorted(_folder.iterdir(), key=lambda path: path.stat().st_mtime)
         for path in kept[:-_MOST_FILES]:
             path.unlink(missing_ok=True)

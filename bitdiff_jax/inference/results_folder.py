@@ -7,7 +7,6 @@ unfinished.csv names its images too; a killed command leaves it, and the next on
 import contextlib
 import csv
 import io
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,6 @@ UNFINISHED = "unfinished.csv"
 
 _Rows = dict[str, list[Sequence[str]]]  # of a table, by the image's identity
 _KEYS = ("image", "file")  # the first columns of each table
-# What `files.write` leaves when it is killed.
-_PARTIAL = re.compile(r"\.(.+)\.\d+\.tmp")
 
 
 @contextlib.contextmanager
@@ -184,7 +181,7 @@ class ResultsFolder:
         written = {outputs.REGIONS, outputs.IMAGES, outputs.OVERVIEW, UNFINISHED}
         written |= {f"{name}{suffix}" for name in names for suffix in self._suffixes}
         for path in self.path.iterdir():
-            found = _PARTIAL.fullmatch(path.name)
+            found = files.PARTIAL.fullmatch(path.name)
             if found and found[1] in written:
                 files.remove(path)
 

@@ -13,7 +13,6 @@ is whole.
 
 import dataclasses
 import os
-import re
 from typing import Final
 
 from etils import epath
@@ -26,9 +25,6 @@ SHEET: Final = "contact_sheet.png"
 PROGRESS: Final = "progress"
 PARAMETERS: Final = "parameters.json"
 ALL: Final = "all"  # the one split of a set that has none
-
-# Of what is being written, with the number of the process.
-PARTIAL: Final = re.compile(r"\..+\.\d+\.tmp")
 
 # A shard is what an interruption may cost, and what a process works on at a time; and each is a
 # file that training keeps open.

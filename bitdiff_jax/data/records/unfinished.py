@@ -109,7 +109,7 @@ def remove_partials(out: epath.Path) -> None:
     """Removes what was left half-written; nobody else may be writing."""
     for folder in (out, out / folder_layout.PROGRESS):
         for name in _list(folder):
-            if folder_layout.PARTIAL.fullmatch(name):
+            if files.PARTIAL.fullmatch(name):
                 (folder / name).unlink(missing_ok=True)
 
 
