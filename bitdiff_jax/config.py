@@ -156,6 +156,8 @@ def default() -> ml_collections.ConfigDict:
     c.sampling.eps_after_clip = True  # for ddim: eps follows the clipped x0
     c.sampling.final = "x0"  # x0 | step: what the last step returns
     c.sampling.decoder = "code"  # code | dichotomy (on the host, as released for rgb)
+    # Factor of all noise: below 1 maps are more probable and vary less, 0 is deterministic.
+    c.sampling.temperature = 1.0
 
     # Evaluation while training; `data = ""` leaves it out.
     c.eval = ml_collections.ConfigDict()

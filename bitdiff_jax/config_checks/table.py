@@ -139,6 +139,7 @@ CHECKS: dict[str, Domain] = {
     "sampling.eps_after_clip": Flag(),
     "sampling.final": Choice(typing.get_args(sampler.Final)),
     "sampling.decoder": Choice(typing.get_args(sampler.Decoder)),
+    "sampling.temperature": Real(0),
     "eval.data": Text(),
     "eval.num_images": _COUNT,
     "eval.batch_size": _COUNT,

@@ -5,6 +5,7 @@ Python arguments, configs, the command line, inference and evaluation all use th
 
 import dataclasses
 import math
+import numbers
 import operator
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -46,6 +47,10 @@ class Sampler:
         decoder: how codes follow from the drawn x0: 'code' takes each pixel's nearest code;
             'dichotomy' splits the drawn colours into regions on the host (`encoding.dichotomy`), as
             released for encoding 'rgb'.
+        temperature: factor of the standard deviation of all noise that sampling draws: the initial
+            noise and that of the steps; finite and >= 0. 1 samples the model's distribution, less
+            draws more probable and less varied maps, and 0 draws one map, whatever the keys. A
+            constant of the compiled program.
 
     Raises:
         InputError: a value is outside its domain.
@@ -57,6 +62,7 @@ class Sampler:
     clip: bool | tuple[float, float] = True
     final: Final = "x0"
     decoder: Decoder = "code"
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_steps", _positive("num_steps", self.num_steps))
@@ -65,6 +71,7 @@ class Sampler:
             object.__setattr__(self, "guidance_weight", self.guidance_weight.item())
         _check_weight(self.guidance_weight)
         _check_method(self.method)
+        object.__setattr__(self, "temperature", _temperature(self.temperature))
         for name, known in (("final", get_args(Final)), ("decoder", get_args(Decoder))):
             value = getattr(self, name)
             if value not in known:
@@ -95,13 +102,13 @@ class Sampler:
 jax.tree_util.register_dataclass(
     Sampler,
     data_fields=["guidance_weight"],
-    meta_fields=["num_steps", "method", "clip", "final", "decoder"],
+    meta_fields=["num_steps", "method", "clip", "final", "decoder", "temperature"],
 )
 
 # The keys of `config.sampling` that say how maps are drawn.
 SETTINGS = (
     "num_steps", "guidance_weight", "method", "eta", "clip", "variance", "eps_after_clip", "final",
-    "decoder",
+    "decoder", "temperature",
 )  # fmt: skip
 
 
@@ -202,6 +209,16 @@ def _clip(clip: Any) -> bool | tuple[float, float]:
     if not low < high:
         raise InputError(f"clip is {clip!r}; use True, False, or (low, high) with low < high")
     return low, high
+
+
+def _temperature(temperature: Any) -> float:
+    real = isinstance(temperature, numbers.Real) and not isinstance(temperature, bool)
+    if not real or not 0 <= temperature < math.inf:
+        raise InputError(
+            f"temperature is {temperature!r}; give a finite number of 0 or more, 1 for the model's "
+            "distribution"
+        )
+    return float(temperature)
 
 
 def _positive(name: str, value: Any) -> int:

@@ -66,16 +66,18 @@ def sample(
     Args:
         denoise_fn: `(x_t [B, H, W, C], t [B], cond) -> raw network output`, [B, H, W, C], or
             [B, H, W, 2C] for prediction 'both'; see also `self_condition`. `t` is at least float32.
-        x_init: initial noise [B, H, W, C], standard normal.
+        x_init: initial noise [B, H, W, C], standard normal; multiplied by the sampler's
+            `temperature`.
         cond: the condition, a tree of [B, ...] arrays.
-        sampler: steps, guidance, method and clipping.
+        sampler: steps, guidance, method, clipping and temperature.
         schedule: the noise schedule.
         prediction: what the network's output stands for, see `parameterization`.
         null_cond: the empty condition, a tree of the same structure as `cond`; None means zeros,
             the paper's empty image. It is only used with a guidance weight.
         keys: PRNG keys [B] of either style (see `prng_keys.typed`), one per image, so that an
             image's noise does not depend on its batch.
-        noise: [>= sampler.draws, B, H, W, C] standard normal, used in order instead of `keys`.
+        noise: [>= sampler.draws, B, H, W, C] standard normal, used in order instead of `keys`; it
+            is multiplied by the sampler's `temperature`, as what is drawn from `keys` is.
         valid_mask: [B, H, W] bool; outside of it x0 is set to `pad_value` at every step.
         pad_value: value of x0 on padding.
         self_condition: whether the denoiser also takes an earlier guess (arXiv 2208.04202):
@@ -145,6 +147,11 @@ def _clip_range(clip: bool | tuple[float, float]) -> tuple[float, float] | None:
     return clip
 
 
+def _scaled(noise: jax.Array, sampler: Sampler) -> jax.Array:
+    """Standard normal noise at the sampler's temperature; at 1 the program has no product."""
+    return noise if sampler.temperature == 1 else noise * sampler.temperature
+
+
 @functools.partial(
     jax.jit,
     static_argnames=("schedule", "prediction", "self_condition", "return_trajectory"),
@@ -156,7 +163,7 @@ def _sample(
     return_trajectory: bool,
 ) -> jax.Array | tuple[jax.Array, Trajectory]:  # fmt: skip
     given, dtype = x_init.dtype, widened_dtype(x_init.dtype)
-    x_init = x_init.astype(dtype)
+    x_init = _scaled(x_init.astype(dtype), sampler)
     num_steps, method, clip = sampler.num_steps, sampler.method, _clip_range(sampler.clip)
     weight, guided = sampler.guidance_weight, sampler.guided
     if guided:
@@ -203,7 +210,9 @@ def _sample(
             x0 = jnp.clip(x0, *clip)
         if valid_mask is not None:
             x0 = jnp.where(valid_mask[..., None], x0, jnp.asarray(pad_value, dtype))
-        x_s = method.step(x_t, x0, eps, t, s, schedule, draw(i, step_noise)).astype(dtype)
+        x_s = method.step(
+            x_t, x0, eps, t, s, schedule, _scaled(draw(i, step_noise), sampler)
+        ).astype(dtype)
         if sampler.final == "x0":
             x_s = jnp.where(i == 0, x0, x_s)
         return x_s, Trajectory(x_t, x0)

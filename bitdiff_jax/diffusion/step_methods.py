@@ -50,7 +50,8 @@ class StepMethod(Protocol):
             t: time at which the step starts, a scalar of at least float32.
             s: time at which the step ends, a scalar below t; 0 at the last step.
             schedule: the noise schedule.
-            noise: standard normal of x_t's shape, drawn for this step.
+            noise: normal of x_t's shape, drawn for this step; its standard deviation is the
+                sampler's `temperature`, 1 unless told otherwise.
 
         Returns:
             x_s, of x_t's shape.

@@ -90,6 +90,9 @@ BAD = [
     ("sampling.num_steps", 0, "use a whole number of 1 or more"),
     ("sampling.guidance_weight", math.nan, "use a finite number"),
     ("sampling.eta", -0.1, "use a number of 0 or more, at most 1"),
+    ("sampling.temperature", -0.1, "use a finite number of 0 or more"),
+    ("sampling.temperature", math.nan, "use a finite number of 0 or more"),
+    ("sampling.temperature", math.inf, "use a finite number of 0 or more"),
     ("sampling.method", "euler", FULL),
     ("sampling.weights", "best", "ema, raw"),
     ("eval.batch_size", 0, "use a whole number of 1 or more"),
@@ -152,8 +155,8 @@ def test_a_network_of_ones_own_keeps_its_own_bounds():
 @pytest.mark.parametrize(
     ("key", "value"),
     [("train.log_every", 0), ("train.eval_every", 0), ("sampling.guidance_weight", None),
-     ("optimizer.clip_norm", math.inf), ("seed", 2**32 - 1), ("mesh.data", 8),
-     ("model.net.attention_levels", []), ("train.num_steps", np.int64(300_000))],
+     ("sampling.temperature", 0.0), ("optimizer.clip_norm", math.inf), ("seed", 2**32 - 1),
+     ("mesh.data", 8), ("model.net.attention_levels", []), ("train.num_steps", np.int64(300_000))],
 )  # fmt: skip
 def test_values_at_the_edge_pass(key, value):
     config_checks.check(changed(key, value))

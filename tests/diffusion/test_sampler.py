@@ -23,7 +23,7 @@ def test_samplers_are_equal_by_value():
         Sampler(4), Sampler(guidance_weight=None), Sampler(guidance_weight=0.0),
         Sampler(method=Ddpm("small")), Sampler(method=Ddim()), Sampler(method=Ddim(0.5)),
         Sampler(method=Ddim(eps_after_clip=False)), Sampler(clip=False), Sampler(clip=(0, 1)),
-        Sampler(final="step"), Sampler(decoder="dichotomy"),
+        Sampler(final="step"), Sampler(decoder="dichotomy"), Sampler(temperature=0.5),
     ]  # fmt: skip
     assert len({Sampler(), *others}) == len(others) + 1
 
@@ -50,8 +50,17 @@ def test_only_what_is_said_is_overridden():
     sampler = Sampler(3, 0.5, Ddim(0.5), (0, 1))
     assert sampler.override(num_steps=None, guidance_weight=None) == sampler
     assert sampler.override(guidance_weight=0) == dataclasses.replace(sampler, guidance_weight=0)
+    assert sampler.override(temperature=0) == dataclasses.replace(sampler, temperature=0.0)
     with pytest.raises(InputError, match="num_steps is 0"):
         sampler.override(num_steps=0)
+
+
+def test_equal_temperatures_are_one_value():
+    for same in (1, 1.0, np.float32(1), np.int64(1)):
+        sampler = Sampler(temperature=same)
+        assert sampler == Sampler() and type(sampler.temperature) is float
+    leaves, tree = jax.tree.flatten(Sampler(temperature=0.5))
+    assert leaves == [1.0] and jax.tree.unflatten(tree, leaves).temperature == 0.5
 
 
 @pytest.mark.parametrize(
@@ -72,6 +81,12 @@ def test_only_what_is_said_is_overridden():
         ({"clip": 1}, "clip is 1"),
         ({"final": "half"}, "final is 'half'; use 'x0' or 'step'"),
         ({"decoder": "best"}, "decoder is 'best'; use 'code' or 'dichotomy'"),
+        ({"temperature": -1}, "temperature is -1; give a finite number of 0 or more"),
+        ({"temperature": float("nan")}, "temperature is nan; give"),
+        ({"temperature": float("inf")}, "temperature is inf; give"),
+        ({"temperature": True}, "temperature is True; give"),
+        ({"temperature": "a"}, "temperature is 'a'; give"),
+        ({"temperature": None}, "temperature is None; give"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_field(fields, words):
@@ -115,8 +130,9 @@ def test_each_setting_reaches_the_sampler():
     settings = {
         "num_steps": 20, "guidance_weight": 0.0, "method": "ddim", "eta": 0.5, "clip": [0, 1],
         "variance": "small", "eps_after_clip": False, "final": "step", "decoder": "dichotomy",
+        "temperature": 0.3,
     }  # fmt: skip
-    want = Sampler(20, 0.0, Ddim(0.5, False), (0.0, 1.0), "step", "dichotomy")
+    want = Sampler(20, 0.0, Ddim(0.5, False), (0.0, 1.0), "step", "dichotomy", 0.3)
     assert from_settings(settings) == want
     assert from_settings(settings | {"method": "ddpm"}).method == Ddpm("small")
     assert from_settings({"num_steps": 3, "weights": "ema"}) == Sampler(3)
@@ -127,6 +143,7 @@ def test_each_setting_reaches_the_sampler():
     [
         ("num_steps", 0), ("guidance_weight", float("nan")), ("method", "euler"), ("eta", -1),
         ("clip", "yes"), ("variance", "best"), ("final", "x"), ("decoder", "x"),
+        ("temperature", -0.5),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named_with_its_key(name, value):

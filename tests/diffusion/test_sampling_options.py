@@ -131,6 +131,51 @@ def test_the_final_step_needs_its_noise():
     assert float(jnp.std(noisy)) == pytest.approx(float(SCHEDULE.sigma(0.2)), rel=0.2)
 
 
+@pytest.mark.parametrize("method", [Ddpm(), Ddim(), Ddim(0.7)])
+def test_a_temperature_scales_all_noise(method):
+    x_init, cond, keys = setup()
+    noise = jax.random.normal(jax.random.key(5), (4, *x_init.shape))
+    sample = functools.partial(draw, plain_net, cond=cond, method=method)
+    cooler = sample(x_init=x_init, noise=noise, temperature=0.3)
+    want = sample(x_init=0.3 * x_init, noise=0.3 * noise)
+    np.testing.assert_allclose(cooler, want, atol=1e-6)
+    assert np.abs(cooler - sample(x_init=x_init, noise=noise)).max() > 0.05
+    if not method.draws_noise:
+        return
+
+    def of_key(key, i):
+        return jax.random.normal(jax.random.fold_in(key, i), x_init.shape[1:])
+
+    # What is drawn from keys is scaled alike; steps are counted down.
+    own = [jnp.stack([of_key(key, i) for key in keys]) for i in (4, 3, 2, 1)]
+    np.testing.assert_allclose(
+        sample(x_init=x_init, keys=keys, temperature=0.3),
+        sample(x_init=0.3 * x_init, noise=0.3 * jnp.stack(own)),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("method", [Ddpm(), Ddim()])
+def test_temperature_0_draws_one_map_whatever_the_keys(method):
+    x_init, cond, keys = setup()
+    sample = functools.partial(draw, plain_net, cond=cond, method=method)
+    others = {"x_init": x_init[::-1], "keys": keys[::-1]}
+    still = sample(x_init=x_init, keys=keys, temperature=0)
+    np.testing.assert_array_equal(sample(**others, temperature=0), still)
+    assert np.abs(sample(**others) - sample(x_init=x_init, keys=keys)).max() > 0.05
+
+
+def test_temperature_1_leaves_the_program_as_it_was():
+    x_init, cond, keys = setup()
+
+    def products(**fields):
+        sample = functools.partial(draw, plain_net, **fields)
+        return str(jax.make_jaxpr(sample)(x_init, cond, keys=keys)).count(" mul ")
+
+    # Another temperature costs a product each for the initial noise and that of a step.
+    assert products() == products(temperature=1) == products(temperature=0.5) - 2
+
+
 def test_ddim_with_eta_one_is_ddpm_with_small_variance():
     """In mean and in spread, over one step from t to s, for any x_t and x0."""
     rng = np.random.default_rng(7)

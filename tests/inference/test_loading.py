@@ -59,12 +59,13 @@ def test_parameters_lie_where_they_are_wanted(workdir):
 def test_settings_newer_than_the_checkpoint_get_their_defaults(tmp_path):
     def forget(about):
         del about["config"]["sampling"]["eps_after_clip"], about["config"]["mesh"]
+        del about["config"]["sampling"]["temperature"]
         about.pop("trained_on")
 
     tiny.save_checkpoint(tmp_path, edit_about=forget)
     loaded = load(tmp_path)
     assert loaded.config.sampling.eps_after_clip is True and loaded.config.mesh.data == -1
-    assert loaded.trained_on == ""
+    assert loaded.trained_on == "" and loaded.config.sampling.temperature == 1
 
 
 def test_settings_that_are_not_known_are_refused(tmp_path):
