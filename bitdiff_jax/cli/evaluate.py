@@ -74,6 +74,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     settings: dict[str, Any] = {
         name: getattr(args, name) for name in ("num_samples", "shuffle_images", "seed")
     } | sampling
+    if settings["temperature"] == 1:
+        del settings["temperature"]  # so that rows written before it was a setting are continued
     # The paper scores maps as they are drawn; everybody else what `bitdiff segment` writes.
     settings["min_area"] = options.min_area_of(args)
     settings["edges"] = options.edges_of(args)

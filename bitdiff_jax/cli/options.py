@@ -162,6 +162,18 @@ def add_sampler(add: Callable[..., Any]) -> None:
         help="how strongly the picture is followed; 0 is the plain conditional model, in half the "
         "time (the checkpoint's)",
     )
+    add(
+        "--temperature",
+        type=float,
+        metavar="T",
+        help="factor of the noise that maps are drawn from: below 1 they are more probable and "
+        "vary less, 0 draws one map whatever the seed (the checkpoint's)",
+    )
+
+
+def sampler_fields(args: argparse.Namespace) -> dict[str, Any]:
+    """What the options of `add_sampler` say, by the fields of `Sampler`; None is not said."""
+    return {name: getattr(args, name) for name in ("num_steps", "guidance_weight", "temperature")}
 
 
 def sampler_settings(args: argparse.Namespace, sampling: Mapping[str, Any]) -> dict[str, Any]:

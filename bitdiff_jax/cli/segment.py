@@ -67,7 +67,7 @@ def _segment(args: argparse.Namespace) -> int:
     # All that can be refused is refused before a model is loaded.
     chosen = formats.open_formats([each.strip() for each in args.formats.split(",")])
     request = Request(args.num_samples, args.seed, args.batch_size, args.min_area, args.edges)
-    Sampler().override(num_steps=args.num_steps, guidance_weight=args.guidance_weight)
+    Sampler().override(**options.sampler_fields(args))
     entries = entries_lib.list_entries(args.images)
     suffixes = formats.suffixes_of({**formats.FORMATS, **chosen})
     entries_lib.check_folder(args.out, args.images, entries, suffixes)
@@ -107,12 +107,11 @@ def _draw(
     segmenter = Segmenter.from_loaded(options.load_weights(args), on_compile=on_compile)
     trained_on = segmenter.trained_on or "pictures of a kind that its training did not name"
     print(f"{options.weights_name(args)}, step {segmenter.step}, trained on: {trained_on}")
-    sampler = segmenter.sampler.override(
-        num_steps=args.num_steps, guidance_weight=args.guidance_weight
-    )
+    sampler = segmenter.sampler.override(**options.sampler_fields(args))
+    at = "" if sampler.temperature == 1 else f", temperature {sampler.temperature:g}"
     print(
         f"seed {request.seed}, {request.num_samples} sample(s) of {sampler.num_steps} steps, "
-        f"guidance weight {sampler.guidance_weight or 0:g}",
+        f"guidance weight {sampler.guidance_weight or 0:g}{at}",
         flush=True,
     )
 

@@ -22,13 +22,16 @@ def text(name: str, num_params: int, dtype: str, about: About) -> str:
     if about.licence:
         header[:0] = ["license: other"]
     model, sampling = about.config["model"], about.config["sampling"]
+    drawn = f"{sampling['num_steps']} steps, guidance {sampling['guidance_weight'] or 0:g}"
+    if sampling["temperature"] != 1:
+        drawn += f", temperature {sampling['temperature']:g}"
     encoder = f"{about.encoder}, tuned, in the file in float16" if about.encoder else ""
     if about.encoder_hash:
         encoder = f"{about.encoder}, frozen, not in the file, hash `{about.encoder_hash}`"
     facts = {
         "parameters": f"{num_params:,}, {dtype}, of step {about.step:,} ({about.param_set})",
         "label maps": f"{model['image_size']} x {model['image_size']} pixels",
-        "sampling": f"{sampling['num_steps']} steps, guidance {sampling['guidance_weight'] or 0:g}",
+        "sampling": drawn,
         "image encoder": encoder,
         "trained on": about.trained_on,
         "data sets": about.data_sets,

@@ -178,6 +178,7 @@ class Segmenter:
         guidance_weight: float | None = None,
         seed: int = 0,
         *,
+        temperature: float | None = None,
         sampler: Sampler | None = None,
         name: str | None = None,
         batch_size: int = _BATCH_SIZE,
@@ -196,6 +197,9 @@ class Segmenter:
                 model, 1 the paper's setting. More is sharper and less varied. None for the
                 sampler's.
             seed: in [0, 2^32).
+            temperature: factor of the noise that maps are drawn from, finite and >= 0: 1 draws from
+                the model's distribution, less gives more probable and less varied maps, and 0 the
+                same map for any seed. None for the sampler's.
             sampler: how maps are drawn; None for the segmenter's own `sampler`.
             name: from which, with the seed, the randomness is drawn; by default a path's stem,
                 and '' for an array.
@@ -209,7 +213,7 @@ class Segmenter:
             InputError: a picture that cannot be read or used, an argument out of its range, not
                 enough memory, or a model whose parameters are not finite.
         """
-        chosen = self._sampler(sampler, num_steps, guidance_weight)
+        chosen = self._sampler(sampler, num_steps, guidance_weight, temperature)
         request = Request(num_samples, seed, batch_size, min_area, edges)
         name = image_input.name_of(image) if name is None else name
         return next(self._draw([(name, image)], chosen, request.with_at_most(num_samples)))
@@ -222,6 +226,7 @@ class Segmenter:
         guidance_weight: float | None = None,
         seed: int = 0,
         *,
+        temperature: float | None = None,
         sampler: Sampler | None = None,
         names: Sequence[str] | None = None,
         batch_size: int = _BATCH_SIZE,
@@ -236,6 +241,7 @@ class Segmenter:
             num_steps: as `__call__`.
             guidance_weight: as `__call__`.
             seed: as `__call__`.
+            temperature: as `__call__`.
             sampler: as `__call__`.
             names: of the pictures, as `__call__`.
             batch_size: maps drawn at once, rounded up to a multiple of the devices; the last batch
@@ -254,7 +260,7 @@ class Segmenter:
             raise InputError(
                 f"there are {len(names)} names for {len(images)} images; give one each"
             )
-        chosen = self._sampler(sampler, num_steps, guidance_weight)
+        chosen = self._sampler(sampler, num_steps, guidance_weight, temperature)
         request = Request(num_samples, seed, batch_size, min_area, edges)
         items = zip(names, images, strict=True)
         return list(self._draw(items, chosen, request.with_at_most(len(images) * num_samples)))
@@ -267,6 +273,7 @@ class Segmenter:
         guidance_weight: float | None = None,
         seed: int = 0,
         *,
+        temperature: float | None = None,
         sampler: Sampler | None = None,
         batch_size: int = _BATCH_SIZE,
         min_area: specks.Area = specks.DEFAULT,
@@ -281,6 +288,7 @@ class Segmenter:
             num_steps: as `segment_batch`.
             guidance_weight: as `segment_batch`.
             seed: as `segment_batch`.
+            temperature: as `segment_batch`.
             sampler: as `segment_batch`.
             batch_size: as `segment_batch`.
             min_area: as `segment_batch`.
@@ -289,14 +297,20 @@ class Segmenter:
         Returns:
             The results in the order of the items, each as soon as it is complete.
         """
-        chosen = self._sampler(sampler, num_steps, guidance_weight)
+        chosen = self._sampler(sampler, num_steps, guidance_weight, temperature)
         return self._draw(items, chosen, Request(num_samples, seed, batch_size, min_area, edges))
 
     def _sampler(
-        self, sampler: Sampler | None, num_steps: int | None, guidance_weight: float | None
+        self,
+        sampler: Sampler | None,
+        num_steps: int | None,
+        guidance_weight: float | None,
+        temperature: float | None,
     ) -> Sampler:
         sampler = self.sampler if sampler is None else sampler
-        return sampler.override(num_steps=num_steps, guidance_weight=guidance_weight)
+        return sampler.override(
+            num_steps=num_steps, guidance_weight=guidance_weight, temperature=temperature
+        )
 
     def _draw(
         self, items: Iterable[tuple[str, Any]], sampler: Sampler, request: Request

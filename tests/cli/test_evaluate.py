@@ -195,10 +195,13 @@ def test_options_override_the_checkpoint(workdir, tmp_path, capsys):
     assert raw["param_set"] == "raw"
     assert raw["views"]["128"]["ari"] != plain["views"]["128"]["ari"]
     own = "tests.diffusion.own_steps:Churned"
-    other = metrics("--guidance_weight=-0.5", "--seed=3", "--shuffle_images", f"--method={own}")
+    other = metrics("--guidance_weight=-0.5", "--seed=3", "--shuffle_images", f"--method={own}",
+                    "--temperature=0.5")  # fmt: skip
     assert other["settings"]["method"] == own
     assert other["settings"]["guidance_weight"] == -0.5
     assert other["settings"]["shuffle_images"] is True
+    # At 1 it is not said, so that rows from before it was a setting are of the same evaluation.
+    assert other["settings"]["temperature"] == 0.5 and "temperature" not in plain["settings"]
     assert other["views"]["native"]["ari"] != plain["views"]["native"]["ari"]
     assert "seed 3" in capsys.readouterr().out
 

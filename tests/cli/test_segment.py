@@ -107,6 +107,26 @@ def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, mo
     assert captured.out.count("compiling the program") <= 1
 
 
+def test_temperature_0_draws_the_same_for_any_seed(run, segmenter, tmp_path, capsys):
+    picture = save(tmp_path / "cat.png", tiny.image(40, 60))
+    as_drawn = {"min_area": 0, "edges": "nearest"}
+
+    def draw(seed, *options):
+        out = tmp_path / f"out{seed}{len(options)}"
+        as_is = [f"--{name}={value}" for name, value in as_drawn.items()]
+        assert run(picture, f"--seed={seed}", *as_is, *options, out=out) == 0
+        return capsys.readouterr().out, images.read_labels(out / "cat_labels.png")
+
+    told, still = draw(0, "--temperature=0")
+    assert "guidance weight 1, temperature 0\n" in told and "mean agreement 1.00" in told
+    np.testing.assert_array_equal(draw(5, "--temperature=0")[1], still)
+    want = segmenter(picture, num_samples=4, num_steps=2, temperature=0, **as_drawn)
+    np.testing.assert_array_equal(still, want.label_map())
+    (told, first), (_, second) = draw(0), draw(5)
+    assert "guidance weight 1\n" in told and "mean agreement 1.00" not in told
+    assert (first != second).any() and (first != still).any()
+
+
 def test_compiling_is_said_once_it_takes_long(workdir, segmenter, tmp_path, capsys, monkeypatch):
     def from_loaded(loaded, *, on_compile):
         assert loaded.step == tiny.STEP
@@ -474,6 +494,7 @@ def test_a_missing_checkpoint_is_refused(tmp_path, capsys, monkeypatch):
     "bad",
     [
         "--num_samples=0", "--seed=-1", "--batch_size=0", "--guidance_weight=nan", "--min_area=-3",
+        "--temperature=-1.0", "--temperature=inf",
     ],
 )  # fmt: skip
 def test_numbers_out_of_their_range_are_refused(workdir, tmp_path, capsys, monkeypatch, bad):

@@ -1,5 +1,6 @@
 """Checkpoint -> file -> model: the same maps, and what is wrong with a file in one line."""
 
+import argparse
 import dataclasses
 import hashlib
 import json
@@ -12,6 +13,8 @@ import pytest
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import weights_files
+from bitdiff_jax.cli import options
+from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import Segmenter, load, model_files, pack, weights_names
@@ -200,6 +203,19 @@ def test_a_folder_can_be_pushed_as_it_is(workdir, tmp_path):
     assert (folder / "README.md").read_text() == "mine"
 
 
+def test_a_card_says_another_temperature_than_1(tmp_path):
+    for temperature, words in (
+        (1.0, "2 steps, guidance 1 |"),
+        (0.3, "guidance 1, temperature 0.3 |"),
+    ):
+        config = tiny.tiny_config()
+        config.sampling.temperature = temperature
+        run, out = tmp_path / f"run{temperature}", tmp_path / f"out{temperature}"
+        pack(load(tiny.save_checkpoint(run, config)), out)
+        assert words in (out / "README.md").read_text()
+        assert Segmenter.from_pretrained(out).sampler.temperature == temperature
+
+
 def test_a_folder_without_terms_states_no_licence(workdir, tmp_path):
     pack(load(workdir), tmp_path / "free")
     assert "license" not in (tmp_path / "free" / "README.md").read_text()
@@ -305,6 +321,16 @@ def test_the_bundled_model_is_known_wherever_it_is(tmp_path):
     path.write_bytes(data.replace(right, right.replace(b"11.0", b"91.0")))
     refused(path, "its metadata has the hash", "copy it again")
     refused(rewritten(bundled, path, param_set="raw"), "its metadata has the hash")
+
+
+@pytest.mark.slow
+def test_the_bundled_model_is_older_than_its_newest_setting():
+    _, about = model_files.read(weights_names.bundled()["photos"])
+    assert "temperature" not in about.config["sampling"]
+    sampling = load("photos").config.sampling
+    assert options.sampler_settings(argparse.Namespace(), sampling)["temperature"] == 1
+    changed = options.sampler_settings(argparse.Namespace(temperature=0.0), sampling)
+    assert sampler_lib.from_settings(changed).temperature == 0
 
 
 def test_a_file_of_another_model_is_refused(packed, tmp_path):

@@ -123,6 +123,21 @@ def test_guidance_weights_share_a_program_and_0_needs_none(segmenter, images, ba
     assert (plain.codes == weak.codes).mean() > 0.999
 
 
+def test_temperature_0_draws_one_map_whatever_the_seed(segmenter, images, batch):
+    before = programs.num_compiled()
+    still = segmenter(images[0], **DRAW, temperature=0)
+    assert programs.num_compiled() == before + 1  # another program than that of temperature 1
+    assert (still.codes == still.codes[0]).all()
+    for result in (
+        segmenter.segment_batch(images[:1], **DRAW, seed=7, temperature=0.0, batch_size=4)[0],
+        next(segmenter.stream([("cat", images[0])], **DRAW, temperature=0.0, batch_size=4)),
+        segmenter(images[0], num_samples=4, sampler=Sampler(2, temperature=0)),
+    ):
+        np.testing.assert_array_equal(result.codes, still.codes)
+    assert programs.num_compiled() == before + 1
+    np.testing.assert_array_equal(segmenter(images[0], **DRAW).codes, batch[0].codes)
+
+
 def test_images_of_all_sizes_share_a_program(segmenter, images, batch):
     before = programs.num_compiled()
     results = segmenter.stream(
@@ -169,6 +184,8 @@ def test_nothing_in_nothing_out(segmenter):
         ({"guidance_weight": float("nan")}, "guidance_weight is nan"),
         ({"guidance_weight": float("inf")}, "guidance_weight is inf"),
         ({"guidance_weight": "1"}, "guidance_weight is '1'"),
+        ({"temperature": -1}, "temperature is -1"),
+        ({"temperature": float("nan")}, "temperature is nan"),
     ],
 )
 def test_arguments_are_checked_at_the_door(segmenter, images, arguments, words):
