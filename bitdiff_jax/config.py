@@ -94,6 +94,7 @@ def default() -> ml_collections.ConfigDict:
     c.model.objective.times = "stratified"  # stratified | uniform | low_discrepancy
     c.model.objective.image_keep = 0.95
     c.model.objective.self_condition = 0.0  # share of examples that see a first guess of x0
+    c.model.objective.region_balance = 0.0  # 0 counts pixels alike, 1 regions
     c.model.objective.padding = "exclude"  # exclude | as_released
     c.model.objective.ignored = "nearest"  # nearest | as_released
 

@@ -246,6 +246,7 @@ class Model:
             self.encode_image(params, batch["image"], valid, features),
             draws,
             self.objective,
+            num_codes=self.encoding.num_codes,
             schedule=self.schedule,
             prediction=self.prediction,
         )

@@ -109,6 +109,25 @@ def make_target(
     )
 
 
+def region_areas(codes: jax.Array, num_codes: int) -> jax.Array:
+    """How many pixels the region of each pixel has.
+
+    Args:
+        codes: int32 [B, S, S], in [0, num_codes), -1 where there is none.
+        num_codes: number of codes.
+
+    Returns:
+        int32 [B, S, S], 1 or more; 0 where there is no code.
+    """
+
+    def of_one(codes: jax.Array) -> jax.Array:
+        ids = jnp.where(codes < 0, num_codes, codes)
+        counts = jax.ops.segment_sum(jnp.ones_like(ids).reshape(-1), ids.reshape(-1), num_codes + 1)
+        return counts.at[num_codes].set(0)[ids]
+
+    return jax.vmap(of_one)(codes)
+
+
 def valid_mask(size: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """[B, 2] sizes (h, w) -> bool [B, H, W], true on the top-left h x w rectangle.
 

@@ -11,7 +11,7 @@ from bitdiff_jax.diffusion import losses, parameterization, prng_keys, times, we
 from bitdiff_jax.diffusion.sampling import DenoiseFn
 from bitdiff_jax.diffusion.schedules import Schedule
 from bitdiff_jax.image_condition import Condition
-from bitdiff_jax.target import Target
+from bitdiff_jax.target import Target, region_areas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,9 @@ class Objective:
             the empty one, which is what guidance needs.
         self_condition: probability, in [0, 1], with which an example sees the network's own first
             guess of x0 (arXiv 2208.04202); above 0 the network has input channels for it.
+        region_balance: exponent b, in [0, 1]: a pixel has the weight area^-b of its region in the
+            mean over an image's pixels. 0, the paper's, counts pixels alike, so that large regions
+            decide; 1 counts regions alike. More of it draws more and smaller regions.
         padding: what happens on padding. 'exclude' keeps it out of loss and palette, with x0 = 0
             there in training and in sampling; 'as_released' trains on it like on the image and sets
             x0 = -1 there in sampling.
@@ -46,6 +49,7 @@ class Objective:
     times: str = "stratified"
     image_keep: float = 0.95
     self_condition: float = 0.0
+    region_balance: float = 0.0
     padding: str = "exclude"
     ignored: str = "nearest"
 
@@ -102,6 +106,7 @@ def row_losses(
     draws: Draws,
     objective: Objective,
     *,
+    num_codes: int,
     schedule: Schedule,
     prediction: parameterization.Prediction,
 ) -> RowLosses:
@@ -115,6 +120,7 @@ def row_losses(
         cond: the condition, a tree of [B, ...] arrays.
         draws: what `draw` drew for these rows.
         objective: what training minimises.
+        num_codes: number of codes of the encoding.
         schedule: the noise schedule.
         prediction: what the network's output stands for, see `diffusion.parameterization`.
     """
@@ -136,7 +142,8 @@ def row_losses(
     output = denoise_fn(x_t, t, cond, *previous)
     loss = losses.make(objective.loss, prediction)
     pred = output if loss.of_output else to_x0(output)
-    error = own_parts.of_rows(loss.error(pred, target.x0, target.loss_mask), t, "loss")
+    mask = pixel_weights(target, objective.region_balance, num_codes)
+    error = own_parts.of_rows(loss.error(pred, target.x0, mask), t, "loss")
     weight = weighting.make(objective.weight, objective.bias, objective.decoupled)
     return RowLosses(
         loss=own_parts.of_rows(weight(schedule, t), t, "weight") * error,
@@ -145,6 +152,24 @@ def row_losses(
         dropped_pixels=target.dropped_pixels.astype(jnp.float32),
         valid_pixels=jnp.sum(valid_mask, (1, 2), dtype=jnp.float32),
     )
+
+
+def pixel_weights(target: Target, region_balance: float, num_codes: int) -> jax.Array:
+    """How much each pixel counts in the loss of its image.
+
+    Args:
+        target: the target of a batch.
+        region_balance: see `Objective`.
+        num_codes: number of codes of the encoding.
+
+    Returns:
+        [B, S, S]: the loss mask, bool, where region_balance is 0; otherwise float32, area^-b of the
+        pixel's region, and 0 outside of the loss mask.
+    """
+    if region_balance == 0:
+        return target.loss_mask
+    areas = jnp.maximum(region_areas(target.codes, num_codes), 1).astype(jnp.float32)
+    return jnp.where(target.loss_mask, areas**-region_balance, 0.0)
 
 
 def summary(

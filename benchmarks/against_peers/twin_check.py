@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.against_peers import problem, torch_condition, torch_programs, torch_twin
 from bitdiff_jax import config as config_lib
-from bitdiff_jax import model_config
+from bitdiff_jax import model_config, training_loss
 from bitdiff_jax.feature_grids import StoredCells
 from bitdiff_jax.target import valid_mask
 
@@ -76,7 +76,10 @@ def reference(config: ml_collections.ConfigDict, batch_size: int) -> Reference:
         return jnp.mean(model.row_losses(params, rows, draws).loss), (target, output)
 
     (value, (target, output)), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
-    given = (target.x0, target.loss_mask, data.image, cells, draws.keep, draws.t, draws.eps)
+    mask = training_loss.pixel_weights(
+        target, model.objective.region_balance, model.encoding.num_codes
+    )
+    given = (target.x0, mask, data.image, cells, draws.keep, draws.t, draws.eps)
     arrays = jax.tree.map(np.array, (*given, output, value, grads))
     return Reference(config, params, *arrays)
 

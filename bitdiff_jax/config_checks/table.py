@@ -90,6 +90,7 @@ CHECKS: dict[str, Domain] = {
     "model.objective.loss": Choice(tuple(losses.LOSSES), extensible=True),
     "model.objective.times": Choice(tuple(times.TIMES)),
     "model.objective.image_keep": _SHARE,
+    "model.objective.region_balance": _SHARE,
     "model.objective.self_condition": _SHARE,
     "model.objective.padding": Choice(("exclude", "as_released")),
     "model.objective.ignored": Choice(("nearest", "as_released")),

@@ -1,7 +1,8 @@
 """Losses in data space: `(pred, target, mask) -> [B]`.
 
-All are means over the masked pixels and sums over channels; an example without a counted pixel
-has loss 0. They are computed and returned in at least float32, whatever they are given.
+All are means over the masked pixels, weighted by the mask's values, and sums over channels; an
+example without a counted pixel has loss 0. They are computed and returned in at least float32,
+whatever they are given.
 
 The cross entropies read x0 in [-1, 1] as a certainty: a channel whose target is +-1 has
 probability p = 1 - |pred - target| / 2. For predictions beyond [-1, 1] that has no meaning, and a
@@ -46,7 +47,7 @@ def masked_mse(pred: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array
     Args:
         pred: [B, H, W, C] predicted x0, unclipped.
         target: [B, H, W, C] x0.
-        mask: [B, H, W], true or 1 where a pixel counts.
+        mask: [B, H, W], true or 1 where a pixel counts; or the weight of each pixel.
 
     Returns:
         [B]; 0 for an example without a counted pixel.
@@ -64,7 +65,7 @@ def cross_entropy_product(pred: jax.Array, target: jax.Array, mask: jax.Array) -
     Args:
         pred: [B, H, W, C] predicted x0, in [-1, 1].
         target: [B, H, W, C] x0, -1 or 1 in every counted pixel.
-        mask: [B, H, W], true or 1 where a pixel counts.
+        mask: [B, H, W], true or 1 where a pixel counts; or the weight of each pixel.
 
     Returns:
         [B]; 0 for an example without a counted pixel.
@@ -81,7 +82,7 @@ def cross_entropy_channels(pred: jax.Array, target: jax.Array, mask: jax.Array) 
     Args:
         pred: [B, H, W, C] predicted x0, in [-1, 1].
         target: [B, H, W, C] x0, -1 or 1 in every counted pixel.
-        mask: [B, H, W], true or 1 where a pixel counts.
+        mask: [B, H, W], true or 1 where a pixel counts; or the weight of each pixel.
 
     Returns:
         [B]; 0 for an example without a counted pixel.
@@ -98,7 +99,7 @@ def cross_entropy_logits(logits: jax.Array, target: jax.Array, mask: jax.Array) 
     Args:
         logits: [B, H, W, C] network output, the logits of the probability that a channel is 1.
         target: [B, H, W, C] x0, -1 or 1 in every counted pixel.
-        mask: [B, H, W], true or 1 where a pixel counts.
+        mask: [B, H, W], true or 1 where a pixel counts; or the weight of each pixel.
 
     Returns:
         [B]; 0 for an example without a counted pixel.
