@@ -50,6 +50,7 @@ def default() -> ml_collections.ConfigDict:
     c.model.net.patch_size = 1
     c.model.net.time_max_period = 10.0
     c.model.net.time_scale = 1.0
+    c.model.net.pixel_channels = 0  # of a head on the pixels that patches are unfolded to; 0: none
     c.model.net.time_conditioning = "additive"
     c.model.net.dtype = "float32"
     c.model.net.remat = False
@@ -94,6 +95,7 @@ def default() -> ml_collections.ConfigDict:
     c.model.objective.times = "stratified"  # stratified | uniform | low_discrepancy
     c.model.objective.image_keep = 0.95
     c.model.objective.self_condition = 0.0  # share of examples that see a first guess of x0
+    c.model.objective.feature_dropout = 0.0  # share of the channels of features left out
     c.model.objective.region_balance = 0.0  # 0 counts pixels alike, 1 regions
     c.model.objective.padding = "exclude"  # exclude | as_released
     c.model.objective.ignored = "nearest"  # nearest | as_released

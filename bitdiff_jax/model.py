@@ -224,7 +224,10 @@ class Model:
             key: PRNG key of the step.
             shape: shape (B, S, S) of the global batch's labels.
         """
-        return training_loss.draw(key, shape, self.objective, self.encoding.num_channels)
+        feature_channels = 0 if self.features is None else self.features.channels
+        return training_loss.draw(
+            key, shape, self.objective, self.encoding.num_channels, feature_channels
+        )
 
     def row_losses(self, params: Params, batch: dict[str, jax.Array], draws: Draws) -> RowLosses:
         """The loss of each row and what is logged beside it; no row depends on another.

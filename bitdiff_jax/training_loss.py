@@ -31,6 +31,9 @@ class Objective:
             the empty one, which is what guidance needs.
         self_condition: probability, in [0, 1], with which an example sees the network's own first
             guess of x0 (arXiv 2208.04202); above 0 the network has input channels for it.
+        feature_dropout: probability, in [0, 1), with which an example does not see a channel of
+            those that an encoder's features are reduced to, each by itself; the others are scaled
+            up. It is for small sets of images, which a network would learn by heart.
         region_balance: exponent b, in [0, 1]: a pixel has the weight area^-b of its region in the
             mean over an image's pixels. 0, the paper's, counts pixels alike, so that large regions
             decide; 1 counts regions alike. More of it draws more and smaller regions.
@@ -49,6 +52,7 @@ class Objective:
     times: str = "stratified"
     image_keep: float = 0.95
     self_condition: float = 0.0
+    feature_dropout: float = 0.0
     region_balance: float = 0.0
     padding: str = "exclude"
     ignored: str = "nearest"
@@ -61,6 +65,7 @@ class Draws(NamedTuple):
     eps: jax.Array  # float32 [B, S, S, C], noise
     keep: jax.Array  # bool [B], whether the row sees its image
     guess: jax.Array | None  # bool [B], whether it sees a first guess of x0; None: not an input
+    channels: jax.Array | None  # bool [B, F], which channels of features it sees; None: all
     codes: jax.Array  # [B] PRNG keys of the codes that palette layout 'none' draws
 
 
@@ -74,7 +79,13 @@ class RowLosses(NamedTuple):
     valid_pixels: jax.Array
 
 
-def draw(key: jax.Array, shape: tuple[int, ...], objective: Objective, num_channels: int) -> Draws:
+def draw(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    objective: Objective,
+    num_channels: int,
+    feature_channels: int = 0,
+) -> Draws:
     """The randomness of one training step.
 
     Args:
@@ -82,18 +93,24 @@ def draw(key: jax.Array, shape: tuple[int, ...], objective: Objective, num_chann
         shape: shape (B, S, S) of the batch's labels.
         objective: what training minimises.
         num_channels: number of channels of x0.
+        feature_channels: number of channels that features are reduced to; 0 without an encoder.
     """
     key = prng_keys.typed(key)
     key_time, key_noise, key_drop = jax.random.split(key, 3)
-    batch_size, guess = shape[0], None
+    batch_size, guess, channels = shape[0], None, None
     if objective.self_condition > 0:
         share = jnp.float32(objective.self_condition)
         guess = jax.random.bernoulli(jax.random.fold_in(key, 2), share, (batch_size,))
+    if objective.feature_dropout > 0 and feature_channels:
+        share = jnp.float32(1 - objective.feature_dropout)
+        shown = (batch_size, feature_channels)
+        channels = jax.random.bernoulli(jax.random.fold_in(key, 3), share, shown)
     return Draws(
         t=times.TIMES[objective.times](key_time, batch_size),
         eps=jax.random.normal(key_noise, (*shape, num_channels), jnp.float32),
         keep=jax.random.bernoulli(key_drop, jnp.float32(objective.image_keep), (batch_size,)),
         guess=guess,
+        channels=channels,
         codes=jax.random.split(jax.random.fold_in(key, 1), batch_size),
     )
 
@@ -128,6 +145,9 @@ def row_losses(
     alpha = parameterization.expand(schedule.alpha(t), eps)
     sigma = parameterization.expand(schedule.sigma(t), eps)
     x_t = parameterization.diffuse(target.x0, eps, alpha, sigma)
+    if draws.channels is not None:
+        shown = draws.channels / jnp.float32(1 - objective.feature_dropout)
+        cond = cond | {"features": cond["features"] * shown[:, None, None]}
     # Image and features are dropped as one.
     cond = jax.tree.map(lambda x: jnp.where(parameterization.expand(draws.keep, x) > 0, x, 0), cond)
 

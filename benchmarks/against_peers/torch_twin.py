@@ -79,6 +79,21 @@ class Resample(nn.Module):
         return self.conv(F.interpolate(x, scale_factor=2, mode="nearest") if self.up else x)
 
 
+class PixelHead(nn.Module):
+    """conv, a residual block, norm, SiLU and conv on the patches' output beside the input."""
+
+    def __init__(self, in_channels: int, out: int, features: int, embedding: int, modulated: bool):
+        super().__init__()
+        self.stem = nn.Conv2d(out + in_channels, features, 3, padding=1)
+        self.res_0 = ResBlock(features, features, embedding, modulated)
+        self.out_norm = _norm(features)
+        self.out_conv = nn.Conv2d(features, out, 3, padding=1)
+
+    def forward(self, coarse: Tensor, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.res_0(self.stem(torch.cat([coarse, x], dim=1)), embedding)
+        return self.out_conv(F.silu(self.out_norm(h)))
+
+
 class UNet(nn.Module):
     """`bitdiff_jax.nets.UNet` with the same attributes; NHWC in and out, NCHW inside.
 
@@ -150,6 +165,11 @@ class UNet(nn.Module):
                 self.up.append(tuple(names))
         self.out_norm = _norm(channels)
         self.out_conv = nn.Conv2d(channels, out_channels * self.patch**2, 3, padding=1)
+        if width := net.get("pixel_channels", 0):
+            head = PixelHead(in_channels, out_channels, width, 4 * self.base, modulated)
+            self.pixels: PixelHead | None = head
+        else:
+            self.pixels = None
         for parameter in self.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=self._format)
@@ -183,6 +203,9 @@ class UNet(nn.Module):
             h = self._run(names, torch.cat([h, skips.pop()], dim=1), embedding)
         h = self.out_conv(F.silu(self.out_norm(h))).permute(0, 2, 3, 1)
         h = _depth_to_space(h, self.patch)
+        if self.pixels is not None:
+            pixels = (h.permute(0, 3, 1, 2), x.permute(0, 3, 1, 2))
+            h = h + self.pixels(*pixels, embedding).permute(0, 2, 3, 1)
         return _ACTIVATIONS[self.final_activation](h)
 
 

@@ -63,6 +63,7 @@ def reference(config: ml_collections.ConfigDict, batch_size: int) -> Reference:
     draws = model.draw(jax.random.key(1), data.labels.shape)._replace(
         t=jnp.linspace(0.01, 0.9, batch_size),  # loss weights of smaller times are huge
         keep=jnp.arange(batch_size) % 2 == 0,
+        channels=None,  # the twin has no dropout
     )
 
     def loss(params: Any) -> Any:

@@ -20,6 +20,7 @@ def check(config: ml_collections.ConfigDict) -> None:
     if not extensions.is_reference(config.model.net.implementation):
         _check_net(config.model)
     _check_codes(config.model)
+    _check_features(config.model)
     _check_schedule(config.model.schedule)
     _check_steps(config)
     _check_batch(config.train)
@@ -63,6 +64,15 @@ def _check_codes(model: ml_collections.ConfigDict) -> None:
         Palette(**model.palette).check(encoding.num_codes)
     except ValueError as error:
         raise InputError(f"config.model.num_bits={model.num_bits}: {error}") from error
+
+
+def _check_features(model: ml_collections.ConfigDict) -> None:
+    dropout = model.objective.feature_dropout
+    if dropout and model.encoder.name == "none":
+        raise InputError(
+            f"config.model.objective.feature_dropout={dropout} has no features to leave out; set "
+            "config.model.encoder.name, or 0"
+        )
 
 
 def _check_schedule(schedule: ml_collections.ConfigDict) -> None:

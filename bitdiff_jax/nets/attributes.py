@@ -20,6 +20,11 @@ def check(net: "UNet") -> None:
     for name in ("out_channels", "base_channels", "blocks_per_level", "num_heads", "patch_size"):
         if not _is_count(getattr(net, name)):
             raise InputError(f"{name} is {getattr(net, name)}; give a positive integer")
+    if not _is_count(net.pixel_channels) and net.pixel_channels != 0:
+        raise InputError(
+            f"pixel_channels is {net.pixel_channels}; give a positive integer, or 0 for no head on "
+            "single pixels"
+        )
     if not levels or not all(map(_is_count, net.channel_multipliers)):
         raise InputError(
             f"channel_multipliers is {tuple(net.channel_multipliers)}; "

@@ -150,6 +150,42 @@ class Upsample(nn.Module):
         return conv(x, x.shape[-1], "conv", self.dtype)
 
 
+class PixelHead(nn.Module):
+    """What is added to an output that was unfolded from patches, computed pixel by pixel.
+
+    The patches' output and the network's input, a 3x3 convolution, one residual block, norm, SiLU
+    and a 3x3 convolution that starts at zero: small regions and boundaries are read off the input's
+    own pixels, where the network under it saw patches.
+
+    Attributes:
+        features: Number of channels of each pixel.
+        out_channels: Number of channels of the output.
+        time_conditioning: As `ResBlock`.
+        dtype: Compute dtype; the last convolution is in at least float32.
+    """
+
+    features: int
+    out_channels: int
+    time_conditioning: str = "additive"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, coarse: jax.Array, x: jax.Array, embedding: jax.Array) -> jax.Array:
+        """Maps two maps and the time to what is added to the first.
+
+        Args:
+            coarse: the patches' output before the final activation, [B, H, W, out_channels].
+            x: the network's input, [B, H, W, Cin].
+            embedding: Time embedding, [B, E].
+        """
+        h = jnp.concatenate([coarse.astype(self.dtype), x.astype(self.dtype)], axis=-1)
+        h = conv(h, self.features, "stem", self.dtype)
+        block = ResBlock(self.features, self.time_conditioning, self.dtype, name="res_0")
+        h = nn.silu(group_norm(block(h, embedding), "out_norm"))
+        wide = at_least_float32(self.dtype)
+        return conv(h, self.out_channels, "out_conv", wide, zero_init=True)
+
+
 class UNet(nn.Module):
     """The network of arXiv 2601.02881, after the UNet of improved diffusion (arXiv 2102.09672).
 
@@ -173,6 +209,8 @@ class UNet(nn.Module):
             middle.
         patch_size: Side of the square of pixels that is folded into channels on the way in and
             unfolded on the way out; 1 is the paper's net.
+        pixel_channels: Number of channels of a `PixelHead` on what is unfolded; 0, the paper's net,
+            has none.
         time_max_period: Ratio of the sinusoid's highest frequency to the limit that its lowest ones
             approach, see `sinusoid`.
         time_scale: Factor of the time before the sinusoid.
@@ -199,6 +237,7 @@ class UNet(nn.Module):
     attention_levels: tuple[int, ...] = (-2, -1)
     num_heads: int = 4
     patch_size: int = 1
+    pixel_channels: int = 0
     time_max_period: float = 10.0
     time_scale: float = 1.0
     time_conditioning: str = "additive"
@@ -271,4 +310,14 @@ class UNet(nn.Module):
 
         h = nn.silu(group_norm(h, "out_norm"))
         h = conv(h, self.out_channels * self.patch_size**2, "out_conv", wide, zero_init=True)
-        return ACTIVATIONS[self.final_activation](depth_to_space(h, self.patch_size))
+        h = depth_to_space(h, self.patch_size)
+        if self.pixel_channels:
+            h += self.pixel_head()(h, x, embedding)
+        return ACTIVATIONS[self.final_activation](h)
+
+    def pixel_head(self) -> PixelHead:
+        """The head on single pixels, called 'pixels' among the parameters."""
+        return PixelHead(
+            self.pixel_channels, self.out_channels, self.time_conditioning, self.dtype,
+            name="pixels",
+        )  # fmt: skip

@@ -118,6 +118,13 @@ def test_a_value_that_cannot_be_used(key, value, message):
     assert message in told and f"config.{key}" in told and "\n" not in told, told
 
 
+def test_dropout_of_features_needs_an_encoder():
+    config = config_lib.load("base")
+    config.model.objective.feature_dropout = 0.1
+    with pytest.raises(InputError, match=r"feature_dropout=0\.1 has no features.*encoder\.name"):
+        config_checks.check(config)
+
+
 def test_two_values_that_exclude_each_other():
     config = changed("mesh.data", -1)
     config.mesh.fsdp = -1

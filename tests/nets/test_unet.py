@@ -156,6 +156,32 @@ def test_patches_fold_the_image(patch_size):
 
 
 @pytest.mark.slow
+def test_the_pixel_head_adds_to_the_patches_output_what_a_pixel_shows():
+    fields = {"patch_size": 4, "pixel_channels": 8, "final_activation": "none"}
+    _, params, x, time = case(**fields)
+    patches, pixels = dict(params["params"]), params["params"]["pixels"]
+    assert set(pixels) == {"stem", "res_0", "out_norm", "out_conv"}
+    assert pixels["stem"]["kernel"].shape == (3, 3, 3 + 5, 8)
+    del patches["pixels"]
+    without = TINY(patch_size=4, final_activation="none")
+    coarse_params = {"params": patches}
+    coarse = compiled(without.apply, coarse_params, x, time)(coarse_params, x, time)
+    whole = run(**fields)
+    assert np.abs(whole - coarse).std() > 0.01
+    zero = jax.tree.map(jnp.zeros_like, pixels["out_conv"])
+    silent = {"params": patches | {"pixels": pixels | {"out_conv": zero}}}
+    np.testing.assert_allclose(program(**fields)(silent, x, time), coarse, atol=1e-6)
+
+
+def test_the_pixel_head_starts_at_zero():
+    net = TINY(patch_size=4, pixel_channels=8)
+    x, time = jnp.zeros((1, 16, 16, 5)), jnp.zeros(1)
+    params = jax.jit(net.init)(jax.random.key(0), x, time)["params"]
+    assert not np.asarray(params["pixels"]["out_conv"]["kernel"]).any()
+    assert np.asarray(params["pixels"]["stem"]["kernel"]).any()
+
+
+@pytest.mark.slow
 def test_bfloat16_is_close_and_returns_float32():
     out = run(dtype="bfloat16")
     assert out.dtype == np.float32
@@ -214,6 +240,8 @@ def test_an_input_that_does_not_fit_is_refused(fields, shape, message):
         ({"base_channels": 7}, "base_channels is 7"),
         ({"base_channels": 8.0}, "base_channels is 8.0"),
         ({"blocks_per_level": 0}, "blocks_per_level is 0"),
+        ({"pixel_channels": -1}, "pixel_channels is -1"),
+        ({"pixel_channels": 0.5}, "pixel_channels is 0.5"),
         ({"time_conditioning": "film"}, "time_conditioning is 'film'"),
         ({"final_activation": "relu"}, "final_activation is 'relu'"),
     ],

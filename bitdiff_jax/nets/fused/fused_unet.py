@@ -111,4 +111,7 @@ class FusedUNet(UNet):
         out = out_conv(pixels).value()
         if self.fold:
             out = folding.unfold(out)
-        return ACTIVATIONS[self.final_activation](depth_to_space(out, self.patch_size))
+        out = depth_to_space(out, self.patch_size)
+        if self.pixel_channels:
+            out += self.pixel_head()(out, x, embedding)
+        return ACTIVATIONS[self.final_activation](out)

@@ -58,9 +58,10 @@ def values_and_gradients(net, params, x, time):
         of_config("bsds") | {"remat": True},
         TINY | {"fold": True, "attention_levels": (-2, -1), "patch_size": 2, "remat": True},
         ONE_LEVEL | {"fold": True},
+        ONE_LEVEL | {"fold": True, "patch_size": 2, "pixel_channels": 16},
         ONE_LEVEL | {"attention_chunk": 96, "time_conditioning": "additive", "base_channels": 64},
     ],
-    ids=["paper", "bsds", "folded patches", "one folded level", "chunks"],
+    ids=["paper", "bsds", "folded patches", "one folded level", "pixel head", "chunks"],
 )
 def test_outputs_and_gradients_are_those_of_the_plain_network(fields):
     x, time = inputs(fields.get("patch_size", 1))
