@@ -58,6 +58,9 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     hosts.initialize(hosts.Settings())  # whatever the environment says
     scoring = Scoring(options.views_of(args.protocol, args.score_size), options.measures_of(args))
+    sampler_lib.Sampler().override(
+        **options.sampler_fields(args)
+    )  # refused before a model is loaded
     out = options.output_folder(args)
     compilation_cache.enable()
     mesh = mesh_lib.make_mesh()

@@ -237,6 +237,10 @@ def test_errors_are_one_line(workdir, folder, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert _run(workdir, "scenes", f"--out={tmp_path / 'file'}") == 2
     assert "--out" in _error(capsys)
+    assert (
+        _run(tmp_path / "none", "scenes", "--temperature=-1") == 2
+    )  # before a model is looked for
+    assert "temperature is -1.0" in _error(capsys)
 
 
 @pytest.mark.parametrize(
