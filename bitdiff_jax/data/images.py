@@ -18,7 +18,7 @@ MAX_LABEL = 65_535
 IMAGE_SUFFIXES = frozenset(
     {
         ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jp2", ".png", ".bmp", ".dib", ".gif", ".ppm",
-        ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp",
+        ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp", ".avif",  # the last with Pillow 11.3
     }
 )  # fmt: skip
 # Of forms that keep every number as it is. A GIF keeps the colours and numbers them anew.

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import PIL
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, features
 
 from bitdiff_jax.data import image_files, images
 from bitdiff_jax.errors import InputError
@@ -126,6 +126,19 @@ def test_colour_of_sixteen_bits_that_would_be_black_is_refused(tmp_path):
     one_line(error, "a.png", "14 bits or fewer", "scale it")
     png(tmp_path / "b.png", 2, 1, 16, 2, [b"\xff\x00" * 6])
     assert (images.read_image(tmp_path / "b.png") == 255).all()
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow reads AVIF from 11.3 on")
+def test_an_avif_is_read_as_an_image_and_refused_as_labels(tmp_path):
+    assert ".avif" in images.IMAGE_SUFFIXES
+    smooth = np.broadcast_to(np.uint8(4 * np.arange(60))[:, None], (40, 60, 3))
+    Image.fromarray(smooth).save(tmp_path / "a.avif", quality=95)
+    read = images.read_image(tmp_path / "a.avif")
+    assert read.shape == smooth.shape and np.abs(read.astype(int) - smooth).mean() < 4
+    Image.fromarray(smooth[..., 0]).save(tmp_path / "b.avif")
+    with pytest.raises(InputError) as error:
+        images.read_labels(tmp_path / "b.avif")
+    one_line(error, "b.avif", "AVIF")
 
 
 def stack(path, *arrays, **options):
