@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 # A room imports only from those before it.
 ORDER = (
     "errors", "extensions", "files", "traces", "weights_files", "feature_grids", "diffusion",
-    "encoding", "metrics", "nets", "config_files", "config", "target", "own_parts",
+    "encoding", "metrics", "posterior", "nets", "config_files", "config", "target", "own_parts",
     "image_condition", "training_loss", "model", "flops", "scenes", "data", "parallel",
     "config_checks", "model_config", "checkpoint", "writers", "inference", "evaluation", "training",
     "tools", "compile", "testing", "cli", "__main__",

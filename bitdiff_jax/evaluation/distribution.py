@@ -152,7 +152,7 @@ def medoid(square: np.ndarray) -> int:
     """Index of the map with the least sum of distances to the others; the lowest of equals.
 
     With distances `rand` it is the map that `bitdiff segment` writes
-    (`inference.agreement.medoid`). It does not depend on a truth.
+    (`posterior.agreement.medoid`). It does not depend on a truth.
     """
     return int(np.argmin(square.sum(axis=1)))
 

@@ -10,10 +10,10 @@ from etils import epath
 from bitdiff_jax import files
 from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import agreement as agreement_lib
 from bitdiff_jax.inference import formats as formats_lib
 from bitdiff_jax.inference import region_table as regions_lib
 from bitdiff_jax.inference import specks, trust, upsampling
+from bitdiff_jax.posterior import agreement as agreement_lib
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,14 +102,14 @@ class Segmentation:
     def agreement(self) -> np.ndarray | None:
         """float32 [h, w]: how much the samples agree on the region that each pixel lies in.
 
-        See `inference.agreement.agreement`; computed on `maps`. None for one sample.
+        See `posterior.agreement.agreement`; computed on `maps`. None for one sample.
         """
         drawn = agreement_lib.agreement(self.maps)
         return None if drawn is None else at_centres(drawn, self.shape)
 
     @functools.cached_property
     def medoid(self) -> int:
-        """The sample closest to all the others, see `inference.agreement.medoid`."""
+        """The sample closest to all the others, see `posterior.agreement.medoid`."""
         return agreement_lib.medoid(self.maps)
 
     @functools.cached_property

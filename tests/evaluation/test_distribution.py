@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score, rand_score
 from bitdiff_jax import metrics
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import distribution, host_contingency
-from bitdiff_jax.inference import agreement
+from bitdiff_jax.posterior import agreement
 from tests.metrics.oracle import matched_iou
 
 

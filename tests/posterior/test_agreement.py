@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import rand_score
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference.agreement import agreement, medoid, pairwise_rand
+from bitdiff_jax.posterior.agreement import agreement, medoid, pairwise_rand
 
 maps = hnp.arrays(
     np.int32,

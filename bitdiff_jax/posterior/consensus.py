@@ -1,0 +1,150 @@
+"""One partition for many: the consensus of weighted label maps under a criterion.
+
+The exact optimum is out of reach (correlation clustering is NP-hard), so each search is greedy and
+is followed by local improvement; the result is never worse, by its own criterion, than the medoid.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bitdiff_jax.errors import InputError, did_you_mean
+from bitdiff_jax.posterior import overlaps
+from bitdiff_jax.posterior.agreement import are_medoids
+from bitdiff_jax.posterior.atoms import Atoms, by_first, largest_first
+from bitdiff_jax.posterior.expected_losses import AdjustedRand, Binder, Information, PairLoss
+from bitdiff_jax.posterior.merging import average_linkage, merge
+from bitdiff_jax.posterior.moves import move
+from bitdiff_jax.posterior.units import Units, make_units
+from bitdiff_jax.posterior.voting import vote
+
+# Mean probability of lying together down to which 'linkage' joins.
+THRESHOLD = 0.7
+_MAX_ROUNDS = 5
+_Method = Callable[[Atoms], np.ndarray]
+_Search = Callable[[Units], np.ndarray]
+
+
+def consensus(atoms: Atoms, criterion: str) -> np.ndarray:
+    """The partition of the atoms that is best by a criterion, as far as it is found.
+
+    Args:
+        atoms: of the label maps.
+        criterion: one of `CRITERIA`:
+
+            * 'binder': least expected Binder's loss (1978), which is highest expected Rand index.
+              Greedy merging, then single moves and joins.
+            * 'vi': least expected variation of information (Wade & Ghahramani 2018). Greedy
+              merging, then single moves and joins.
+            * 'ari': highest expected adjusted Rand index. Single moves and joins from the
+              results of 'binder' and of 'vi'.
+            * 'medoid': the partition among those given that has the least expected Binder's loss.
+            * 'vote': the vote on each pixel after matching to the medoid, see `voting.vote`.
+            * 'linkage': average linkage of the probabilities of lying together down to .7, see
+              `merging.average_linkage`.
+
+    Returns:
+        intp [a], the region of each atom: 0 is the largest, of equals the one that begins first.
+
+    Raises:
+        InputError: there is no such criterion.
+    """
+    if criterion not in CRITERIA:
+        raise InputError(
+            f"criterion is {criterion!r}; use one of {', '.join(CRITERIA)}"
+            f"{did_you_mean(str(criterion), CRITERIA)}"
+        )
+    return largest_first(CRITERIA[criterion](atoms), atoms.areas)
+
+
+def default_criterion(num_samples: int) -> str:
+    """The criterion that measured best for a number of samples: 'medoid' for 1 or 2, else 'ari'."""
+    return "medoid" if num_samples < 3 else "ari"
+
+
+def expected(atoms: Atoms, labels: np.ndarray, criterion: str) -> float:
+    """What a criterion says of a partition of the atoms; it is exact.
+
+    Args:
+        atoms: of the label maps.
+        labels: int [a], the region of each atom.
+        criterion: 'binder' (expected share of pixel pairs wrongly joined or parted, 1 - Rand), 'vi'
+            (bits), both low for good partitions, or 'ari', high for good ones.
+    """
+    measure = _EXACT[criterion]
+    values = np.array([measure(labels, row, atoms.areas) for row in atoms.regions])
+    value = float(atoms.weights @ values)
+    pairs = atoms.num_pixels * (atoms.num_pixels - 1)
+    return value / max(pairs, 1) if criterion == "binder" else value
+
+
+def medoid(atoms: Atoms) -> np.ndarray:
+    """The region of each atom in the medoid, int [a]; see `agreement.medoid`."""
+    regions: np.ndarray = atoms.regions[_medoid_row(atoms)]
+    return regions
+
+
+def _merged(loss: PairLoss) -> _Search:
+    return lambda units: merge(units, loss)
+
+
+def _local_optimum(loss: PairLoss) -> _Search:
+    return lambda units: _improved(units, loss, merge(units, loss))
+
+
+def _improved(units: Units, loss: PairLoss | AdjustedRand, labels: np.ndarray) -> np.ndarray:
+    """Moves of units and joins of clusters in turns, until neither helps."""
+    for _ in range(_MAX_ROUNDS):
+        before = labels
+        labels = merge(units, loss, move(units, loss, labels))
+        if np.array_equal(before, labels):
+            break
+    return labels
+
+
+def _searched(
+    criterion: str, loss: PairLoss | AdjustedRand, starts: tuple[_Search, ...]
+) -> _Method:
+    """The best of what is found from several starts, the medoid among them."""
+
+    def method(atoms: Atoms) -> np.ndarray:
+        units = make_units(atoms)
+        row = _medoid_row(atoms)
+        begin = [start(units) for start in starts] + [by_first(units.columns[row])]
+        found = [_improved(units, loss, labels)[units.unit] for labels in begin]
+        # The medoid itself as well: its units need not be as good as its atoms.
+        found.append(atoms.regions[row])
+        values = [expected(atoms, labels, criterion) for labels in found]
+        return found[int(np.argmax(values) if criterion == "ari" else np.argmin(values))]
+
+    return method
+
+
+def _linkage(atoms: Atoms) -> np.ndarray:
+    units = make_units(atoms)
+    return average_linkage(units, THRESHOLD)[units.unit]
+
+
+def _vote(atoms: Atoms) -> np.ndarray:
+    return vote(atoms, _medoid_row(atoms))
+
+
+def _medoid_row(atoms: Atoms) -> int:
+    return int(np.argmax(are_medoids(atoms)))
+
+
+_EXACT = {
+    "binder": overlaps.disagreeing_pairs,
+    "vi": overlaps.variation_of_information,
+    "ari": overlaps.adjusted_rand_index,
+}
+CRITERIA: dict[str, _Method] = {
+    "binder": _searched("binder", Binder(), (_merged(Binder()),)),
+    "vi": _searched("vi", Information(), (_merged(Information()),)),
+    "ari": _searched(
+        "ari", AdjustedRand(), (_local_optimum(Binder()), _local_optimum(Information()))
+    ),
+    "medoid": medoid,
+    "vote": _vote,
+    "linkage": _linkage,
+}

@@ -1,0 +1,113 @@
+"""Expected losses of a partition, under the posterior that the weighted samples stand for.
+
+Binder's loss and the variation of information have one form. With f(x) = x^2 for Binder (1978) and
+f(x) = x log x for the VI (Meila 2007; Wade & Ghahramani 2018, equation 9), and up to a constant and
+a factor, the expected loss of a partition C is
+
+    sum_c f(|c|) - 2 sum_k w_k sum_{c, r} f(|c and r|),
+
+where r runs over the regions of sample k. So a change that concerns two clusters alone can be
+priced from those two, with the joint g(x, y) = f(x + y) - f(x) - f(y). For Binder's loss this is
+the correlation clustering of the atoms with weights a_i a_j (p_ij - 1/2). The adjusted Rand index
+has no such form: it is divided by the number of joined pairs of the whole partition.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from scipy.special import xlogy
+
+from bitdiff_jax.posterior.clusters import Clusters
+
+
+class Loss(Protocol):
+    """Prices changes of a partition. What is not priced is the same for all of them."""
+
+    def insertions(self, clusters: Clusters, unit: int) -> np.ndarray:
+        """float64 [k]: the loss after a unit that was taken out is put into each cluster."""
+
+    def scale(self, total: float, area: float) -> float:
+        """What differences must exceed, times the machine's precision, to be no roundings."""
+
+
+class PairLoss:
+    """Binder's loss or the VI, by the joint g of two areas."""
+
+    def joint(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """g(x, y) = f(x + y) - f(x) - f(y), >= 0, for areas in pixels."""
+        raise NotImplementedError
+
+    def insertions(self, clusters: Clusters, unit: int) -> np.ndarray:
+        """The part of the loss that depends on the cluster, see `Loss`."""
+        area = clusters.units.areas[unit]
+        shared = clusters.overlaps[clusters.units.columns[:, unit]]
+        gains = clusters.units.weights @ self.joint(shared, area)
+        return self.joint(clusters.areas, area) - 2 * gains
+
+    def joins(self, clusters: Clusters, one: int) -> np.ndarray:
+        """float64 [k]: by how much the loss grows if a cluster is joined with each other."""
+        columns = np.flatnonzero(clusters.overlaps[:, one])
+        shared = clusters.overlaps[columns]
+        gains = clusters.units.column_weights[columns] @ self.joint(shared, shared[:, [one]])
+        return self.joint(clusters.areas, clusters.areas[one]) - 2 * gains
+
+    def scale(self, total: float, area: float) -> float:
+        """See `Loss`."""
+        return float(self.joint(np.array(total), np.array(area)))
+
+
+class Binder(PairLoss):
+    """Expected number of pixel pairs that are wrongly joined or parted, each counted twice."""
+
+    def joint(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """2 x y."""
+        return 2 * x * y
+
+
+class Information(PairLoss):
+    """Expected variation of information, in nats times the number of pixels."""
+
+    def joint(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """(x + y) log(x + y) - x log x - y log y."""
+        return xlogy(x + y, x + y) - xlogy(x, x) - xlogy(y, y)
+
+
+class AdjustedRand:
+    """1 - the expected adjusted Rand index (Hubert & Arabie 1985)."""
+
+    def insertions(self, clusters: Clusters, unit: int) -> np.ndarray:
+        """See `Loss`."""
+        area = clusters.units.areas[unit]
+        shared = clusters.overlaps[clusters.units.columns[:, unit]]
+        squares = clusters.squares + area * (2 * clusters.areas + area)
+        joint = clusters.joint_squares[:, None] + area * (2 * shared + area)
+        return self._loss(clusters, squares, joint)
+
+    def joins(self, clusters: Clusters, one: int) -> np.ndarray:
+        """float64 [k]: the loss after a cluster is joined with each other; not the difference."""
+        shared = clusters.overlaps * clusters.overlaps[:, [one]]
+        joint = clusters.joint_squares[:, None] + 2 * np.add.reduceat(shared, clusters.starts)
+        squares = clusters.squares + 2 * clusters.areas * clusters.areas[one]
+        return self._loss(clusters, squares, joint)
+
+    def now(self, clusters: Clusters) -> float:
+        """The loss of a partition as it is."""
+        squares, joint = np.array([clusters.squares]), clusters.joint_squares[:, None]
+        return float(self._loss(clusters, squares, joint)[0])
+
+    def scale(self, total: float, area: float) -> float:
+        """See `Loss`."""
+        return 1.0
+
+    def _loss(self, clusters: Clusters, squares: np.ndarray, joint: np.ndarray) -> np.ndarray:
+        pixels = float(clusters.units.areas.sum())
+        joined = squares - pixels
+        regions = (clusters.region_squares - pixels)[:, None]
+        expected = joined * regions / max(pixels * (pixels - 1), 1.0)
+        most = (joined + regions) / 2
+        # 0/0 where both are one region or both are single pixels: equal partitions.
+        equal = most <= expected
+        values = np.where(
+            equal, 1.0, (joint - pixels - expected) / np.where(equal, 1.0, most - expected)
+        )
+        return 1 - clusters.units.weights @ values

@@ -1,0 +1,272 @@
+"""The posterior over whole-image partitions that weighted label maps stand for."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.posterior import consensus as consensus_lib
+from bitdiff_jax.posterior import constraints, credible, points, questions
+from bitdiff_jax.posterior import modes as modes_lib
+from bitdiff_jax.posterior.agreement import disagreement
+from bitdiff_jax.posterior.atoms import Atoms, check_weights, refine
+from bitdiff_jax.posterior.boundaries import boundary_share
+from bitdiff_jax.posterior.constraints import Pairs
+from bitdiff_jax.posterior.credible import CredibleBall
+from bitdiff_jax.posterior.distributions import Distribution, distribution
+from bitdiff_jax.posterior.modes import Mode
+from bitdiff_jax.posterior.questions import Question
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Posterior:
+    """A distribution over partitions of an image, as samples with weights.
+
+    The samples are label maps of any origin: drawn by a model, by several tools, by people. Only
+    which pixels lie together counts; ids may be renamed at will, in each map on its own. A pixel
+    that any map ignores (a negative id) is ignored in all results. Make it with `from_maps`.
+
+    Attributes:
+        label_maps: integers [n, h, w], as they were given.
+        weights: float64 [n], >= 0, as they were given; probabilities after division by their sum.
+        guided: the samples were drawn with guidance, which sharpens: probabilities are too near 0
+            and 1, and intervals are too narrow, for the model's own belief.
+
+    Example:
+        >>> maps = np.array([[[0, 0, 1, 1]], [[0, 0, 0, 1]], [[0, 0, 1, 2]], [[3, 3, 1, 1]]])
+        >>> posterior = Posterior.from_maps(maps)
+        >>> posterior.prob_same((0, 2), (0, 3)).item()
+        0.5
+        >>> posterior.given(different=[((0, 2), (0, 3))]).effective_sample_size
+        2.0
+    """
+
+    label_maps: np.ndarray
+    weights: np.ndarray
+    guided: bool = False
+
+    @classmethod
+    def from_maps(
+        cls, label_maps: ArrayLike, weights: ArrayLike | None = None, guided: bool = False
+    ) -> "Posterior":
+        """The posterior of label maps.
+
+        Args:
+            label_maps: integers [n, h, w]; negative = ignore.
+            weights: float [n], >= 0, of any positive sum; None for equal weights. A weight of 2 is
+                the same as the map twice.
+            guided: whether the maps were drawn with guidance, see `guided`.
+
+        Raises:
+            InputError: see `atoms.refine`.
+        """
+        try:
+            maps = np.asarray(label_maps)
+        except ValueError:
+            raise InputError("label_maps differ in shape; bring all to one size first") from None
+        count = len(maps) if maps.ndim else 0
+        raw = np.ones(count) if weights is None else check_weights(weights, count)
+        made = cls(maps, raw, guided)
+        _ = made.atoms  # so that maps that cannot be used are refused here
+        return made
+
+    def __repr__(self) -> str:
+        height, width = self.label_maps.shape[1:]
+        return (
+            f"Posterior({self.num_samples} label maps of {height} x {width}, effective sample "
+            f"size {self.effective_sample_size:.1f}{', guided' * self.guided})"
+        )
+
+    @property
+    def num_samples(self) -> int:
+        """Samples, those of weight 0 included."""
+        return len(self.label_maps)
+
+    @property
+    def effective_sample_size(self) -> float:
+        """(sum w)^2 / sum w^2 (Kish 1965): as many equally weighted samples would say as much."""
+        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+
+    @functools.cached_property
+    def atoms(self) -> Atoms:
+        """The common refinement of the samples of positive weight, see `atoms.refine`."""
+        return refine(self.label_maps, self.weights)
+
+    def consensus(self, criterion: str | None = None) -> np.ndarray:
+        """One map for all samples.
+
+        Args:
+            criterion: see `consensus.consensus`; None for `consensus.default_criterion`.
+
+        Returns:
+            int32 [h, w]; region 0 is the largest, -1 = ignore.
+
+        Raises:
+            InputError: there is no such criterion.
+        """
+        return self.atoms.label_map(self._consensus(criterion))
+
+    def modes(self, k: int) -> list[Mode]:
+        """The k most different answers, each with the probability of all that are nearest to it.
+
+        The samples are partitioned around k medoids by the variation of information, see
+        `modes.medoids`.
+
+        Args:
+            k: modes wanted, >= 1. There are fewer if fewer samples differ.
+
+        Returns:
+            The modes by falling weight, whose sum is 1.
+
+        Raises:
+            InputError: k is not an integer >= 1.
+        """
+        return modes_lib.modes(self.atoms, k)
+
+    def prob_same(self, p: ArrayLike, q: ArrayLike) -> np.ndarray:
+        """Probability that two points lie in one region.
+
+        Args:
+            p: integers [..., 2], (row, column).
+            q: the same; the leading axes of both are broadcast.
+
+        Returns:
+            float64 [...].
+
+        Raises:
+            InputError: a point is not (row, column), lies outside of the image, or is ignored.
+        """
+        found = (
+            points.atoms_at(self.atoms.index, p, "p"),
+            points.atoms_at(self.atoms.index, q, "q"),
+        )
+        try:
+            np.broadcast_shapes(found[0].shape, found[1].shape)
+        except ValueError:
+            raise InputError(
+                f"p holds points {found[0].shape} and q {found[1].shape}; give as many of both"
+            ) from None
+        return self.atoms.together(*found)
+
+    def region(self, point: ArrayLike) -> np.ndarray:
+        """Probability of each pixel to lie in one region with a point.
+
+        Args:
+            point: (row, column).
+
+        Returns:
+            float32 [h, w], NaN = ignore.
+
+        Raises:
+            InputError: see `prob_same`.
+        """
+        atom = points.atoms_at(self.atoms.index, point, "point")
+        if atom.ndim:
+            raise InputError(f"point must be one (row, column), got {point!r}")
+        everywhere = np.arange(len(self.atoms.areas))
+        return self.atoms.values_map(self.atoms.together(atom, everywhere))
+
+    def boundary_probability(self) -> np.ndarray:
+        """Probability of each pixel to have a neighbour in another region.
+
+        Neighbours share a side; both sides of a boundary count. Beside an ignored pixel and at the
+        edge of the image there is no boundary.
+
+        Returns:
+            float32 [h, w], NaN = ignore.
+        """
+        return boundary_share(self.atoms)
+
+    def entropy(self, criterion: str | None = None) -> np.ndarray:
+        """How far the samples differ from the consensus around each pixel, in bits.
+
+        For a pixel whose region is C in the consensus and S in a sample, the expectation over the
+        samples of log2(|C| |S| / |C and S|^2): the pixel's part in the conditional entropies
+        H(sample | consensus) + H(consensus | sample). Its mean over the pixels is the expected
+        variation of information from the consensus (Meila 2007; Wade & Ghahramani 2018, equation
+        9), which 'vi' minimises.
+
+        Args:
+            criterion: of the consensus, as in `consensus`.
+
+        Returns:
+            float32 [h, w], >= 0; NaN = ignore.
+        """
+        return self.atoms.values_map(disagreement(self.atoms, self._consensus(criterion)))
+
+    def credible_ball(self, level: float = 0.9, criterion: str | None = None) -> CredibleBall:
+        """The samples nearest to the consensus by variation of information.
+
+        Args:
+            level: probability that the ball holds at least, in (0, 1].
+            criterion: of the consensus, as in `consensus`.
+
+        Raises:
+            InputError: the level is out of its range, or there is no such criterion.
+        """
+        return credible.credible_ball(self.atoms, self._consensus(criterion), level)
+
+    def given(self, same: Pairs = (), different: Pairs = ()) -> "Posterior":
+        """The posterior after some pairs of points are known to lie together or apart.
+
+        Samples that break a constraint get weight 0, the others keep theirs. Read
+        `effective_sample_size` of the result: with few samples left, draw more.
+
+        Args:
+            same: pairs (p, q) of points (row, column) that lie in one region.
+            different: pairs that lie in two.
+
+        Raises:
+            InputError: no sample meets all constraints (the message names the first one at which
+                none was left), or a point is none, see `prob_same`.
+        """
+        kept = self.atoms.of_maps(constraints.satisfied(self.atoms, same, different))
+        return dataclasses.replace(self, weights=self.weights * kept)
+
+    def best_question(self, candidates: ArrayLike | None = None) -> Question | None:
+        """The pair of points of which it says most whether they lie in one region.
+
+        The answer is certain for any one partition, so that the expected information about the
+        partition is the entropy of the answer. Of equal pairs that of the larger atoms is taken.
+
+        Args:
+            candidates: integers [m, 2], points (row, column) to ask about; None for the most
+                interior pixel of each of the largest atoms, see `units`.
+
+        Returns:
+            The question; None if the samples agree on every pair.
+
+        Raises:
+            InputError: see `prob_same`.
+        """
+        return questions.best_question(self.atoms, candidates)
+
+    def measure(self, function: Callable[[np.ndarray], Any]) -> Distribution:
+        """The distribution of a number that is computed from a label map.
+
+        Args:
+            function: of a label map as it was given, integers [h, w]; see `measures` for some.
+
+        Returns:
+            Its values for the samples of positive weight.
+
+        Raises:
+            InputError: it returns something else than one finite number.
+        """
+        return distribution(function, self.label_maps, self.weights)
+
+    def _consensus(self, criterion: str | None) -> np.ndarray:
+        if criterion is None:
+            criterion = consensus_lib.default_criterion(int((self.weights > 0).sum()))
+        if criterion not in self._found:
+            self._found[criterion] = consensus_lib.consensus(self.atoms, criterion)
+        return self._found[criterion]
+
+    @functools.cached_property
+    def _found(self) -> dict[str, np.ndarray]:
+        """The consensus by criterion: several methods ask for the same one."""
+        return {}
