@@ -79,7 +79,7 @@ def adjacent(p: ArrayLike, q: ArrayLike) -> Number:
 
 
 def _id_at(label_map: np.ndarray, point: ArrayLike, name: str) -> Any:
-    return atoms_at(label_map, np.asarray(point).reshape(2), name)
+    return atoms_at(label_map, point, name)
 
 
 def _neighbours(label_map: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,158 @@
+"""Which consensus of several maps is nearest to people, by criterion, and what it costs.
+
+Without `--predictions` and `--checkpoint` people are the samples, exact ones of the truth: each
+person's map is held against the consensus of the maps of all the others. With either, the consensus
+of a model's samples is held against every person. Maps are compared at `--size` pixels: adjusted
+Rand index and IoU after Hungarian matching, each the mean over the people of an image and then over
+the images, with 95 % intervals; the difference in ARI from the medoid is paired by image.
+
+    python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128
+    python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
+        --checkpoint photos --num_samples 16
+    python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
+        --predictions drawn
+
+`--predictions` takes what `bitdiff evaluate` takes, with several maps of each image, such as
+`ID_0.png`, `ID_1.png`, ... or `ID.npz` with 'labels' [samples, h, w].
+"""
+
+import argparse
+import json
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bitdiff_jax import metrics
+from bitdiff_jax.data import labelmaps, specs, transforms
+from bitdiff_jax.data.pipeline import Source
+from bitdiff_jax.evaluation.host_contingency import contingency
+from bitdiff_jax.evaluation.predictions import open_predictions
+from bitdiff_jax.evaluation.statistics import estimates
+from bitdiff_jax.inference import Segmenter
+from bitdiff_jax.posterior import Posterior
+from bitdiff_jax.posterior.consensus import CRITERIA
+
+ONE = "one sample"
+
+
+class Case(NamedTuple):
+    """Samples [n, h, w] of an image and the maps of people that a consensus is held against."""
+
+    image: int
+    samples: np.ndarray
+    truths: list[np.ndarray]
+
+
+def truths_of(source: Source, index: int, size: int) -> list[np.ndarray]:
+    """People's maps of an image at `size`, ids from 0."""
+    labels = source[index]["labels"]
+    shape = transforms.resized_shape(*labels[0].shape, size)
+    return [labelmaps.renumber(labelmaps.at_centres(each, shape))[1] for each in labels]
+
+
+def of_people(source: Source, count: int, size: int) -> Iterator[Case]:
+    """Each person's map with those of all the others."""
+    for i in range(count):
+        truths = truths_of(source, i, size)
+        for k, truth in enumerate(truths):
+            if others := truths[:k] + truths[k + 1 :]:
+                yield Case(i, np.stack(others), [truth])
+
+
+def of_files(source: Source, count: int, size: int, path: str) -> Iterator[Case]:
+    """The maps of a tool or a model from files."""
+    names = [source[i]["name"] for i in range(count)]
+    predictions = open_predictions(path, like=names)
+    for i, name in enumerate(names):
+        truths = truths_of(source, i, size)
+        maps = [labelmaps.at_centres(m, truths[0].shape) for m in predictions.maps(name)]
+        yield Case(i, np.stack(maps), truths)
+
+
+def of_model(
+    source: Source, count: int, size: int, checkpoint: str, num_samples: int, guidance: float | None
+) -> Iterator[Case]:
+    """Samples that a model draws."""
+    segmenter = Segmenter.from_pretrained(checkpoint)
+    options = {} if guidance is None else {"guidance_weight": guidance}
+    for i in range(count):
+        truths = truths_of(source, i, size)
+        result = segmenter(source[i]["image"], num_samples=num_samples, **options)
+        yield Case(i, labelmaps.at_centres(result.maps, truths[0].shape), truths)
+
+
+def scores(label_map: np.ndarray, truths: list[np.ndarray]) -> list[float]:
+    """ARI, IoU and regions of one map."""
+    tables = [contingency(labelmaps.renumber(label_map)[1], truth) for truth in truths]
+    return [
+        float(np.mean([metrics.adjusted_rand_index_from_table(each) for each in tables])),
+        float(np.mean([metrics.hungarian_iou_from_table(each) for each in tables])),
+        float(len(np.unique(label_map))),
+    ]
+
+
+def rows_of(case: Case, criteria: Sequence[str]) -> dict[str, list[float]]:
+    """ARI, IoU, regions and milliseconds by criterion."""
+    single = np.mean([scores(each, case.truths) for each in case.samples], axis=0)
+    rows = {ONE: [*single.tolist(), 0.0]}
+    for criterion in criteria:
+        start = time.process_time()
+        label_map = Posterior.from_maps(case.samples).consensus(criterion)
+        elapsed = 1e3 * (time.process_time() - start)
+        rows[criterion] = [*scores(label_map, case.truths), elapsed]
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Reads the flags, prints the table, writes the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--data", required=True, help="images with the maps of people, as of `bitdiff evaluate`")
+    add("--predictions", help="files with several maps of each image")
+    add("--checkpoint", help="weights by name, or the --workdir of a training")
+    add("--num_samples", type=int, default=16, help="samples that the model draws (16)")
+    add("--guidance_weight", type=float, help="guidance of the model's samples (its own)")
+    add("--size", type=int, default=128, help="longest side in pixels (128)")
+    add("--num_images", type=int, default=100, help="images, at most (100)")
+    add("--criteria", nargs="*", choices=CRITERIA, default=list(CRITERIA))
+    add("--json", type=pathlib.Path, help="file to write the table to")
+    args = parser.parse_args(argv)
+
+    source = specs.open_source(args.data, image_size=args.size)
+    few = (source, min(args.num_images, len(source)), args.size)
+    if args.predictions is not None:
+        cases = of_files(*few, args.predictions)
+    elif args.checkpoint is not None:
+        cases = of_model(*few, args.checkpoint, args.num_samples, args.guidance_weight)
+    else:
+        cases = of_people(*few)
+    by_image: dict[int, list[dict[str, list[float]]]] = {}
+    for case in cases:
+        by_image.setdefault(case.image, []).append(rows_of(case, args.criteria))
+    values = {
+        name: np.array([np.mean([row[name] for row in rows], axis=0) for rows in by_image.values()])
+        for name in (ONE, *args.criteria)
+    }
+    print(f"{args.data}, {args.size} px: {len(by_image)} images")
+    print(f"{'':12}{'ARI':>22}{'IoU':>22}{'ARI - medoid':>24}{'regions':>9}{'ms':>8}")
+    table = {}
+    for name, columns in values.items():
+        cells = [estimates.bootstrap(columns[:, 0]), estimates.bootstrap(columns[:, 1])]
+        if "medoid" in values:
+            cells.append(estimates.bootstrap(columns[:, 0] - values["medoid"][:, 0]))
+        texts = "".join(f"{f'{e.mean:.3f} [{e.low:.3f}, {e.high:.3f}]':>23}" for e in cells)
+        regions, milliseconds = columns[:, 2:].mean(axis=0)
+        print(f"{name:11}{texts}{regions:9.1f}{milliseconds:8.1f}")
+        keys = ("ari", "iou", "ari_minus_medoid")
+        table[name] = {key: e._asdict() for key, e in zip(keys, cells, strict=False)}
+        table[name] |= {"regions": regions, "milliseconds": milliseconds}
+    if args.json is not None:
+        about = {key: value for key, value in vars(args).items() if key != "json"}
+        args.json.write_text(json.dumps({**about, "rows": table}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
