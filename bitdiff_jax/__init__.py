@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bitdiff_jax.evaluation import evaluate
     from bitdiff_jax.inference import Segmentation, Segmenter
     from bitdiff_jax.model import Model
+    from bitdiff_jax.posterior import Posterior
     from bitdiff_jax.training import train
     from bitdiff_jax.training_loss import Objective
 
@@ -28,6 +29,7 @@ _HOMES = {
     "Interrupted": "errors",
     "Model": "model",
     "Objective": "training_loss",
+    "Posterior": "posterior",
     "Sampler": "diffusion",
     "Segmentation": "inference",
     "Segmenter": "inference",
@@ -40,6 +42,7 @@ __all__ = [
     "Interrupted",
     "Model",
     "Objective",
+    "Posterior",
     "Sampler",
     "Segmentation",
     "Segmenter",

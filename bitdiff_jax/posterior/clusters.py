@@ -1,11 +1,32 @@
 """A partition of units while it is being searched: what each cluster shares with each region."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from bitdiff_jax.posterior.units import Units
 
 # Empty clusters made at a time: each time the overlaps are copied.
 _SPARE = 8
+
+
+class Remainder(NamedTuple):
+    """A partition without one of its units, as far as it matters where that unit goes.
+
+    Attributes:
+        area: float, pixels of the unit.
+        areas: float64 [k], pixels of each cluster without it.
+        shared: float64 [m, k], pixels that the unit's region in each partition shares with each
+            cluster, without it.
+        squares: as in `Clusters`, without it.
+        joint_squares: the same.
+    """
+
+    area: float
+    areas: np.ndarray
+    shared: np.ndarray
+    squares: float
+    joint_squares: np.ndarray
 
 
 class Clusters:
@@ -42,17 +63,24 @@ class Clusters:
         self.joint_squares = np.add.reduceat((self.overlaps**2).sum(axis=1), self.starts)
         self.region_squares = np.add.reduceat(self.overlaps.sum(axis=1) ** 2, self.starts)
 
-    def take(self, unit: int) -> None:
-        """Takes a unit out of its cluster."""
-        self._add(unit, self.labels[unit], -self.units.areas[unit])
+    def without(self, unit: int) -> "Remainder":
+        """What is left without a unit, of which its regions alone are looked at."""
+        area, own = self.units.areas[unit], self.labels[unit]
+        areas, shared = self.areas.copy(), self.overlaps[self.units.columns[:, unit]]
+        areas[own] -= area
+        shared[:, own] -= area
+        squares = self.squares - area * (2 * areas[own] + area)
+        joint_squares = self.joint_squares - area * (2 * shared[:, own] + area)
+        return Remainder(area, areas, shared, squares, joint_squares)
 
-    def put(self, unit: int, cluster: int) -> None:
-        """Puts a unit that was taken out into a cluster."""
+    def move(self, unit: int, cluster: int) -> None:
+        """Moves a unit to another cluster."""
         if self.areas[cluster] == 0 and (self.areas == 0).sum() == 1:
             self.areas = np.pad(self.areas, (0, _SPARE))
             self.overlaps = np.pad(self.overlaps, ((0, 0), (0, _SPARE)))
-        self.labels[unit] = cluster
+        self._add(unit, self.labels[unit], -self.units.areas[unit])
         self._add(unit, cluster, self.units.areas[unit])
+        self.labels[unit] = cluster
 
     def _add(self, unit: int, cluster: int, area: float) -> None:
         columns = self.units.columns[:, unit]

@@ -17,14 +17,14 @@ from typing import Protocol
 import numpy as np
 from scipy.special import xlogy
 
-from bitdiff_jax.posterior.clusters import Clusters
+from bitdiff_jax.posterior.clusters import Clusters, Remainder
 
 
 class Loss(Protocol):
     """Prices changes of a partition. What is not priced is the same for all of them."""
 
-    def insertions(self, clusters: Clusters, unit: int) -> np.ndarray:
-        """float64 [k]: the loss after a unit that was taken out is put into each cluster."""
+    def insertions(self, clusters: Clusters, rest: Remainder) -> np.ndarray:
+        """float64 [k]: the loss after the unit that is left out of `rest` goes to each cluster."""
 
     def scale(self, total: float, area: float) -> float:
         """What differences must exceed, times the machine's precision, to be no roundings."""
@@ -37,12 +37,11 @@ class PairLoss:
         """g(x, y) = f(x + y) - f(x) - f(y), >= 0, for areas in pixels."""
         raise NotImplementedError
 
-    def insertions(self, clusters: Clusters, unit: int) -> np.ndarray:
+    def insertions(self, clusters: Clusters, rest: Remainder) -> np.ndarray:
         """The part of the loss that depends on the cluster, see `Loss`."""
-        area = clusters.units.areas[unit]
-        shared = clusters.overlaps[clusters.units.columns[:, unit]]
-        gains = clusters.units.weights @ self.joint(shared, area)
-        return self.joint(clusters.areas, area) - 2 * gains
+        area = np.array(rest.area)
+        gains = clusters.units.weights @ self.joint(rest.shared, area)
+        return self.joint(rest.areas, area) - 2 * gains
 
     def joins(self, clusters: Clusters, one: int) -> np.ndarray:
         """float64 [k]: by how much the loss grows if a cluster is joined with each other."""
@@ -75,12 +74,10 @@ class Information(PairLoss):
 class AdjustedRand:
     """1 - the expected adjusted Rand index (Hubert & Arabie 1985)."""
 
-    def insertions(self, clusters: Clusters, unit: int) -> np.ndarray:
+    def insertions(self, clusters: Clusters, rest: Remainder) -> np.ndarray:
         """See `Loss`."""
-        area = clusters.units.areas[unit]
-        shared = clusters.overlaps[clusters.units.columns[:, unit]]
-        squares = clusters.squares + area * (2 * clusters.areas + area)
-        joint = clusters.joint_squares[:, None] + area * (2 * shared + area)
+        squares = rest.squares + rest.area * (2 * rest.areas + rest.area)
+        joint = rest.joint_squares[:, None] + rest.area * (2 * rest.shared + rest.area)
         return self._loss(clusters, squares, joint)
 
     def joins(self, clusters: Clusters, one: int) -> np.ndarray:

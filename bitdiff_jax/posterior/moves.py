@@ -32,14 +32,13 @@ def move(units: Units, loss: Loss, labels: np.ndarray) -> np.ndarray:
     order = np.argsort(-units.areas, kind="stable")
     unmoved = 0
     for unit in np.tile(order, MAX_SWEEPS):
-        own = clusters.labels[unit]
-        clusters.take(unit)
-        losses = loss.insertions(clusters, unit)
+        losses = loss.insertions(clusters, clusters.without(unit))
         best = int(losses.argmin())
-        if losses[own] - losses[best] <= least[unit]:
-            best = own
-        unmoved = unmoved + 1 if best == own else 0
-        clusters.put(unit, best)
+        if losses[clusters.labels[unit]] - losses[best] > least[unit]:
+            clusters.move(unit, best)
+            unmoved = 0
+        else:
+            unmoved += 1
         if unmoved == len(order):
             break
     return by_first(clusters.labels)

@@ -165,5 +165,5 @@ def test_the_default_depends_on_the_number_of_samples():
 
 
 def test_an_unknown_criterion_is_told():
-    with pytest.raises(InputError, match="'bindr'.*did you mean binder"):
+    with pytest.raises(InputError, match=r"'bindr'.*did you mean binder"):
         consensus(refine(np.zeros((1, 2, 2), int)), "bindr")

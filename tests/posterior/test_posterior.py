@@ -78,9 +78,9 @@ def test_neither_ids_nor_order_nor_repetition_changes_an_answer(maps, seed):
         count = posterior.measure(measures.count())
         return [
             posterior.consensus("vi"), posterior.boundary_probability(), posterior.entropy("vi"),
-            *(posterior.best_question() or ()), ball.radius, ball.probability, ball.upper, ball.lower,
-            ball.horizontal, [mode.weight for mode in modes], *(mode.label_map for mode in modes),
-            count.interval(0.6),
+            *(posterior.best_question() or ()), ball.radius, ball.probability, ball.upper,
+            ball.lower, ball.horizontal, [mode.weight for mode in modes],
+            *(mode.label_map for mode in modes), count.interval(0.6),
         ]  # fmt: skip
 
     want = answers(maps, weights)
@@ -126,7 +126,7 @@ def test_the_error_names_the_constraint_that_no_sample_meets():
     message = r"different: no sample has \(0, 0\) and \(0, 1\) in two regions"
     with pytest.raises(InputError, match=message):
         one.given(different=[((0, 0), (0, 1))])
-    with pytest.raises(InputError, match="same: no sample.*one region.*before it"):
+    with pytest.raises(InputError, match=r"same: no sample.*one region.*before it"):
         posterior.given(same=[((0, 0), (0, 1)), ((0, 1), (0, 2))])
 
 
