@@ -47,19 +47,6 @@ class Atoms:
         """Pixels that no map ignores."""
         return int(self.areas.sum())
 
-    def reweighted(self, weights: ArrayLike) -> "Atoms":
-        """The atoms of the same maps with other weights.
-
-        Args:
-            weights: float [n], >= 0; a map that has weight 0 here stays without weight.
-
-        Raises:
-            InputError: they are no weights, see `check_weights`, or none is left.
-        """
-        raw = np.where(self.partition < 0, 0.0, check_weights(weights, len(self.partition)))
-        rows = self.regions[self.partition]  # that of a map without weight is not used
-        return _assemble(self.index, self.areas, rows, check_weights(raw, len(raw)))
-
     def together(self, p: ArrayLike, q: ArrayLike) -> np.ndarray:
         """Probability that two atoms lie in one region.
 
@@ -128,7 +115,15 @@ def refine(label_maps: ArrayLike, weights: ArrayLike | None = None) -> Atoms:
     atom, first = _by_first(atom)
     index = np.full(known.shape, -1, np.int32)
     index[known] = atom
-    return _assemble(index, np.bincount(atom), ids[:, first], raw)
+    used = np.flatnonzero(raw > 0)
+    rows = np.stack([by_first(ids[sample, first]) for sample in used]).astype(np.int32)
+    # A row for each different partition; sorted by content, which no order of samples changes.
+    regions, row = np.unique(rows, axis=0, return_inverse=True)
+    partition = np.full(len(maps), -1, np.intp)
+    partition[used] = row.ravel()
+    # Exact sums of weights as they were given: a weight of 2 is the same as two samples.
+    sums = np.array([math.fsum(raw[partition == k]) for k in range(len(regions))])
+    return Atoms(index, np.bincount(atom), regions, sums / math.fsum(sums), partition)
 
 
 def check_weights(weights: ArrayLike, count: int) -> np.ndarray:
@@ -176,23 +171,3 @@ def _by_first(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return rank[numbers], first[order]
-
-
-def _assemble(index: np.ndarray, areas: np.ndarray, rows: np.ndarray, raw: np.ndarray) -> Atoms:
-    """Atoms of the rows [n, a] of positive weight, joined where none of these parts them."""
-    used = np.flatnonzero(raw > 0)
-    named = np.stack([by_first(rows[k]) for k in used]).astype(np.int32)
-    # A row for each different partition; sorted by content, which no order of samples changes.
-    regions, row = np.unique(named, axis=0, return_inverse=True)
-    row = row.ravel()
-    columns, inverse = np.unique(regions, axis=1, return_inverse=True)
-    if columns.shape[1] < regions.shape[1]:
-        atom, first = _by_first(inverse.ravel())
-        areas = np.bincount(atom, areas).astype(np.int64)
-        regions = regions[:, first]
-        index = np.append(atom, -1)[index].astype(np.int32)
-    # Exact sums of weights as they were given: a weight of 2 is the same as two samples.
-    sums = np.array([math.fsum(raw[used[row == k]]) for k in range(len(regions))])
-    partition = np.full(len(raw), -1, np.intp)
-    partition[used] = row
-    return Atoms(index, areas.astype(np.int64), regions, sums / math.fsum(sums), partition)

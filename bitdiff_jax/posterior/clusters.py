@@ -63,7 +63,7 @@ class Clusters:
         self.joint_squares = np.add.reduceat((self.overlaps**2).sum(axis=1), self.starts)
         self.region_squares = np.add.reduceat(self.overlaps.sum(axis=1) ** 2, self.starts)
 
-    def without(self, unit: int) -> "Remainder":
+    def without(self, unit: int) -> Remainder:
         """What is left without a unit, of which its regions alone are looked at."""
         area, own = self.units.areas[unit], self.labels[unit]
         areas, shared = self.areas.copy(), self.overlaps[self.units.columns[:, unit]]

@@ -20,6 +20,9 @@ from bitdiff_jax.posterior.voting import vote
 
 # Mean probability of lying together down to which 'linkage' joins.
 THRESHOLD = 0.7
+# Units that a search moves about. With 2,000 instead the mean ARI of 16 noisy samples with 3,500
+# atoms rose by .003, in three times the time.
+MAX_SEARCHED = 1000
 _MAX_ROUNDS = 5
 _Method = Callable[[Atoms], np.ndarray]
 _Search = Callable[[Units], np.ndarray]
@@ -108,7 +111,7 @@ def _searched(
     """The best of what is found from several starts, the medoid among them."""
 
     def method(atoms: Atoms) -> np.ndarray:
-        units = make_units(atoms)
+        units = make_units(atoms, MAX_SEARCHED)
         row = _medoid_row(atoms)
         begin = [start(units) for start in starts] + [by_first(units.columns[row])]
         found = [_improved(units, loss, labels)[units.unit] for labels in begin]

@@ -82,8 +82,12 @@ class AdjustedRand:
 
     def joins(self, clusters: Clusters, one: int) -> np.ndarray:
         """float64 [k]: the loss after a cluster is joined with each other; not the difference."""
-        shared = clusters.overlaps * clusters.overlaps[:, [one]]
-        joint = clusters.joint_squares[:, None] + 2 * np.add.reduceat(shared, clusters.starts)
+        columns = np.flatnonzero(clusters.overlaps[:, one])
+        shared = clusters.overlaps[columns]
+        # Every cluster has a region in each partition, so that no sum is empty.
+        starts = np.searchsorted(columns, clusters.starts)
+        products = np.add.reduceat(shared * shared[:, [one]], starts)
+        joint = clusters.joint_squares[:, None] + 2 * products
         squares = clusters.squares + 2 * clusters.areas * clusters.areas[one]
         return self._loss(clusters, squares, joint)
 

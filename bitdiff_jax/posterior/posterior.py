@@ -261,7 +261,7 @@ class Posterior:
 
     def _consensus(self, criterion: str | None) -> np.ndarray:
         if criterion is None:
-            criterion = consensus_lib.default_criterion(int((self.weights > 0).sum()))
+            criterion = consensus_lib.default_criterion(len(self.atoms.regions))
         if criterion not in self._found:
             self._found[criterion] = consensus_lib.consensus(self.atoms, criterion)
         return self._found[criterion]

@@ -15,7 +15,7 @@ from scipy.sparse import csgraph
 
 from bitdiff_jax.posterior.atoms import Atoms, by_first
 
-# A search compares all pairs: 2,000 units are matrices of 32 MB and a second or two.
+# All pairs are compared: 2,000 units are matrices of 32 MB.
 MAX_UNITS = 2000
 
 

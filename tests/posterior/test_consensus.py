@@ -152,7 +152,7 @@ def test_moves_and_joins_never_make_it_worse(loss, criterion):
 def test_with_few_units_it_is_nearly_as_good(monkeypatch):
     atoms = refine(noisy_maps(8, 40))
     whole = expected(atoms, consensus(atoms, "vi"), "vi")
-    monkeypatch.setattr("bitdiff_jax.posterior.consensus.make_units", lambda a: make_units(a, 30))
+    monkeypatch.setattr("bitdiff_jax.posterior.consensus.MAX_SEARCHED", 30)
     assert len(atoms.areas) > 60
     few = expected(atoms, consensus(atoms, "vi"), "vi")
     assert whole - 1e-9 <= few <= 1.1 * whole
