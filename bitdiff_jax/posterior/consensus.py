@@ -18,8 +18,8 @@ from bitdiff_jax.posterior.moves import move
 from bitdiff_jax.posterior.units import Units, make_units
 from bitdiff_jax.posterior.voting import vote
 
-# Mean probability of lying together down to which 'linkage' joins.
-THRESHOLD = 0.7
+# Mean probability of lying apart up to which 'linkage' joins.
+MAX_APART = 0.7
 # Units that a search moves about. With 2,000 instead the mean ARI of 16 noisy samples with 3,500
 # atoms rose by .003, in three times the time.
 MAX_SEARCHED = 1000
@@ -43,7 +43,7 @@ def consensus(atoms: Atoms, criterion: str) -> np.ndarray:
               results of 'binder' and of 'vi'.
             * 'medoid': the partition among those given that has the least expected Binder's loss.
             * 'vote': the vote on each pixel after matching to the medoid, see `voting.vote`.
-            * 'linkage': average linkage of the probabilities of lying together down to .7, see
+            * 'linkage': average linkage of the probabilities of lying apart, cut at .7, see
               `merging.average_linkage`.
 
     Returns:
@@ -125,7 +125,7 @@ def _searched(
 
 def _linkage(atoms: Atoms) -> np.ndarray:
     units = make_units(atoms)
-    return average_linkage(units, THRESHOLD)[units.unit]
+    return average_linkage(units, MAX_APART)[units.unit]
 
 
 def _vote(atoms: Atoms) -> np.ndarray:

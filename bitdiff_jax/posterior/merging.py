@@ -112,15 +112,15 @@ def _merge_by_ari(units: Units, labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def average_linkage(units: Units, threshold: float) -> np.ndarray:
-    """Joins the two clusters whose pixels lie together most often, down to a threshold.
+def average_linkage(units: Units, max_apart: float) -> np.ndarray:
+    """Joins the two clusters whose pixels lie together most often, up to a distance.
 
-    The similarity of two clusters is the mean over their pairs of pixels of the probability that
-    the pair lies in one region (UPGMA of pixels: each atom counts by its area).
+    The distance of two clusters is the mean over their pairs of pixels of the probability that the
+    pair lies in two regions (UPGMA of pixels: each atom counts by its area).
 
     Args:
         units: of the label maps.
-        threshold: clusters are joined whose mean probability is at least this.
+        max_apart: the largest distance at which clusters are joined, in [0, 1].
 
     Returns:
         intp [u], the cluster of each unit.
@@ -132,4 +132,4 @@ def average_linkage(units: Units, threshold: float) -> np.ndarray:
         areas[i] += areas[j]
         return row
 
-    return agglomerate(together, join, lambda i, j, p: p >= threshold - _PRECISION)
+    return agglomerate(together, join, lambda i, j, p: 1 - p <= max_apart + _PRECISION)

@@ -120,15 +120,17 @@ def test_the_votes_of_regions_that_match_nothing_are_their_own():
 
 
 def test_linkage_weighs_by_pixels():
-    # Pairs: one lies with two in all samples, three with two in 2 of 3 and with one in 2 of 3.
-    atoms = refine([[[0, 0, 0]], [[0, 0, 0]], [[0, 0, 1]]])
-    units = make_units(atoms)
-    assert average_linkage(units, 0.6).max() == 0
-    assert average_linkage(units, 0.7).max() == 1
-    # A chain 5 - 1 - 5 pixels: the middle joins either, and then .5 * 5/6 + 0 is below .5.
+    # The first two pixels lie apart in no sample, the third from either in 1 of 3.
+    units = make_units(refine([[[0, 0, 0]], [[0, 0, 0]], [[0, 0, 1]]]))
+    assert average_linkage(units, 0.34).max() == 0
+    assert average_linkage(units, 0.33).max() == 1
+    # 5 - 1 - 5 pixels: the middle is joined with the left, at .5. Then 5 of 6 pixels always lie
+    # apart from the right and one does in half of the samples: (5 + .5) / 6 = .917.
     maps = np.repeat([[0, 0, 1], [0, 1, 1]], [5, 1, 5], axis=1)[:, None]
-    assert average_linkage(make_units(refine(maps)), 0.45).max() == 1
-    assert average_linkage(make_units(refine(maps)), 0.08).max() == 0
+    units = make_units(refine(maps))
+    np.testing.assert_array_equal(average_linkage(units, 0.91), [0, 0, 1])
+    assert average_linkage(units, 0.92).max() == 0
+    assert average_linkage(units, 0.49).max() == 2
 
 
 @pytest.mark.parametrize(
