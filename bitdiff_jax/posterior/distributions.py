@@ -67,7 +67,7 @@ def distribution(
         InputError: the function returns something else than one finite number.
     """
     used = np.flatnonzero(weights)
-    values = [function(label_maps[each]) for each in used]
+    values = [function(label_maps[each].copy()) for each in used]
     for value in values:
         if not (isinstance(value, numbers.Real | np.bool_) and np.isfinite(float(value))):
             text = reprlib.repr(value).replace("\n", " ")

@@ -65,7 +65,7 @@ class Posterior:
             InputError: see `atoms.refine`.
         """
         try:
-            maps = np.asarray(label_maps)
+            maps = np.array(label_maps)  # a copy: what was computed is kept
         except ValueError:
             raise InputError("label_maps differ in shape; bring all to one size first") from None
         count = len(maps) if maps.ndim else 0
@@ -88,7 +88,10 @@ class Posterior:
 
     @property
     def effective_sample_size(self) -> float:
-        """(sum w)^2 / sum w^2 (Kish 1965): as many equally weighted samples would say as much."""
+        """(sum w)^2 / sum w^2 (Kish 1965): as many equally weighted samples would say as much.
+
+        Here alone a weight of 2 is not the same as the map twice, which is two samples.
+        """
         return float(self.weights.sum() ** 2 / (self.weights**2).sum())
 
     @functools.cached_property

@@ -217,6 +217,20 @@ def test_a_measure_has_a_distribution():
     assert posterior.measure(np.max).mean == 1.5  # of the map as it was given
 
 
+def test_nobody_can_change_the_maps():
+    maps = np.array([[[0, 0, 1]], [[0, 1, 1]]])
+    posterior = Posterior.from_maps(maps)
+    maps[:] = 0
+
+    def clears(label_map):
+        count = len(np.unique(label_map))
+        label_map[:] = 0
+        return count
+
+    assert posterior.measure(clears).mean == posterior.measure(clears).mean == 2
+    assert posterior.given(same=[((0, 0), (0, 1))]).prob_same((0, 1), (0, 2)) == 0
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.sampled_from([0.5, 0.8, 0.9, 1.0]))
 def test_an_interval_leaves_little_on_each_side(values, level):
