@@ -18,6 +18,7 @@ _COMMANDS = {
     "segment": "segment pictures with a trained model",
     "evaluate": "score a trained model, or anyone's segmentations on disk",
     "compare": "several tools' segmentations side by side, with paired tests",
+    "consensus": "one label map for several people's, tools' or samples' of the same images",
     "pack": "make one file or a hub's folder of a trained model",
     "compile": "compile for a TPU or GPU that is not there; tell what it needs",
 }
