@@ -74,7 +74,7 @@ def _consensus(args: argparse.Namespace) -> int:
     with consensus_folder.claim(args.out, sources.names, inputs) as folder:
         errors, alone = _write(sources, pictures, args.criterion, folder, tables)
         folder.finish(tables.as_csv())
-    _tell(sources, tables, len(sources.names) - len(errors))
+    _tell(tables, len(sources.names) - len(errors))
     for source, names in sources.lacking().items():
         _say(f"{source} has no map of {len(names)} of {len(sources.names)} images", names)
     if alone:
@@ -138,11 +138,11 @@ def _check_size(image: np.ndarray | None, labels: np.ndarray) -> None:
         )
 
 
-def _tell(sources: "MapSources", tables: "Tables", count: int) -> None:
+def _tell(tables: "Tables", count: int) -> None:
     """The sources, and the regions that are disputed most."""
     rows = tables.sources()
     width = max(len("source"), *(len(row.source) for row in rows))
-    print(f"{count} image(s), {len(sources.weights)} source(s); each against the others' consensus")
+    print(f"{count} image(s), {len(rows)} source(s); each against the others' consensus")
     print(f"{'source':{width}}  images    ARI  VI (bits)")
     for row in rows:
         print(f"{row.source:{width}}  {row.num_images:6d}  {row.ari:5.3f}  {row.vi:9.3f}")
