@@ -25,7 +25,7 @@ VERSION = 2  # 1 had no hash of the metadata
 PARAM_SETS = ("ema", "raw")
 _HASHES = ("sha256", "metadata_sha256")
 # What a file of version 1 says of its model cannot be checked by a hash that it states. The one
-# that was published, photos.safetensors, is known by its tensors' hash, wherever it was copied to:
+# that was published, the first photos.safetensors, is known by its tensors' hash, wherever it was copied to:
 # the hash that its metadata would state.
 _VERSION_1 = {
     "71242d30f18a211217575b73c582b4c589f7771a3256eaae8bbfd516216a6c5f": (

@@ -312,7 +312,7 @@ def test_a_file_of_version_1_is_read(packed, tmp_path):
 def test_the_bundled_model_is_known_wherever_it_is(tmp_path):
     bundled = weights_names.bundled()["photos"]
     _, about = model_files.read(bundled)
-    assert about.step == 6000 and about.config["model"]["encoder"]["scale"] == 11.0
+    assert about.step == 2000 and about.config["model"]["encoder"]["scale"] == 11.0
     data, right = bundled.read_bytes(), rb"\"scale\": 11.0"
     assert data.count(right) == 1
     path = tmp_path / "copy.safetensors"
@@ -320,17 +320,32 @@ def test_the_bundled_model_is_known_wherever_it_is(tmp_path):
     assert model_files.read(path)[1] == about
     path.write_bytes(data.replace(right, right.replace(b"11.0", b"91.0")))
     refused(path, "its metadata has the hash", "copy it again")
-    refused(rewritten(bundled, path, param_set="raw"), "its metadata has the hash")
 
 
-@pytest.mark.slow
-def test_the_bundled_model_is_older_than_its_newest_setting():
-    _, about = model_files.read(weights_names.bundled()["photos"])
-    assert "temperature" not in about.config["sampling"]
-    sampling = load("photos").config.sampling
+def test_a_published_file_of_version_1_is_known_by_its_tensors(packed, tmp_path, monkeypatch):
+    old = as_version_1(packed, tmp_path / "old.safetensors")
+    file = weights_files.read(old)
+    known = {file.metadata["sha256"]: model_files.metadata_hash(file.metadata)}
+    monkeypatch.setattr(model_files, "_VERSION_1", known)
+    assert load(old).step == load(packed).step
+    changed = rewritten(old, tmp_path / "changed.safetensors", param_set="raw")
+    refused(changed, "its metadata has the hash", "copy it again")
+
+
+def test_a_setting_that_is_newer_than_the_file_has_its_default(packed, tmp_path):
+    config = json.loads(weights_files.read(packed).metadata["config"])
+    del config["sampling"]["temperature"]
+    path = rewritten(packed, tmp_path / "older.safetensors", config=json.dumps(config))
+    sampling = load(path).config.sampling
     assert options.sampler_settings(argparse.Namespace(), sampling)["temperature"] == 1
     changed = options.sampler_settings(argparse.Namespace(temperature=0.0), sampling)
     assert sampler_lib.from_settings(changed).temperature == 0
+
+
+@pytest.mark.slow
+def test_the_bundled_model_is_drawn_as_its_config_says():
+    sampling = load("photos").config.sampling
+    assert (sampling.method, sampling.num_steps, sampling.temperature) == ("ddim", 8, 0.1)
 
 
 def test_a_file_of_another_model_is_refused(packed, tmp_path):
