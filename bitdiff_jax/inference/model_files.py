@@ -25,8 +25,8 @@ VERSION = 2  # 1 had no hash of the metadata
 PARAM_SETS = ("ema", "raw")
 _HASHES = ("sha256", "metadata_sha256")
 # What a file of version 1 says of its model cannot be checked by a hash that it states. The one
-# that was published, the first photos.safetensors, is known by its tensors' hash, wherever it was copied to:
-# the hash that its metadata would state.
+# that was published, the first photos.safetensors, is known by its tensors' hash, wherever it was
+# copied to: the hash that its metadata would state.
 _VERSION_1 = {
     "71242d30f18a211217575b73c582b4c589f7771a3256eaae8bbfd516216a6c5f": (
         "02772e8919ab9cc483b6d23f44209b00c961f71dcbad8c100778aad65725e880"
