@@ -19,6 +19,9 @@ from scipy.special import xlogy
 
 from bitdiff_jax.posterior.clusters import Clusters, Remainder
 
+# Differences below this share of what is compared are roundings.
+PRECISION = 1e-12
+
 
 class Loss(Protocol):
     """Prices changes of a partition. What is not priced is the same for all of them."""

@@ -6,10 +6,8 @@ import numpy as np
 
 from bitdiff_jax.posterior.atoms import by_first
 from bitdiff_jax.posterior.clusters import Clusters
-from bitdiff_jax.posterior.expected_losses import AdjustedRand, PairLoss
+from bitdiff_jax.posterior.expected_losses import PRECISION, AdjustedRand, PairLoss
 from bitdiff_jax.posterior.units import Units
-
-_PRECISION = 1e-12
 
 
 def agglomerate(
@@ -90,7 +88,7 @@ def merge(
         return -loss.joins(clusters, i)[:-1]
 
     def accept(i: int, j: int, gain: float) -> bool:
-        return gain > _PRECISION * loss.scale(clusters.areas[i], clusters.areas[j])
+        return gain > PRECISION * loss.scale(clusters.areas[i], clusters.areas[j])
 
     return agglomerate(gains, join, accept)[labels]
 
@@ -106,7 +104,7 @@ def _merge_by_ari(units: Units, labels: np.ndarray) -> np.ndarray:
         losses = np.stack([loss.joins(clusters, i)[:count] for i in range(count)])
         np.fill_diagonal(losses, np.inf)
         i, j = np.unravel_index(losses.argmin(), losses.shape)
-        if losses[i, j] >= loss.now(clusters) - _PRECISION:
+        if losses[i, j] >= loss.now(clusters) - PRECISION:
             break
         labels = by_first(np.where(labels == j, i, labels))
     return labels
@@ -132,4 +130,4 @@ def average_linkage(units: Units, max_apart: float) -> np.ndarray:
         areas[i] += areas[j]
         return row
 
-    return agglomerate(together, join, lambda i, j, p: 1 - p <= max_apart + _PRECISION)
+    return agglomerate(together, join, lambda i, j, p: 1 - p <= max_apart + PRECISION)

@@ -8,11 +8,10 @@ import numpy as np
 
 from bitdiff_jax.posterior.atoms import by_first
 from bitdiff_jax.posterior.clusters import Clusters
-from bitdiff_jax.posterior.expected_losses import Loss
+from bitdiff_jax.posterior.expected_losses import PRECISION, Loss
 from bitdiff_jax.posterior.units import Units
 
 MAX_SWEEPS = 20
-_PRECISION = 1e-12
 
 
 def move(units: Units, loss: Loss, labels: np.ndarray) -> np.ndarray:
@@ -28,7 +27,7 @@ def move(units: Units, loss: Loss, labels: np.ndarray) -> np.ndarray:
     """
     clusters = Clusters(units, labels)
     total = float(units.areas.sum())
-    least = [_PRECISION * loss.scale(total, area) for area in units.areas]
+    least = [PRECISION * loss.scale(total, area) for area in units.areas]
     order = np.argsort(-units.areas, kind="stable")
     unmoved = 0
     for unit in np.tile(order, MAX_SWEEPS):

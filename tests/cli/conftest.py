@@ -4,17 +4,9 @@ import pytest
 
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.inference import Segmenter
-from tests.inference import tiny
+from tests.inference import conftest as tiny_model
 
-
-@pytest.fixture(scope="module")
-def workdir():
-    return tiny.shared()[0]
-
-
-@pytest.fixture(scope="module")
-def segmenter():
-    return tiny.shared()[1]
+workdir, segmenter = tiny_model.workdir, tiny_model.segmenter
 
 
 @pytest.fixture
