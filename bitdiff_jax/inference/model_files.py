@@ -21,17 +21,9 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.nets.encoders import weights_hash
 
 FORMAT = "bitdiff_jax.model"
-VERSION = 2  # 1 had no hash of the metadata
+VERSION = 2
 PARAM_SETS = ("ema", "raw")
 _HASHES = ("sha256", "metadata_sha256")
-# What a file of version 1 says of its model cannot be checked by a hash that it states. The one
-# that was published, the first photos.safetensors, is known by its tensors' hash, wherever it was
-# copied to: the hash that its metadata would state.
-_VERSION_1 = {
-    "71242d30f18a211217575b73c582b4c589f7771a3256eaae8bbfd516216a6c5f": (
-        "02772e8919ab9cc483b6d23f44209b00c961f71dcbad8c100778aad65725e880"
-    )
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +90,7 @@ def read(path: epath.PathLike) -> tuple[Mapping[str, np.ndarray], About]:
 
     Raises:
         InputError: the file cannot be read, is cut short, holds something other than a model, comes
-            from a later version, or its tensors or its metadata are not those that it was written
+            of another version, or its tensors or its metadata are not those that it was written
             with.
     """
     file = weights_files.read(path)
@@ -110,19 +102,19 @@ def read(path: epath.PathLike) -> tuple[Mapping[str, np.ndarray], About]:
         )
     try:
         version = int(metadata["format_version"])
-        about = _checked(version, metadata, file.tensors) if version <= VERSION else None
+        about = _checked(metadata, file.tensors) if version == VERSION else None
     except (KeyError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise InputError(f"weights {path}: is damaged ({reason}); fetch or copy it again") from None
     if about is None:
         raise InputError(
             f"weights {path}: has version {version} of the format, this version of bitdiff_jax "
-            f"reads up to {VERSION}; install a later one, or copy the file again"
+            f"reads {VERSION}; install one that is as old or new as the file, or copy it again"
         )
     return file.tensors, about
 
 
-def _checked(version: int, metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> About:
+def _checked(metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> About:
     """What a file says of its model, once its hashes are right.
 
     Raises:
@@ -130,11 +122,7 @@ def _checked(version: int, metadata: Mapping[str, str], tensors: Mapping[str, np
         ValueError: an entry is not what it should be; the text says which.
     """
     of_tensors, of_metadata = weights_hash(dict(tensors)), metadata_hash(metadata)
-    if version == 1:
-        stated = {"sha256": metadata["sha256"]}
-        stated["metadata_sha256"] = _VERSION_1.get(of_tensors, of_metadata)
-    else:
-        stated = {name: metadata[name] for name in _HASHES}
+    stated = {name: metadata[name] for name in _HASHES}
     found = {"sha256": of_tensors, "metadata_sha256": of_metadata}
     for name, part in zip(_HASHES, ("tensors have", "metadata has"), strict=True):
         if found[name] != stated[name]:
@@ -147,7 +135,6 @@ def _checked(version: int, metadata: Mapping[str, str], tensors: Mapping[str, np
     }
     about = About(**said)
     for name, is_right, kind in (
-        ("format_version", version >= 1, "a number of 1 or more"),
         ("config", isinstance(about.config, dict), "a JSON object"),
         ("step", type(about.step) is int and about.step >= 0, "a whole number of 0 or more"),
         ("param_set", about.param_set in PARAM_SETS, f"one of {', '.join(PARAM_SETS)}"),

@@ -74,11 +74,6 @@ def rewritten(path, out, tensors=None, **metadata):
     return out
 
 
-def as_version_1(path, out, **metadata):
-    """The file as it was written before metadata had a hash."""
-    return rewritten(path, out, format_version="1", metadata_sha256=None, **metadata)
-
-
 def test_a_file_holds_the_checkpoint(workdir, packed):
     there, back = load(workdir), load(packed)
     assert equal(back.params, there.params)
@@ -257,8 +252,6 @@ def test_a_file_whose_hash_is_not_the_stated_one_is_refused(packed, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "kind"),
     [
-        ("format_version", "-1", "a number of 1 or more"),
-        ("format_version", "0", "a number of 1 or more"),
         ("format_version", "new", "invalid literal"),
         ("step", '"abc"', "a whole number of 0 or more"),
         ("step", "-1", "a whole number of 0 or more"),
@@ -272,11 +265,8 @@ def test_a_file_whose_hash_is_not_the_stated_one_is_refused(packed, tmp_path):
     ],
 )
 def test_entries_of_another_kind_are_refused(packed, tmp_path, name, text, kind):
-    for make in (rewritten, as_version_1):
-        if make is as_version_1 and name == "format_version":
-            continue
-        path = make(packed, tmp_path / "entry.safetensors", **{name: text})
-        refused(path, "is damaged", kind, "fetch or copy it again")
+    path = rewritten(packed, tmp_path / "entry.safetensors", **{name: text})
+    refused(path, "is damaged", kind, "fetch or copy it again")
 
 
 def test_metadata_with_one_other_character_are_refused(packed, tmp_path):
@@ -291,7 +281,7 @@ def test_metadata_with_one_other_character_are_refused(packed, tmp_path):
             data = bytearray(whole)
             data[place] = ord("8") if data[place] != ord("8") else ord("9")
             path.write_bytes(data)
-            refused(path, "copy it again" if name != "format_version" else "copy the file again")
+            refused(path, "copy it again")
     path.write_bytes(whole.replace(b'"metadata_sha256":', b'"metadata_sha257":'))
     refused(path, "no 'metadata_sha256'")
 
@@ -302,11 +292,6 @@ def test_the_hash_of_the_metadata_is_that_of_its_sorted_json(packed):
     del said["sha256"]
     pairs = ", ".join(f"{json.dumps(key)}: {json.dumps(said[key])}" for key in sorted(said))
     assert stated == hashlib.sha256(f"{{{pairs}}}".encode()).hexdigest()
-
-
-def test_a_file_of_version_1_is_read(packed, tmp_path):
-    path = as_version_1(packed, tmp_path / "old.safetensors", data_sets="others")
-    assert load(path).data_sets == "others" and equal(load(path).params, load(packed).params)
 
 
 def test_the_bundled_model_is_known_wherever_it_is(tmp_path):
@@ -320,16 +305,6 @@ def test_the_bundled_model_is_known_wherever_it_is(tmp_path):
     assert model_files.read(path)[1] == about
     path.write_bytes(data.replace(right, right.replace(b"11.0", b"91.0")))
     refused(path, "its metadata has the hash", "copy it again")
-
-
-def test_a_published_file_of_version_1_is_known_by_its_tensors(packed, tmp_path, monkeypatch):
-    old = as_version_1(packed, tmp_path / "old.safetensors")
-    file = weights_files.read(old)
-    known = {file.metadata["sha256"]: model_files.metadata_hash(file.metadata)}
-    monkeypatch.setattr(model_files, "_VERSION_1", known)
-    assert load(old).step == load(packed).step
-    changed = rewritten(old, tmp_path / "changed.safetensors", param_set="raw")
-    refused(changed, "its metadata has the hash", "copy it again")
 
 
 def test_a_setting_that_is_newer_than_the_file_has_its_default(packed, tmp_path):
@@ -366,7 +341,9 @@ def test_a_file_of_another_model_is_refused(packed, tmp_path):
 def test_a_file_of_something_else_is_refused(packed, tmp_path):
     means = encoder_weights(tmp_path / "means.safetensors", 1)
     refused(means, "no model of bitdiff_jax", "`bitdiff pack` wrote, or copy it again")
-    refused(rewritten(packed, tmp_path / "new.safetensors", format_version="3"), "version 3")
+    for version in ("-1", "1", "3"):
+        path = rewritten(packed, tmp_path / "other.safetensors", format_version=version)
+        refused(path, f"has version {version} of the format", "reads 2", "copy it again")
     assert model_files.is_model(packed)
     assert not model_files.is_model(tmp_path / "means.safetensors")
     assert not model_files.is_model(tmp_path / "nothing")
