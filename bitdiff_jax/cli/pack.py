@@ -59,9 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, metavar="FILE|FOLDER", help="what is written")
     add(
         "--dtype",
-        choices=("bfloat16", "float16", "float32"),
+        choices=("bfloat16", "float16", "float32", "int8"),
         default="bfloat16",
-        help="what the parameters are stored in (bfloat16)",
+        help="what the parameters are stored in (bfloat16); int8 has a factor for each output "
+        "channel beside it, and half the size",
     )
     add(
         "--licence",

@@ -18,6 +18,7 @@ from etils import epath
 
 from bitdiff_jax import weights_files
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import eight_bits
 from bitdiff_jax.nets.encoders import weights_hash
 
 FORMAT = "bitdiff_jax.model"
@@ -86,12 +87,13 @@ def metadata_hash(metadata: Mapping[str, str]) -> str:
 
 
 def read(path: epath.PathLike) -> tuple[Mapping[str, np.ndarray], About]:
-    """The tensors of a model's file, in its dtypes, and what it says of its model.
+    """The tensors of a model's file and what it says of its model.
+
+    Tensors have the file's dtypes, but for those that it has in 8 bits, which are float32.
 
     Raises:
-        InputError: the file cannot be read, is cut short, holds something other than a model, comes
-            of another version, or its tensors or its metadata are not those that it was written
-            with.
+        InputError: the file cannot be read, is cut short, holds something other than a model, is of
+            another version, or its tensors or its metadata are not those that it was written with.
     """
     file = weights_files.read(path)
     metadata = dict(file.metadata)
@@ -103,6 +105,7 @@ def read(path: epath.PathLike) -> tuple[Mapping[str, np.ndarray], About]:
     try:
         version = int(metadata["format_version"])
         about = _checked(metadata, file.tensors) if version == VERSION else None
+        tensors = {} if about is None else eight_bits.restored(file.tensors)
     except (KeyError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise InputError(f"weights {path}: is damaged ({reason}); fetch or copy it again") from None
@@ -111,7 +114,7 @@ def read(path: epath.PathLike) -> tuple[Mapping[str, np.ndarray], About]:
             f"weights {path}: has version {version} of the format, this version of bitdiff_jax "
             f"reads {VERSION}; install one that is as old or new as the file, or copy it again"
         )
-    return file.tensors, about
+    return tensors, about
 
 
 def _checked(metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> About:

@@ -12,6 +12,7 @@ from etils import epath
 from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import (
+    eight_bits,
     model_card,
     model_files,
     named_params,
@@ -21,7 +22,7 @@ from bitdiff_jax.inference.loading import Loaded
 from bitdiff_jax.nets import encoders
 from bitdiff_jax.nets.encoders import pretrained
 
-DTYPES = ("bfloat16", "float16", "float32")
+DTYPES = ("bfloat16", "float16", "float32", "int8")
 _ENCODER_DTYPE = np.dtype(np.float16)  # of a tuned encoder, in which published ones are stored too
 
 
@@ -54,8 +55,9 @@ def pack(
         out: a file whose name ends in .safetensors, or a folder, which gets model.safetensors,
             config.json and, unless it has one, a model card README.md. A new folder whose name
             ends like a file's is written with a slash at its end, 'm.v2/'.
-        dtype: what the parameters are stored in, one of DTYPES; those of a tuned encoder are
-            stored in float16. A frozen encoder is not stored.
+        dtype: what the parameters are stored in, one of DTYPES, where 'int8' has a factor for each
+            output channel beside it and leaves what has one axis in bfloat16; those of a tuned
+            encoder are stored in float16. A frozen encoder is not stored.
         licence: terms of use that come from the training data, in one line; '' for none, None for
             those that are known.
         data_sets: the data sets of the training, in one line; None for those that are known.
@@ -76,17 +78,11 @@ def pack(
     for name in ("licence", "data_sets", "trained_on"):
         _check_line(name, getattr(about, name))
     replaced = pack_target.check(target, about)
-    tensors = {}
-    for name, leaf in named_params.by_name(loaded.model, loaded.params).items():
-        stored = _ENCODER_DTYPE if name.startswith("encoder/") else jnp.dtype(dtype)
-        with np.errstate(over="ignore"):  # told below
-            tensors[name] = np.asarray(leaf).astype(stored)
-        if not np.isfinite(tensors[name].astype(np.float32)).all():
-            raise InputError(
-                f"{os.fspath(out)}: {name} is not finite in {stored.name}; give a dtype with more "
-                "range, or a model with finite parameters"
-            )
-    num_params = sum(each.size for each in tensors.values())
+    leaves = named_params.by_name(loaded.model, loaded.params)
+    tensors: dict[str, np.ndarray] = {}
+    for name, leaf in leaves.items():
+        tensors |= _stored(name, np.asarray(leaf), dtype, os.fspath(out))
+    num_params = sum(leaf.size for leaf in leaves.values())
     folder = files.make_folder(target.file.parent, "--out")
     model_files.write(target.file, tensors, about)
     if not target.is_folder:
@@ -97,6 +93,25 @@ def pack(
         files.write(card, model_card.text(folder.name, num_params, dtype, about).encode())
         written.append(card)
     return Packed(tuple(written), (card,) if kept else (), num_params, about, replaced)
+
+
+def _stored(name: str, values: np.ndarray, dtype: str, out: str) -> dict[str, np.ndarray]:
+    """A leaf as it is stored, with its factors if it is in 8 bits."""
+    if name.startswith("encoder/"):
+        target = _ENCODER_DTYPE
+    else:
+        target = jnp.dtype("bfloat16" if dtype == "int8" else dtype)
+    with np.errstate(over="ignore"):  # told below
+        stored = values.astype(target)
+    if not np.isfinite(stored.astype(np.float32)).all():
+        raise InputError(
+            f"{out}: {name} is not finite in {target.name}; give a dtype with more range, or a "
+            "model with finite parameters"
+        )
+    if dtype != "int8" or values.ndim < 2 or target == _ENCODER_DTYPE:
+        return {name: stored}
+    whole, scale = eight_bits.quantised(values)
+    return {name: whole, f"{eight_bits.SCALES}{name}": scale}
 
 
 def _check_line(name: str, text: str) -> None:

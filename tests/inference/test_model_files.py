@@ -17,7 +17,7 @@ from bitdiff_jax.cli import options
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import Segmenter, load, model_files, pack, weights_names
+from bitdiff_jax.inference import Segmenter, load, model_files, named_params, pack, weights_names
 from bitdiff_jax.nets import encoders
 from tests.inference import tiny
 
@@ -98,6 +98,25 @@ def test_bfloat16_is_the_checkpoint_to_eight_bits(workdir, tmp_path):
         jax.tree.leaves(load(workdir).params), jax.tree.leaves(load(path).params), strict=True
     ):
         np.testing.assert_allclose(low, exact, rtol=2**-8)
+
+
+def test_eight_bits_are_the_checkpoint_to_a_127th_of_each_channel(workdir, tmp_path):
+    path = tmp_path / "small.safetensors"
+    packed = pack(load(workdir), path, dtype="int8")
+    there = named_params.by_name(load(workdir).model, load(workdir).params)
+    back = named_params.by_name(load(path).model, load(path).params)
+    assert packed.num_params == sum(each.size for each in there.values())
+    for name, each in there.items():
+        largest = np.abs(each).max(tuple(range(each.ndim - 1)))
+        bound = largest / 127 * 0.501 if each.ndim > 1 else np.abs(each) * 2**-8
+        assert (np.abs(back[name] - each) <= bound).all(), name
+    tensors = dict(weights_files.read(path).tensors)
+    stored = {str(value.dtype) for value in tensors.values()}
+    assert stored == {"int8", "float32", "bfloat16"}
+    lost = next(name for name in tensors if name.startswith("scales/"))
+    del tensors[lost.removeprefix("scales/")]
+    rewritten(path, path, tensors, sha256=encoders.weights_hash(tensors))
+    refused(path, "is damaged", f"{lost} has no tensor in 8 bits", "copy it again")
 
 
 @pytest.mark.slow
@@ -218,8 +237,8 @@ def test_a_folder_without_terms_states_no_licence(workdir, tmp_path):
 
 def test_bad_arguments_of_pack(workdir, tmp_path):
     loaded = load(workdir)
-    with pytest.raises(InputError, match="dtype is 'int8'; use one of bfloat16"):
-        pack(loaded, tmp_path / "a.safetensors", dtype="int8")
+    with pytest.raises(InputError, match="dtype is 'int4'; use one of bfloat16"):
+        pack(loaded, tmp_path / "a.safetensors", dtype="int4")
     with pytest.raises(InputError, match="licence has several lines"):
         pack(loaded, tmp_path / "a.safetensors", licence="a\nb")
     with pytest.raises(InputError, match="data_sets has several lines"):
