@@ -2,35 +2,45 @@
 
 import argparse
 import collections
+import dataclasses
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import files
 from bitdiff_jax.cli import options
-from bitdiff_jax.errors import InputError
+from bitdiff_jax.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from bitdiff_jax.diffusion.sampler import Sampler
     from bitdiff_jax.inference import Segmentation, outputs
     from bitdiff_jax.inference.entries import Entry
     from bitdiff_jax.inference.formats import Format
     from bitdiff_jax.inference.request import Request
     from bitdiff_jax.inference.results_folder import ResultsFolder
 
+_NO_CONSENSUS = "none"
 _DESCRIPTION = """\
 Draw label maps of pictures. For each picture ID, the folder --out gets
-  ID_labels.png     16-bit grey, region ids 1..n (a viewer shows it black): of the samples the one
-                    closest to the others. Of a model that was trained with zero=background these
+  ID_labels.png     16-bit grey, region ids 1..n (a viewer shows it black): the consensus of the
+                    samples, see --consensus. Of a model that was trained with zero=background these
                     are the objects, and 0 is the background
   ID_colours.png    its regions, a colour each
   ID_overlay.png    its regions over the picture
   ID_agreement.png  grey with a legend, white where all samples draw the same region (not with one
                     sample)
+and with eight samples or more
+  ID_boundary.png   the probability of a boundary: 8-bit grey, 255 is 1
+  ID_boundary.npy   the same as an array, float32
+  ID_mode1.png ...  the two or three most different answers, as ID_labels.png, most probable first
+  ID_modes.png      their regions over the picture, and how probable they are
 and for all of them overview.png, the first of them at a glance, regions.csv, one row per region but
-the background, and images.csv, one row per picture, with the reasons not to trust it, if there are
-any. A region is one object, which may be in several pieces that do not touch, as behind a pole; the
-column `pieces` counts them. ID is the name of the file without its ending; another picture of the
-same ID becomes ID-2.
+the background, modes.csv, one row per mode, and images.csv, one row per picture, with the reasons
+not to trust it, if there are any. A region is one object, which may be in several pieces that do
+not touch, as behind a pole; the column `pieces` counts them. Columns that end in _low and _high
+are an interval that holds 90 % of the samples: num_regions of the number of regions, area of the
+area of that region of a sample which overlaps this one best. ID is the name of the file without its
+ending; another picture of the same ID becomes ID-2.
 
 All of this grows as pictures are finished, and an error or Ctrl-C leaves no half-written ones. The
 same command again, or one with more pictures or other settings, replaces the results of each
@@ -63,10 +73,16 @@ def _segment(args: argparse.Namespace) -> int:
     from bitdiff_jax.inference import entries as entries_lib
     from bitdiff_jax.inference import formats, results_folder
     from bitdiff_jax.inference.request import Request
+    from bitdiff_jax.posterior.consensus import CRITERIA
 
     # All that can be refused is refused before a model is loaded.
-    chosen = formats.open_formats([each.strip() for each in args.formats.split(",")])
+    chosen = formats.open_formats(_formats(args.formats, args.consensus))
     request = Request(args.num_samples, args.seed, args.batch_size, args.min_area, args.edges)
+    if args.consensus not in (None, _NO_CONSENSUS, *CRITERIA):
+        raise InputError(
+            f"--consensus is {args.consensus!r}; use one of {', '.join(CRITERIA)}, or "
+            f"{_NO_CONSENSUS}{did_you_mean(args.consensus, CRITERIA)}"
+        )
     Sampler().override(**options.sampler_fields(args))
     entries = entries_lib.list_entries(args.images)
     suffixes = formats.suffixes_of({**formats.FORMATS, **chosen})
@@ -126,7 +142,9 @@ def _draw(
         edges=request.edges,
     )
     done, overview = 0, Overview()
+    criterion = "medoid" if args.consensus == _NO_CONSENSUS else args.consensus
     for result in results:
+        result = dataclasses.replace(result, criterion=criterion)
         row = folder.add(result, readable.popleft(), chosen)
         if overview.add(result):
             overview.save(folder.path)
@@ -138,7 +156,37 @@ def _draw(
         if request.num_samples > 1:
             shown += ", how far the samples agree"
         print(f"look at {folder.path / outputs.OVERVIEW}: {shown}")
+        if request.num_samples > 1 and (sharp := _sharpened(sampler)):
+            print(sharp)
     return done
+
+
+def _sharpened(sampler: "Sampler") -> str:
+    """Why frequencies of samples are not what the model believes; '' if they are."""
+    causes, remedies = [], []
+    if sampler.guided:
+        causes.append(f"guidance weight {sampler.guidance_weight:g}")
+        remedies.append("--guidance_weight 0")
+    if sampler.temperature < 1:
+        causes.append(f"temperature {sampler.temperature:g}")
+        remedies.append("--temperature 1")
+    if not causes:
+        return ""
+    verb = "sharpens" if len(causes) == 1 else "sharpen"
+    return (
+        f"{' and '.join(causes)} {verb} the samples: probabilities are too near 0 and 1, and "
+        f"intervals too narrow; for the model's own: {' '.join(remedies)}"
+    )
+
+
+def _formats(named: str | None, consensus: str | None) -> list[str]:
+    """The names of the formats that are written."""
+    from bitdiff_jax.inference import formats
+
+    if named is not None:
+        return [each.strip() for each in named.split(",")]
+    without = formats.POSTERIOR if consensus == _NO_CONSENSUS else ()
+    return [each for each in formats.DEFAULT if each not in without]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,6 +202,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, metavar="DIR", help="folder for the results; made if need be")
     add("--num_samples", type=int, default=4, help="maps drawn of each picture (4)")
     options.add_sampler(add)
+    add(
+        "--consensus",
+        metavar="CRITERION",
+        help="by which one map is found for all samples: ari, vi, binder, linkage, vote or medoid, "
+        "see docs/posterior.md; or none: the sample closest to the others, and neither boundary "
+        "probability nor modes (ari for three different samples or more, and medoid for fewer)",
+    )
     add(
         "--seed",
         type=int,
@@ -178,10 +233,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--formats",
-        default="id_png,colours,overlay,agreement",
         metavar="NAME[,...]",
-        help="what is written of each picture (id_png,colours,overlay,agreement); also "
-        "package.module:name, a function write(segmentation, folder, name)",
+        help="what is written of each picture (id_png,colours,overlay,agreement,boundary,modes); "
+        "also package.module:name, a function write(segmentation, folder, name)",
     )
     add(
         "--batch_size",
@@ -210,19 +264,24 @@ def _read(
         yield name_of(entry.file), image
 
 
-def _count(result: "Segmentation", num_regions: int) -> str:
-    """'6 region(s)', or of a model that knows its background '41 objects and background'."""
-    if not result.has_background:
-        return f"{num_regions} region(s)"
-    objects = f"{num_regions} object{'' if num_regions == 1 else 's'}"
-    return f"{objects} and background" if (result.label_map() == 0).any() else objects
+def _count(result: "Segmentation", row: "outputs.ImageRow") -> str:
+    """'6 regions', or of a model that knows its background '41 objects and background'.
+
+    Of several samples with the interval of their number: '6 regions (4 to 9 in 90 % of samples)'.
+    """
+    noun = "object" if result.has_background else "region"
+    text = f"{row.num_regions} {noun}{'' if row.num_regions == 1 else 's'}"
+    if row.num_regions_low is not None:
+        text += f" ({row.num_regions_low} to {row.num_regions_high} in 90 % of samples)"
+    has_background = result.has_background and (result.label_map() == 0).any()
+    return f"{text} and background" if has_background else text
 
 
 def _tell(result: "Segmentation", row: "outputs.ImageRow") -> None:
     """A line for each picture, and one for each reason not to trust its result."""
     line = (
         f"{row.image}: {row.width}x{row.height}, drawn at "
-        f"{result.resolution[1]}x{result.resolution[0]}, {_count(result, row.num_regions)}"
+        f"{result.resolution[1]}x{result.resolution[0]}, {_count(result, row)}"
     )
     if row.agreement is not None:
         line += f", mean agreement {row.agreement:.2f}"

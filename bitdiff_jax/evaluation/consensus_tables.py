@@ -9,11 +9,11 @@ import numpy as np
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.map_sources import SourceMap
 from bitdiff_jax.inference import outputs
+from bitdiff_jax.inference.sample_statistics import LEVEL
 from bitdiff_jax.posterior import Posterior, measures
 from bitdiff_jax.posterior.disputed import DisputedRegion, disputed_regions
 from bitdiff_jax.posterior.reliability import Reliability, leave_one_out
 
-LEVEL = 0.9  # probability that the intervals of images.csv hold
 SOURCES, DISPUTED = "sources.csv", "disputed.csv"
 IMAGE_COLUMNS = (
     "image", "height", "width", "num_sources", "num_maps", "num_regions", "num_regions_low",
@@ -71,7 +71,7 @@ def consensus_of(
     return ImageConsensus(
         name=name,
         label_map=outputs.as_ids(posterior.consensus(criterion) + 1),
-        boundary=np.rint(np.nan_to_num(posterior.boundary_probability()) * 255).astype(np.uint8),
+        boundary=outputs.as_grey(posterior.boundary_probability()),
         maps=tuple(
             (each.source, each.number, found) for each, found in zip(maps, reliable, strict=True)
         ),

@@ -3,7 +3,7 @@
 Example:
     segmenter = Segmenter.from_pretrained("photos")  # or the --workdir of a training
     result = segmenter("photo.jpg", num_samples=4)
-    result.label_map()  # int32 [h, w], of the samples the one closest to all the others
+    result.label_map()  # int32 [h, w], one map for all samples: their consensus
     result.agreement  # float32 [h, w], how much the samples agree there
     result.regions()  # one row per region
 """

@@ -14,7 +14,7 @@ from etils import epath
 
 from bitdiff_jax import extensions, files
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import outputs
+from bitdiff_jax.inference import outputs, posterior_outputs
 
 if TYPE_CHECKING:
     from bitdiff_jax.inference.segmentation import Segmentation
@@ -68,17 +68,56 @@ class PngFormat:
             outputs.save_png(folder / f"{name}{self.suffix}", pixels)
 
 
+class BoundaryFormat:
+    """The probability of a boundary: a grey PNG, 255 = 1, and a float32 array [h, w] as npy."""
+
+    suffixes = ("_boundary.png", "_boundary.npy")
+
+    def __call__(self, segmentation: "Segmentation", folder: epath.Path, name: str) -> None:
+        """As `Format.__call__`; nothing is written of few samples, see `MIN_SAMPLES`."""
+        if segmentation.num_samples < posterior_outputs.MIN_SAMPLES:
+            return
+        probability = segmentation.boundary_probability
+        assert probability is not None  # as it is of a single sample
+        picture, array = (folder / f"{name}{suffix}" for suffix in self.suffixes)
+        outputs.save_png(picture, outputs.as_grey(probability))
+        posterior_outputs.save_array(array, probability)
+
+
+class ModesFormat:
+    """The most different answers: a PNG of region ids for each, and all of them side by side."""
+
+    suffixes = (
+        "_modes.png",
+        *(f"_mode{number}.png" for number in range(1, posterior_outputs.NUM_MODES + 1)),
+    )
+
+    def __call__(self, segmentation: "Segmentation", folder: epath.Path, name: str) -> None:
+        """As `Format.__call__`; nothing is written of few samples, see `MIN_SAMPLES`."""
+        modes = posterior_outputs.modes_of(segmentation)
+        if not modes:
+            return
+        whole, *each = (folder / f"{name}{suffix}" for suffix in self.suffixes)
+        together = posterior_outputs.modes_side_by_side(segmentation.image, modes)
+        outputs.save_png(whole, together)
+        for path, mode in zip(each, modes, strict=False):  # there may be fewer
+            outputs.save_png(path, outputs.as_ids(mode.label_map))
+
+
 def _agreement(segmentation: "Segmentation") -> np.ndarray | None:
     if segmentation.agreement is None:
         return None
     return outputs.agreement_with_legend(segmentation.agreement, segmentation.num_samples)
 
 
+# Of all samples together; nothing of few, see `posterior_outputs.MIN_SAMPLES`.
+POSTERIOR: Mapping[str, Format] = {"boundary": BoundaryFormat(), "modes": ModesFormat()}
 FORMATS: Mapping[str, Format] = {
     "id_png": PngFormat("_labels.png", lambda s: outputs.as_ids(s.label_map())),
     "colours": PngFormat("_colours.png", lambda s: outputs.colours(s.label_map())),
     "overlay": PngFormat("_overlay.png", lambda s: outputs.overlay(s.image, s.label_map())),
     "agreement": PngFormat("_agreement.png", _agreement),
+    **POSTERIOR,
 }
 DEFAULT = tuple(FORMATS)
 

@@ -36,7 +36,7 @@ class Overview:
         labels = transforms.resize_labels(result.label_map(), shape, "majority")
         column = [image, outputs.overlay(image, labels)]
         if result.agreement is not None:
-            grey = np.rint(result.agreement * 255).astype(np.uint8)
+            grey = outputs.as_grey(result.agreement)
             column.append(smaller(np.repeat(grey[..., None], 3, axis=-1)))
         self._columns.append(column)
         return True

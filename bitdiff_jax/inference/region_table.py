@@ -24,6 +24,10 @@ class Region:
         agreement: mean over its pixels of how much the samples agree; None for a single sample.
         pieces: number of its connected pieces, whose pixels share a side. One object may be in
             several, as one behind a pole is.
+        area_interval: (low, high) of the area, in pixels, of the region in its place in a sample,
+            see `sample_statistics.area_intervals`; None for a single sample. Samples are measured
+            on a copy of the picture of at most three times the network's resolution, and areas are
+            scaled.
     """
 
     id: int
@@ -33,6 +37,7 @@ class Region:
     mean_color: tuple[float, float, float]
     agreement: float | None
     pieces: int = 1
+    area_interval: tuple[int, int] | None = None
 
 
 def number(codes: np.ndarray, has_background: bool = False) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The folder that `bitdiff segment` fills, whose tables tell of what is finished at any moment.
 
-Its state is regions.csv and images.csv, written anew after each image. While a command runs,
-unfinished.csv names its images too; a killed command leaves it, and the next one reads it.
+Its state is regions.csv, modes.csv and images.csv, written anew after each image. While a command
+runs, unfinished.csv names its images too; a killed command leaves it, and the next one reads it.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from etils import epath
 
 from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import formats, outputs
+from bitdiff_jax.inference import formats, outputs, posterior_outputs
 from bitdiff_jax.inference.entries import Entry
 
 if TYPE_CHECKING:
@@ -70,13 +70,15 @@ class ResultsFolder:
         self.path = path
         self._suffixes = suffixes
         images = _read(path / outputs.IMAGES, outputs.ImageRow._fields)
-        # Of an image that was being written when its command was killed, there may be regions.
+        # Of an image that was being written when its command was killed, there may be rows here.
         regions = _read(path / outputs.REGIONS, outputs.CSV_COLUMNS)
+        modes = _read(path / posterior_outputs.MODES, posterior_outputs.MODE_COLUMNS)
         begun = _read(path / UNFINISHED, _KEYS)
         self._files = {name: rows[-1][1] for name, rows in images.items()}
         # As they are written: of ten thousand images, making them anew would take seconds.
         self._images = {name: outputs.as_csv(*rows) for name, rows in images.items()}
         self._regions = {name: outputs.as_csv(*regions.get(name, ())) for name in images}
+        self._modes = {name: outputs.as_csv(*modes.get(name, ())) for name in images}
         self._check(entries, {name: rows[-1][1] for name, rows in begun.items()})
         self._clear(begun.keys() - images.keys())
 
@@ -108,6 +110,9 @@ class ResultsFolder:
             formats.write(result, self.path, name, chosen)
             regions = outputs.region_fields(name, entry.file, result.regions())
             self._regions[name] = outputs.as_csv(*regions)
+            modes = posterior_outputs.modes_of(result) if "modes" in chosen else []
+            fields = posterior_outputs.mode_fields(name, entry.file, modes)
+            self._modes[name] = outputs.as_csv(*fields)
             self._images[name] = outputs.as_csv(outputs.image_fields(row))
             self._files[name] = entry.file
             self._save()
@@ -137,11 +142,13 @@ class ResultsFolder:
     def _save(self) -> None:
         tables = (
             (outputs.REGIONS, outputs.CSV_COLUMNS, self._regions),
+            (posterior_outputs.MODES, posterior_outputs.MODE_COLUMNS, self._modes),
             (outputs.IMAGES, outputs.ImageRow._fields, self._images),
         )
         for file, columns, rows in tables:
-            if self._files:
-                kept = [rows[name] for name in self._files]
+            kept = [rows[name] for name in self._files]
+            # Many runs have no modes: a table without rows would only ask what it is for.
+            if kept and (file != posterior_outputs.MODES or any(kept)):
                 files.write(self.path / file, b"".join([outputs.as_csv(columns), *kept]))
             else:
                 files.remove(self.path / file)
@@ -179,6 +186,7 @@ class ResultsFolder:
         for name in names:
             self._remove_files(name)
         written = {outputs.REGIONS, outputs.IMAGES, outputs.OVERVIEW, UNFINISHED}
+        written.add(posterior_outputs.MODES)
         written |= {f"{name}{suffix}" for name in names for suffix in self._suffixes}
         for path in self.path.iterdir():
             found = files.PARTIAL.fullmatch(path.name)

@@ -2,18 +2,26 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from etils import epath
 
 from bitdiff_jax import files
+from bitdiff_jax.data import transforms
 from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import consensus_codes, sample_statistics, specks, trust, upsampling
 from bitdiff_jax.inference import formats as formats_lib
 from bitdiff_jax.inference import region_table as regions_lib
-from bitdiff_jax.inference import specks, trust, upsampling
+from bitdiff_jax.posterior import Mode, Posterior
 from bitdiff_jax.posterior import agreement as agreement_lib
+from bitdiff_jax.posterior.consensus import check_criterion
+
+# Regions of samples are counted and measured at so many times the network's resolution, which takes
+# one step of `upsampling.refine`: to bring every sample of a photo of twelve megapixels to its size
+# would take longer than to draw it.
+_SMALL = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,6 +45,9 @@ class Segmentation:
         has_background: the model knows a background: it is code 0, and id 0 of every label map.
         drawn: what the codes were read from, by which specks go to the region that they are most
             like; None if that is not known.
+        guided: they were drawn with guidance, see `Posterior.guided`.
+        criterion: by which one map is found for all samples, a key of
+            `posterior.consensus.CRITERIA`; None for the default of the number of different ones.
     """
 
     image: np.ndarray
@@ -49,9 +60,13 @@ class Segmentation:
     edges: str = upsampling.EDGES[0]
     has_background: bool = False
     drawn: specks.Evidence | None = None
+    guided: bool = False
+    criterion: str | None = None
 
     def __post_init__(self) -> None:
         upsampling.check_edges(self.edges)
+        if self.criterion is not None:
+            check_criterion(self.criterion)
 
     @property
     def num_samples(self) -> int:
@@ -104,13 +119,55 @@ class Segmentation:
 
         See `posterior.agreement.agreement`; computed on `maps`. None for one sample.
         """
-        drawn = agreement_lib.agreement(self.maps)
+        drawn = self._agreement_as_drawn
         return None if drawn is None else at_centres(drawn, self.shape)
 
     @functools.cached_property
     def medoid(self) -> int:
         """The sample closest to all the others, see `posterior.agreement.medoid`."""
         return agreement_lib.medoid(self.maps)
+
+    @functools.cached_property
+    def posterior(self) -> Posterior:
+        """The samples at the picture's own size as a distribution over partitions.
+
+        It answers questions about points, areas and lengths in the picture's pixels. Its regions
+        are those of `label_maps`; the background, if there is one, is a region like the others.
+        Its `consensus` is found on these maps and keeps regions of any size; `label_map` is found
+        on the maps as drawn, in a fraction of the time, and has no specks.
+        """
+        return Posterior.from_maps(self.label_maps, guided=self.guided)
+
+    def modes(self, k: int = 3) -> list[Mode]:
+        """The k most different answers of the samples, each with its probability.
+
+        As `Posterior.modes`, which is asked for the maps as drawn; label maps are those of
+        `label_map(mode.medoid)`.
+
+        Args:
+            k: modes wanted, >= 1. There are fewer if fewer samples differ.
+
+        Raises:
+            InputError: k is not an integer >= 1.
+        """
+        found = self._as_drawn.modes(k)
+        return [dataclasses.replace(each, label_map=self.label_map(each.medoid)) for each in found]
+
+    @functools.cached_property
+    def boundary_probability(self) -> np.ndarray | None:
+        """float32 [h, w]: that of `posterior`, found without its atoms; None for one sample."""
+        return None if self.num_samples == 1 else sample_statistics.boundary_share(self._samples())
+
+    @functools.cached_property
+    def num_regions_interval(self) -> tuple[int, int] | None:
+        """(low, high), the central 90 % interval of the number of regions in a sample.
+
+        Without the background, if there is one. None for one sample. Samples of a large picture are
+        counted on a small copy of it, see `region_table.Region.area_interval`.
+        """
+        if self.num_samples == 1:
+            return None
+        return sample_statistics.count_interval(self._small._samples())
 
     @functools.cached_property
     def warnings(self) -> tuple[str, ...]:
@@ -154,44 +211,96 @@ class Segmentation:
         formats_lib.write(self, files.make_folder(folder, "folder"), name, chosen)
 
     def label_map(self, sample: int | None = None) -> np.ndarray:
-        """int32 [h, w], one sample at the picture's own size.
+        """int32 [h, w], one map at the picture's own size.
 
         Every pixel belongs to exactly one region; ids are 1..n, the largest region first. With
         `has_background` these are the objects, and 0 is the background.
 
         Args:
-            sample: its index; None is the medoid.
+            sample: its index; None for one map for all samples: their consensus by `criterion`,
+                found on the maps as drawn. By default that is the `medoid` where there are one or
+                two different maps, see `posterior.consensus.default_criterion`.
 
         Raises:
             InputError: there is no such sample.
         """
-        sample = self._index(sample)
+        if sample is None and self._criterion == "medoid":
+            sample = self.medoid
+        if sample is not None and not 0 <= sample < self.num_samples:
+            raise InputError(f"sample is {sample}; there are 0 to {self.num_samples - 1}")
         if sample not in self._kept:
-            self._kept[sample] = self._at_own_size(sample)
-        return self._kept[sample].copy()
+            labels = self._at_own_size(*self._drawn_map(sample))
+            # Of many samples of a large picture, ids of four bytes would fill the memory.
+            self._kept[sample] = labels.astype(np.min_scalar_type(labels.max()))
+        return self._kept[sample].astype(np.int32)
 
     def regions(self, sample: int | None = None) -> list[regions_lib.Region]:
-        """The regions of `label_map(sample)` but the background, measured; None is the medoid."""
-        return regions_lib.measure(self.label_map(sample), self.image, self.agreement)
+        """The regions of `label_map(sample)` but the background, measured."""
+        label_map = self.label_map(sample)
+        found = regions_lib.measure(label_map, self.image, self.agreement)
+        if self.num_samples == 1:
+            return found
+        small = self._small
+        scale = label_map.size / small.image[..., 0].size
+        shrunk = at_centres(label_map, small.shape)
+        intervals = sample_statistics.area_intervals(shrunk, small._samples(), scale, len(found))
+        return [
+            dataclasses.replace(region, area_interval=interval)
+            for region, interval in zip(found, intervals, strict=True)
+        ]
 
     @functools.cached_property
-    def _kept(self) -> dict[int, np.ndarray]:
+    def _kept(self) -> dict[int | None, np.ndarray]:
         """The label maps that were asked for: formats and tables ask for the same ones."""
         return {}
 
-    def _at_own_size(self, sample: int) -> np.ndarray:
-        codes = self.maps[sample]
+    @functools.cached_property
+    def _small(self) -> "Segmentation":
+        """The same of a copy of the picture that is no larger than numbers of regions need."""
+        size = _SMALL * max(self.resolution)
+        if max(self.shape) <= size:
+            return self
+        smallest = specks.threshold(self.min_area, self.shape, self.resolution)
+        shape = transforms.resized_shape(*self.shape, size)
+        return dataclasses.replace(
+            self,
+            image=transforms.resize_image(self.image, shape),
+            codes=self.maps,
+            drawn=None,
+            min_area=f"{smallest} drawn",
+        )
+
+    def _samples(self) -> Iterator[np.ndarray]:
+        """The label map of each sample."""
+        return map(self.label_map, range(self.num_samples))
+
+    @functools.cached_property
+    def _as_drawn(self) -> Posterior:
+        """The posterior of `maps`."""
+        return Posterior.from_maps(self.maps, guided=self.guided)
+
+    @functools.cached_property
+    def _agreement_as_drawn(self) -> np.ndarray | None:
+        return agreement_lib.agreement(self.maps)
+
+    @functools.cached_property
+    def _criterion(self) -> str:
+        return consensus_codes.criterion_for(self._as_drawn, self.criterion)
+
+    def _drawn_map(self, sample: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """A sample or the consensus as drawn without specks, and how certain each pixel is."""
+        if sample is not None:
+            return self.maps[sample], self.certainty[sample]
+        smallest = specks.threshold(self.min_area, self.shape, self.resolution)
+        codes = consensus_codes.consensus_codes(
+            self._as_drawn, self.maps, self._criterion, smallest, self.has_background
+        )
+        assert self._agreement_as_drawn is not None  # of a single sample there is no consensus
+        return codes, self._agreement_as_drawn
+
+    def _at_own_size(self, codes: np.ndarray, certainty: np.ndarray) -> np.ndarray:
         if self.edges == "nearest":
             labels = at_centres(codes, self.shape)
         else:
-            labels = upsampling.at_image_size(
-                codes, self.certainty[sample], self.image, self.min_area
-            )
+            labels = upsampling.at_image_size(codes, certainty, self.image, self.min_area)
         return regions_lib.number(labels, self.has_background)
-
-    def _index(self, sample: int | None) -> int:
-        if sample is None:
-            return self.medoid
-        if not 0 <= sample < self.num_samples:
-            raise InputError(f"sample is {sample}; there are 0 to {self.num_samples - 1}")
-        return sample

@@ -337,6 +337,7 @@ class Segmenter:
                 edges=request.edges,
                 has_background=self.model.palette.background,
                 drawn=specks.evidence(self.model.encoding, sampler.decoder, drawn.x0),
+                guided=sampler.guided,
             )
 
 

@@ -52,12 +52,17 @@ def consensus(atoms: Atoms, criterion: str) -> np.ndarray:
     Raises:
         InputError: there is no such criterion.
     """
+    check_criterion(criterion)
+    return largest_first(CRITERIA[criterion](atoms), atoms.areas)
+
+
+def check_criterion(criterion: str) -> None:
+    """Raises InputError unless `criterion` is one of `CRITERIA`."""
     if criterion not in CRITERIA:
         raise InputError(
             f"criterion is {criterion!r}; use one of {', '.join(CRITERIA)}"
             f"{did_you_mean(str(criterion), CRITERIA)}"
         )
-    return largest_first(CRITERIA[criterion](atoms), atoms.areas)
 
 
 def default_criterion(num_samples: int) -> str:

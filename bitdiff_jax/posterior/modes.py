@@ -21,11 +21,13 @@ class Mode:
         label_map: int32 [h, w], the sample with the least expected distance to the others of the
             mode; region 0 is the largest, -1 = ignore.
         samples: intp [s], the indices of the samples that belong to it.
+        medoid: the index of the sample in its middle; of equal ones the lowest.
     """
 
     weight: float
     label_map: np.ndarray
     samples: np.ndarray
+    medoid: int
 
 
 def modes(atoms: Atoms, count: int) -> list[Mode]:
@@ -44,6 +46,7 @@ def modes(atoms: Atoms, count: int) -> list[Mode]:
             float(atoms.weights[nearest == middle].sum()),
             atoms.label_map(atoms.regions[middle]),
             np.flatnonzero(atoms.of_maps(nearest == middle)),
+            int(np.argmax(atoms.partition == middle)),
         )
         for middle in np.unique(nearest)
     ]

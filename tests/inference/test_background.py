@@ -83,7 +83,7 @@ def test_a_speck_of_an_object_becomes_background_and_one_of_it_object():
         (np.where(DRAWN == 4, 0, DRAWN), True, "1 object and background"),
         (np.zeros_like(DRAWN), True, "0 objects and background"),
         (np.where(DRAWN == 0, 7, DRAWN), True, "3 objects"),
-        (DRAWN, False, "3 region(s)"),
+        (DRAWN, False, "3 regions"),
     ],
 )
 def test_what_is_counted(codes, has_background, said, capsys):

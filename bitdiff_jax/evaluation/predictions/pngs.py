@@ -96,7 +96,7 @@ class RgbPngs(IdPngs):
 class SegmentFolder(Predictions):
     """The folder that `bitdiff segment` fills: `ID_labels.png`, ids 1..n, and `regions.csv`.
 
-    There is one map per image, the sample that is closest to the others. The score of a region is
+    There is one map per image, by default the consensus of its samples. The score of a region is
     its agreement, where there was more than one sample. Region k here is id k + 1 of the file.
     """
 
