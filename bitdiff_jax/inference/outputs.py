@@ -108,7 +108,7 @@ def agreement_with_legend(agreement: np.ndarray, num_samples: int) -> np.ndarray
     margin, bar, pitch = size // 2, size, math.ceil(1.3 * size)
     # The font's own space all but vanishes in small sizes.
     space = max(3, round(0.3 * size))
-    box = max(_write(None, (0, 0), text, font, space) for text in texts) + 2 * margin
+    box = max(write_words(None, (0, 0), text, font, space) for text in texts) + 2 * margin
     total = max(width, box)
     legend = Image.new("L", (total, margin * 2 + bar + len(texts) * pitch), 255)
     draw = ImageDraw.Draw(legend)
@@ -120,14 +120,14 @@ def agreement_with_legend(agreement: np.ndarray, num_samples: int) -> np.ndarray
     legend.paste(ramp, (left, margin))
     draw.rectangle((left - 1, margin - 1, left + len(grey), margin + bar), outline=0)
     for line, text in enumerate(texts):
-        _write(draw, (margin, 2 * margin + bar + line * pitch), text, font, space)
+        write_words(draw, (margin, 2 * margin + bar + line * pitch), text, font, space)
     whole = np.full((height + legend.height, total), 255, np.uint8)
     whole[:height, :width] = as_grey(agreement)
     whole[height:] = np.asarray(legend)
     return whole
 
 
-def _write(
+def write_words(
     draw: ImageDraw.ImageDraw | None,
     at: tuple[int, int],
     text: str,

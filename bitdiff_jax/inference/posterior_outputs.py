@@ -92,9 +92,10 @@ def save_array(path: epath.PathLike, array: np.ndarray) -> None:
 def _captioned(picture: np.ndarray, caption: str) -> np.ndarray:
     """The picture, uint8 [h, w, 3], on white above black words; wider if these need it."""
     size = int(np.clip(picture.shape[1] // 32, 11, 16))
-    font = ImageFont.load_default(size)
-    width = max(picture.shape[1], round(font.getlength(caption)) + size)
+    font, space = ImageFont.load_default(size), size // 3
+    needed = outputs.write_words(None, (0, 0), caption, font, space) + size
+    width = max(picture.shape[1], needed)
     strip = Image.new("RGB", (width, 2 * size), "white")
-    ImageDraw.Draw(strip).text((size // 2, size // 2), caption, fill="black", font=font)
+    outputs.write_words(ImageDraw.Draw(strip), (size // 2, size // 2), caption, font, space)
     wide = np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=255)
     return np.concatenate([wide, np.asarray(strip)])
