@@ -147,10 +147,10 @@ def default() -> ml_collections.ConfigDict:
     c.train.on_nonfinite = "stop"  # stop | skip
     c.train.max_skipped = 1_000  # skipped batches, beyond which the training stops
 
-    # How maps are drawn, see bitdiff_jax.diffusion.sampler.
+    # How maps are drawn, see bitdiff_jax.diffusion.sampler; presets are in diffusion.presets.
     c.sampling = ml_collections.ConfigDict()
     c.sampling.weights = "ema"  # ema | raw
-    c.sampling.method = "ddpm"  # ddpm | ddim | package.module:name of a step method
+    c.sampling.method = "ddpm"  # ddpm | ddim | dpmpp_2m | package.module:name of a step method
     c.sampling.num_steps = 8
     c.sampling.guidance_weight = 1.0  # 0 is plain conditional; negative values are allowed
     c.sampling.eta = 0.0  # for ddim: 0 is deterministic, 1 has the noise of ddpm

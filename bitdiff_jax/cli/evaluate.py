@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
         "--method",
         type=options.method,
         metavar="METHOD",
-        help="ddpm, ddim, or package.module:name of a step method (the checkpoint's)",
+        help="ddpm, ddim, dpmpp_2m, or package.module:name of a step method (the checkpoint's)",
     )
     options.add_param_set(add)
     add(

@@ -12,9 +12,14 @@ from bitdiff_jax.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
+    from bitdiff_jax.diffusion.sampler import Sampler
     from bitdiff_jax.evaluation import protocols
     from bitdiff_jax.inference.loading import Loaded
     from bitdiff_jax.metrics import Measure
+
+# Names that `bitdiff_jax.diffusion` knows, which imports jax and so is not imported here.
+METHODS = ("ddpm", "ddim", "dpmpp_2m")
+PRESETS = ("accurate", "faithful")
 
 
 class Parser(argparse.ArgumentParser):
@@ -148,7 +153,13 @@ def add_output(add: Callable[..., Any]) -> None:
 
 
 def add_sampler(add: Callable[..., Any]) -> None:
-    """The options that say how maps are drawn, by their names in `config.sampling`."""
+    """The options that say how maps are drawn; all but the preset are keys of `config.sampling`."""
+    add(
+        "--preset",
+        choices=PRESETS,
+        help="how maps are drawn, but for what other options say: accurate for the best single "
+        "map, faithful for samples whose frequencies can be trusted (the checkpoint's settings)",
+    )
     add(
         "--num_steps",
         type=positive,
@@ -176,19 +187,31 @@ def sampler_fields(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in ("num_steps", "guidance_weight", "temperature")}
 
 
+def sampler_of(args: argparse.Namespace, sampler: "Sampler") -> "Sampler":
+    """A checkpoint's sampler, with what the preset and the options say otherwise."""
+    from bitdiff_jax.diffusion import presets
+
+    if args.preset is not None:
+        sampler = presets.applied(args.preset, sampler)
+    return sampler.override(**sampler_fields(args))
+
+
 def sampler_settings(args: argparse.Namespace, sampling: Mapping[str, Any]) -> dict[str, Any]:
-    """`config.sampling` of a checkpoint, with what options of these names say otherwise."""
+    """`config.sampling` of a checkpoint, with what the preset and options of these names say."""
+    from bitdiff_jax.diffusion import presets
     from bitdiff_jax.diffusion.sampler import SETTINGS
 
     settings = {name: sampling[name] for name in SETTINGS}
+    if (preset := getattr(args, "preset", None)) is not None:
+        settings |= presets.settings(preset)
     return settings | {k: v for k in settings if (v := getattr(args, k, None)) is not None}
 
 
 def method(text: str) -> str:
     """The name of a step method, for argparse."""
-    if text not in ("ddpm", "ddim") and not extensions.is_reference(text):
+    if text not in METHODS and not extensions.is_reference(text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not ddpm, ddim or of the form package.module:name"
+            f"{text!r} is not {', '.join(METHODS)} or of the form package.module:name"
         )
     return text
 

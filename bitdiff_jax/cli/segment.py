@@ -123,7 +123,7 @@ def _draw(
     segmenter = Segmenter.from_loaded(options.load_weights(args), on_compile=on_compile)
     trained_on = segmenter.trained_on or "pictures of a kind that its training did not name"
     print(f"{options.weights_name(args)}, step {segmenter.step}, trained on: {trained_on}")
-    sampler = segmenter.sampler.override(**options.sampler_fields(args))
+    sampler = options.sampler_of(args, segmenter.sampler)
     at = "" if sampler.temperature == 1 else f", temperature {sampler.temperature:g}"
     print(
         f"seed {request.seed}, {request.num_samples} sample(s) of {sampler.num_steps} steps, "

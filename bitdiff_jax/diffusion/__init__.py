@@ -6,8 +6,17 @@ Example:
     x0 = sample(denoise_fn, x_init, cond, sampler, schedule=schedule)
 """
 
-from bitdiff_jax.diffusion import losses, parameterization, schedules, times, weighting
+from bitdiff_jax.diffusion import (
+    losses,
+    parameterization,
+    presets,
+    schedules,
+    times,
+    weighting,
+)
 from bitdiff_jax.diffusion.losses import Loss
+from bitdiff_jax.diffusion.multistep_methods import Dpmpp2M, MultistepMethod
+from bitdiff_jax.diffusion.presets import ACCURATE, FAITHFUL
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.diffusion.sampling import Trajectory, sample
 from bitdiff_jax.diffusion.step_methods import Ddim, Ddpm, StepMethod
@@ -15,9 +24,13 @@ from bitdiff_jax.diffusion.variance_preserving import Schedule, input_scaled
 from bitdiff_jax.diffusion.weighting import Weight
 
 __all__ = [
+    "ACCURATE",
+    "FAITHFUL",
     "Ddim",
     "Ddpm",
+    "Dpmpp2M",
     "Loss",
+    "MultistepMethod",
     "Sampler",
     "Schedule",
     "StepMethod",
@@ -26,6 +39,7 @@ __all__ = [
     "input_scaled",
     "losses",
     "parameterization",
+    "presets",
     "sample",
     "schedules",
     "times",

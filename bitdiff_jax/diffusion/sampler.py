@@ -14,13 +14,14 @@ import jax
 import numpy as np
 
 from bitdiff_jax import extensions
+from bitdiff_jax.diffusion.multistep_methods import Dpmpp2M, MultistepMethod
 from bitdiff_jax.diffusion.step_methods import Ddim, Ddpm, StepMethod
 from bitdiff_jax.errors import InputError
 
 Final = Literal["x0", "step"]
 Decoder = Literal["code", "dichotomy"]
 
-METHODS = ("ddpm", "ddim")
+METHODS = ("ddpm", "ddim", "dpmpp_2m")
 
 _DDPM = Ddpm()
 
@@ -38,7 +39,8 @@ class Sampler:
             model, 1 the paper's setting, -1 unconditional. None gives the same as 0 without
             computing the unconditional half. An array [B] gives each image its own weight; such a
             sampler is not hashable.
-        method: how a step is taken: `Ddpm`, `Ddim`, or another `StepMethod`.
+        method: how a step is taken: `Ddpm`, `Ddim`, `Dpmpp2M`, or another `StepMethod` or
+            `MultistepMethod`.
         clip: range (low, high) to which x0 is clipped at every step. True takes the range of the
             encoding, or (-1, 1) without one, and False does not clip.
         final: what the last step returns: x0 as predicted ('x0') or the result of an ordinary step
@@ -58,7 +60,7 @@ class Sampler:
 
     num_steps: int = 8
     guidance_weight: Any = 1.0
-    method: StepMethod = _DDPM
+    method: StepMethod | MultistepMethod = _DDPM
     clip: bool | tuple[float, float] = True
     final: Final = "x0"
     decoder: Decoder = "code"
@@ -118,8 +120,8 @@ def from_settings(settings: Mapping[str, Any], key: str = "config.sampling") -> 
     Args:
         settings: values of the keys `SETTINGS`. Missing ones have the defaults of `Sampler` and of
             the step methods, and other keys are ignored. `method` is 'ddpm' (with `variance`),
-            'ddim' (with `eta` and `eps_after_clip`), or `package.module:name` of a step method: a
-            class, which is called without arguments, or a value.
+            'ddim' (with `eta` and `eps_after_clip`), 'dpmpp_2m', or `package.module:name` of a step
+            method: a class, which is called without arguments, or a value.
         key: name of the part of the config that holds the settings, for messages.
 
     Raises:
@@ -128,13 +130,14 @@ def from_settings(settings: Mapping[str, Any], key: str = "config.sampling") -> 
     given = {name: settings[name] for name in SETTINGS if name in settings}
     name = given.pop("method", "ddpm")
     try:
-        # Both are made, so that a wrong value is reported whichever of them is chosen.
+        # All are made, so that a wrong value is reported whichever of them is chosen.
         ddpm = Ddpm(**_taken(given, "variance"))
         ddim = Ddim(**_taken(given, "eta", "eps_after_clip"))
+        known: tuple[StepMethod | MultistepMethod, ...] = (ddpm, ddim, Dpmpp2M())
         if isinstance(name, str) and extensions.is_reference(name):
             method = _own_method(name, f"{key}.method")
         elif name in METHODS:
-            method = ddpm if name == "ddpm" else ddim
+            method = known[METHODS.index(name)]
         else:
             raise InputError(
                 f"method is {name!r}; use {', '.join(METHODS)} or package.module:name of a step "
@@ -152,7 +155,7 @@ def _taken(given: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: given.pop(name) for name in names if name in given}
 
 
-def _own_method(reference: str, key: str) -> StepMethod:
+def _own_method(reference: str, key: str) -> StepMethod | MultistepMethod:
     found: Any = extensions.resolve(reference, key)
     if isinstance(found, type):
         try:
@@ -166,7 +169,7 @@ def _own_method(reference: str, key: str) -> StepMethod:
         _check_method(found)
     except InputError as error:
         raise InputError(f"{key}={reference!r}: {error}") from None
-    method: StepMethod = found
+    method: StepMethod | MultistepMethod = found
     return method
 
 

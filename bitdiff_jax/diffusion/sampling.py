@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from bitdiff_jax.diffusion import guidance, prng_keys
+from bitdiff_jax.diffusion.multistep_methods import MultistepMethod
 from bitdiff_jax.diffusion.parameterization import (
     Prediction,
     eps_from_x0,
@@ -201,7 +202,9 @@ def _sample(
             keys
         )
 
-    def step(x_t: jax.Array, previous: Any, inputs: Any) -> tuple[jax.Array, Trajectory]:
+    def step(
+        x_t: jax.Array, previous: Any, state: Any, inputs: Any
+    ) -> tuple[jax.Array, Any, Trajectory]:
         i, step_noise = inputs
         t, s = ((i + k).astype(dtype) / num_steps for k in (1, 0))
         alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
@@ -210,24 +213,28 @@ def _sample(
             x0 = jnp.clip(x0, *clip)
         if valid_mask is not None:
             x0 = jnp.where(valid_mask[..., None], x0, jnp.asarray(pad_value, dtype))
-        x_s = method.step(
-            x_t, x0, eps, t, s, schedule, _scaled(draw(i, step_noise), sampler)
-        ).astype(dtype)
+        fresh = _scaled(draw(i, step_noise), sampler)
+        if isinstance(method, MultistepMethod):
+            x_s, state = method.step(x_t, x0, eps, t, s, schedule, fresh, state)
+        else:
+            x_s = method.step(x_t, x0, eps, t, s, schedule, fresh)
+        x_s = x_s.astype(dtype)
         if sampler.final == "x0":
             x_s = jnp.where(i == 0, x0, x_s)
-        return x_s, Trajectory(x_t, x0)
+        return x_s, state, Trajectory(x_t, x0)
 
     steps = jnp.arange(num_steps - 1, -1, -1, dtype=jnp.int32)
     if noise is not None and noise.shape[0] < num_steps:  # the last step's is never used
         noise = jnp.concatenate([noise, jnp.zeros_like(noise, shape=(1, *x_init.shape))])
 
     def body(carry: Any, inputs: Any) -> tuple[Any, Trajectory | None]:
-        x_t, previous = carry
-        x_s, trajectory = step(x_t, previous, inputs)
+        x_t, previous, state = carry
+        x_s, state, trajectory = step(x_t, previous, state, inputs)
         previous = trajectory.x0 if self_condition else None
-        return (x_s, previous), trajectory if return_trajectory else None
+        return (x_s, previous, state), trajectory if return_trajectory else None
 
     previous = jnp.zeros_like(x_init) if self_condition else None
-    (x0, _), trajectory = jax.lax.scan(body, (x_init, previous), (steps, noise))
+    state = method.init_state(x_init) if isinstance(method, MultistepMethod) else None
+    (x0, _, _), trajectory = jax.lax.scan(body, (x_init, previous, state), (steps, noise))
     x0, trajectory = jax.tree.map(lambda x: x.astype(given), (x0, trajectory))
     return (x0, trajectory) if return_trajectory else x0

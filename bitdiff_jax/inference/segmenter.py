@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from etils import epath
 
+from bitdiff_jax.diffusion import presets
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
@@ -180,6 +181,7 @@ class Segmenter:
         *,
         temperature: float | None = None,
         sampler: Sampler | None = None,
+        preset: str | None = None,
         name: str | None = None,
         batch_size: int = _BATCH_SIZE,
         min_area: specks.Area = specks.DEFAULT,
@@ -201,6 +203,9 @@ class Segmenter:
                 the model's distribution, less gives more probable and less varied maps, and 0 the
                 same map for any seed. None for the sampler's.
             sampler: how maps are drawn; None for the segmenter's own `sampler`.
+            preset: 'accurate' for the best single map, 'faithful' for samples whose frequencies
+                can be trusted (`diffusion.presets`), instead of a sampler. What the arguments
+                above say, they say of the preset.
             name: from which, with the seed, the randomness is drawn; by default a path's stem,
                 and '' for an array.
             batch_size: most maps that are drawn at once; lower it if memory runs out.
@@ -213,7 +218,7 @@ class Segmenter:
             InputError: a picture that cannot be read or used, an argument out of its range, not
                 enough memory, or a model whose parameters are not finite.
         """
-        chosen = self._sampler(sampler, num_steps, guidance_weight, temperature)
+        chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
         request = Request(num_samples, seed, batch_size, min_area, edges)
         name = image_input.name_of(image) if name is None else name
         return next(self._draw([(name, image)], chosen, request.with_at_most(num_samples)))
@@ -228,6 +233,7 @@ class Segmenter:
         *,
         temperature: float | None = None,
         sampler: Sampler | None = None,
+        preset: str | None = None,
         names: Sequence[str] | None = None,
         batch_size: int = _BATCH_SIZE,
         min_area: specks.Area = specks.DEFAULT,
@@ -243,6 +249,7 @@ class Segmenter:
             seed: as `__call__`.
             temperature: as `__call__`.
             sampler: as `__call__`.
+            preset: as `__call__`.
             names: of the pictures, as `__call__`.
             batch_size: maps drawn at once, rounded up to a multiple of the devices; the last batch
                 is filled up.
@@ -260,7 +267,7 @@ class Segmenter:
             raise InputError(
                 f"there are {len(names)} names for {len(images)} images; give one each"
             )
-        chosen = self._sampler(sampler, num_steps, guidance_weight, temperature)
+        chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
         request = Request(num_samples, seed, batch_size, min_area, edges)
         items = zip(names, images, strict=True)
         return list(self._draw(items, chosen, request.with_at_most(len(images) * num_samples)))
@@ -275,6 +282,7 @@ class Segmenter:
         *,
         temperature: float | None = None,
         sampler: Sampler | None = None,
+        preset: str | None = None,
         batch_size: int = _BATCH_SIZE,
         min_area: specks.Area = specks.DEFAULT,
         edges: str = upsampling.EDGES[0],
@@ -290,6 +298,7 @@ class Segmenter:
             seed: as `segment_batch`.
             temperature: as `segment_batch`.
             sampler: as `segment_batch`.
+            preset: as `segment_batch`.
             batch_size: as `segment_batch`.
             min_area: as `segment_batch`.
             edges: as `segment_batch`.
@@ -297,17 +306,22 @@ class Segmenter:
         Returns:
             The results in the order of the items, each as soon as it is complete.
         """
-        chosen = self._sampler(sampler, num_steps, guidance_weight, temperature)
+        chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
         return self._draw(items, chosen, Request(num_samples, seed, batch_size, min_area, edges))
 
     def _sampler(
         self,
         sampler: Sampler | None,
+        preset: str | None,
         num_steps: int | None,
         guidance_weight: float | None,
         temperature: float | None,
     ) -> Sampler:
+        if sampler is not None and preset is not None:
+            raise InputError(f"preset={preset!r} and a sampler are given; give one of them")
         sampler = self.sampler if sampler is None else sampler
+        if preset is not None:
+            sampler = presets.applied(preset, sampler)
         return sampler.override(
             num_steps=num_steps, guidance_weight=guidance_weight, temperature=temperature
         )

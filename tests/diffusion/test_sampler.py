@@ -9,6 +9,7 @@ import pytest
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax.diffusion import sampling, schedules
+from bitdiff_jax.diffusion.multistep_methods import Dpmpp2M
 from bitdiff_jax.diffusion.sampler import SETTINGS, Sampler, from_settings
 from bitdiff_jax.diffusion.step_methods import Ddim, Ddpm
 from bitdiff_jax.errors import InputError
@@ -23,7 +24,7 @@ def test_samplers_are_equal_by_value():
         Sampler(4), Sampler(guidance_weight=None), Sampler(guidance_weight=0.0),
         Sampler(method=Ddpm("small")), Sampler(method=Ddim()), Sampler(method=Ddim(0.5)),
         Sampler(method=Ddim(eps_after_clip=False)), Sampler(clip=False), Sampler(clip=(0, 1)),
-        Sampler(final="step"), Sampler(decoder="dichotomy"), Sampler(temperature=0.5),
+        Sampler(method=Dpmpp2M()), Sampler(final="step"), Sampler(decoder="dichotomy"), Sampler(temperature=0.5),
     ]  # fmt: skip
     assert len({Sampler(), *others}) == len(others) + 1
 
@@ -135,6 +136,7 @@ def test_each_setting_reaches_the_sampler():
     want = Sampler(20, 0.0, Ddim(0.5, False), (0.0, 1.0), "step", "dichotomy", 0.3)
     assert from_settings(settings) == want
     assert from_settings(settings | {"method": "ddpm"}).method == Ddpm("small")
+    assert from_settings(settings | {"method": "dpmpp_2m"}).method == Dpmpp2M()
     assert from_settings({"num_steps": 3, "weights": "ema"}) == Sampler(3)
 
 

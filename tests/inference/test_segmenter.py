@@ -6,6 +6,7 @@ from PIL import Image
 
 from bitdiff_jax import model_config
 from bitdiff_jax.data import transforms
+from bitdiff_jax.diffusion import presets
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.diffusion.step_methods import Ddim
 from bitdiff_jax.errors import InputError
@@ -252,6 +253,22 @@ def test_a_checkpoint_draws_as_its_config_says_unless_told_otherwise(tmp_path, i
         want = segmenter(images[1], num_samples=2, sampler=sampler)
         np.testing.assert_array_equal(other.codes, want.codes)
         assert (other.codes != own.codes).any()
+
+
+def test_a_preset_is_taken_instead_of_a_sampler_and_arguments_win(segmenter, images):
+    options = {"num_samples": 2, "num_steps": 2, "batch_size": 2}
+    got = segmenter(images[0], preset="faithful", **options)
+    want = segmenter(images[0], sampler=presets.FAITHFUL, **options)
+    np.testing.assert_array_equal(got.codes, want.codes)
+    (batched,) = segmenter.segment_batch(images[:1], preset="faithful", names=[""], **options)
+    np.testing.assert_array_equal(batched.codes, want.codes)
+    assert (segmenter(images[0], preset="accurate", **options).codes != want.codes).any()
+    for wrong, words in (
+        ({"preset": "best"}, "preset is 'best'; use 'accurate' or 'faithful'"),
+        ({"preset": "faithful", "sampler": Sampler()}, "preset='faithful' and a sampler are given"),
+    ):
+        with pytest.raises(InputError, match=words):
+            segmenter(images[0], **wrong)
 
 
 def test_an_equal_model_finds_its_programs_compiled(segmenter, images, batch):
