@@ -161,6 +161,7 @@ def default() -> ml_collections.ConfigDict:
     c.sampling.decoder = "code"  # code | dichotomy (on the host, as released for rgb)
     # Factor of all noise: below 1 maps are more probable and vary less, 0 is deterministic.
     c.sampling.temperature = 1.0
+    c.sampling.time_grid = "uniform"  # uniform (in t) | logsnr: times at which the network is asked
 
     # Evaluation while training; `data = ""` leaves it out.
     c.eval = ml_collections.ConfigDict()

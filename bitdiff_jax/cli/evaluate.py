@@ -77,8 +77,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     settings: dict[str, Any] = {
         name: getattr(args, name) for name in ("num_samples", "shuffle_images", "seed")
     } | sampling
-    if settings["temperature"] == 1:
-        del settings["temperature"]  # so that rows written before it was a setting are continued
+    # Left out, so that rows written before they were settings are continued.
+    for name, usual in (("temperature", 1), ("time_grid", "uniform")):
+        if settings[name] == usual:
+            del settings[name]
     # The paper scores maps as they are drawn; everybody else what `bitdiff segment` writes.
     settings["min_area"] = options.min_area_of(args)
     settings["edges"] = options.edges_of(args)

@@ -25,6 +25,7 @@ from bitdiff_jax.diffusion import (
     sampler,
     schedules,
     step_methods,
+    time_grids,
     times,
     weighting,
 )
@@ -143,6 +144,7 @@ CHECKS: dict[str, Domain] = {
     "sampling.final": Choice(typing.get_args(sampler.Final)),
     "sampling.decoder": Choice(typing.get_args(sampler.Decoder)),
     "sampling.temperature": Real(0),
+    "sampling.time_grid": Choice(typing.get_args(time_grids.TimeGrid)),
     "eval.data": Text(),
     "eval.num_images": _COUNT,
     "eval.batch_size": _COUNT,

@@ -17,11 +17,11 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "accurate": MappingProxyType(
             {"num_steps": 8, "guidance_weight": 1.0, "method": "ddim", "eta": 0.0,
-             "eps_after_clip": True, "final": "x0", "temperature": 0.1}
+             "eps_after_clip": True, "final": "x0", "temperature": 0.1, "time_grid": "uniform"}
         ),
         "faithful": MappingProxyType(
-            {"num_steps": 50, "guidance_weight": 0.0, "method": "ddim", "eta": 0.0,
-             "eps_after_clip": True, "final": "x0", "temperature": 1.0}
+            {"num_steps": 16, "guidance_weight": 0.0, "method": "dpmpp_2m", "final": "x0",
+             "temperature": 1.0, "time_grid": "logsnr"}
         ),
     }
 )  # fmt: skip

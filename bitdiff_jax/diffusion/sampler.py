@@ -16,6 +16,7 @@ import numpy as np
 from bitdiff_jax import extensions
 from bitdiff_jax.diffusion.multistep_methods import Dpmpp2M, MultistepMethod
 from bitdiff_jax.diffusion.step_methods import Ddim, Ddpm, StepMethod
+from bitdiff_jax.diffusion.time_grids import TimeGrid
 from bitdiff_jax.errors import InputError
 
 Final = Literal["x0", "step"]
@@ -53,6 +54,9 @@ class Sampler:
             noise and that of the steps; finite and >= 0. 1 samples the model's distribution, less
             draws more probable and less varied maps, and 0 draws one map, whatever the keys. A
             constant of the compiled program.
+        time_grid: times at which the network is asked: 'uniform', 1, 1 - 1/N, ..., 1/N; or
+            'logsnr', uniform in logsnr (`time_grids.times`), with which fewer steps draw the
+            model's distribution.
 
     Raises:
         InputError: a value is outside its domain.
@@ -65,6 +69,7 @@ class Sampler:
     final: Final = "x0"
     decoder: Decoder = "code"
     temperature: float = 1.0
+    time_grid: TimeGrid = "uniform"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_steps", _positive("num_steps", self.num_steps))
@@ -74,8 +79,8 @@ class Sampler:
         _check_weight(self.guidance_weight)
         _check_method(self.method)
         object.__setattr__(self, "temperature", _temperature(self.temperature))
-        for name, known in (("final", get_args(Final)), ("decoder", get_args(Decoder))):
-            value = getattr(self, name)
+        for name, of in (("final", Final), ("decoder", Decoder), ("time_grid", TimeGrid)):
+            value, known = getattr(self, name), get_args(of)
             if value not in known:
                 raise InputError(f"{name} is {value!r}; use {' or '.join(map(repr, known))}")
 
@@ -104,13 +109,13 @@ class Sampler:
 jax.tree_util.register_dataclass(
     Sampler,
     data_fields=["guidance_weight"],
-    meta_fields=["num_steps", "method", "clip", "final", "decoder", "temperature"],
+    meta_fields=["num_steps", "method", "clip", "final", "decoder", "temperature", "time_grid"],
 )
 
 # The keys of `config.sampling` that say how maps are drawn.
 SETTINGS = (
     "num_steps", "guidance_weight", "method", "eta", "clip", "variance", "eps_after_clip", "final",
-    "decoder", "temperature",
+    "decoder", "temperature", "time_grid",
 )  # fmt: skip
 
 

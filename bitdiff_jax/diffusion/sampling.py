@@ -1,8 +1,8 @@
 """Sampling: from noise to data in `num_steps` evaluations of a denoiser.
 
-The grid is t = 1, 1 - 1/N, ..., 1/N; the denoiser is never asked at t = 0, and the last step
-returns its x0 as it is, unless told to step down to t = 0 like the others. One scan over the
-steps, so the program holds the network once.
+The grid is t = 1, 1 - 1/N, ..., 1/N, unless the sampler has another (`time_grids`); the denoiser is
+never asked at t = 0, and the last step returns its x0 as it is, unless told to step down to t = 0
+like the others. One scan over the steps, so the program holds the network once.
 """
 
 import functools
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bitdiff_jax.diffusion import guidance, prng_keys
+from bitdiff_jax.diffusion import guidance, prng_keys, time_grids
 from bitdiff_jax.diffusion.multistep_methods import MultistepMethod
 from bitdiff_jax.diffusion.parameterization import (
     Prediction,
@@ -206,7 +206,10 @@ def _sample(
         x_t: jax.Array, previous: Any, state: Any, inputs: Any
     ) -> tuple[jax.Array, Any, Trajectory]:
         i, step_noise = inputs
-        t, s = ((i + k).astype(dtype) / num_steps for k in (1, 0))
+        if sampler.time_grid == "uniform":
+            t, s = ((i + k).astype(dtype) / num_steps for k in (1, 0))
+        else:
+            t, s = grid[i + 1], grid[i]
         alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
         x0, eps = denoise(x_t, previous, t, alpha_t, sigma_t)
         if clip is not None:
@@ -223,6 +226,7 @@ def _sample(
             x_s = jnp.where(i == 0, x0, x_s)
         return x_s, state, Trajectory(x_t, x0)
 
+    grid = jnp.asarray(time_grids.times(sampler.time_grid, num_steps, schedule), dtype)
     steps = jnp.arange(num_steps - 1, -1, -1, dtype=jnp.int32)
     if noise is not None and noise.shape[0] < num_steps:  # the last step's is never used
         noise = jnp.concatenate([noise, jnp.zeros_like(noise, shape=(1, *x_init.shape))])

@@ -202,6 +202,7 @@ def test_options_override_the_checkpoint(workdir, tmp_path, capsys):
     assert other["settings"]["shuffle_images"] is True
     # At 1 it is not said, so that rows from before it was a setting are of the same evaluation.
     assert other["settings"]["temperature"] == 0.5 and "temperature" not in plain["settings"]
+    assert "time_grid" not in other["settings"]
     assert other["views"]["native"]["ari"] != plain["views"]["native"]["ari"]
     assert "seed 3" in capsys.readouterr().out
 

@@ -24,7 +24,8 @@ def test_samplers_are_equal_by_value():
         Sampler(4), Sampler(guidance_weight=None), Sampler(guidance_weight=0.0),
         Sampler(method=Ddpm("small")), Sampler(method=Ddim()), Sampler(method=Ddim(0.5)),
         Sampler(method=Ddim(eps_after_clip=False)), Sampler(clip=False), Sampler(clip=(0, 1)),
-        Sampler(method=Dpmpp2M()), Sampler(final="step"), Sampler(decoder="dichotomy"), Sampler(temperature=0.5),
+        Sampler(method=Dpmpp2M()), Sampler(final="step"),
+        Sampler(time_grid="logsnr"), Sampler(decoder="dichotomy"), Sampler(temperature=0.5),
     ]  # fmt: skip
     assert len({Sampler(), *others}) == len(others) + 1
 
@@ -88,6 +89,7 @@ def test_equal_temperatures_are_one_value():
         ({"temperature": True}, "temperature is True; give"),
         ({"temperature": "a"}, "temperature is 'a'; give"),
         ({"temperature": None}, "temperature is None; give"),
+        ({"time_grid": "snr"}, "time_grid is 'snr'; use 'uniform' or 'logsnr'"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_field(fields, words):
@@ -131,9 +133,9 @@ def test_each_setting_reaches_the_sampler():
     settings = {
         "num_steps": 20, "guidance_weight": 0.0, "method": "ddim", "eta": 0.5, "clip": [0, 1],
         "variance": "small", "eps_after_clip": False, "final": "step", "decoder": "dichotomy",
-        "temperature": 0.3,
+        "temperature": 0.3, "time_grid": "logsnr",
     }  # fmt: skip
-    want = Sampler(20, 0.0, Ddim(0.5, False), (0.0, 1.0), "step", "dichotomy", 0.3)
+    want = Sampler(20, 0.0, Ddim(0.5, False), (0.0, 1.0), "step", "dichotomy", 0.3, "logsnr")
     assert from_settings(settings) == want
     assert from_settings(settings | {"method": "ddpm"}).method == Ddpm("small")
     assert from_settings(settings | {"method": "dpmpp_2m"}).method == Dpmpp2M()
@@ -145,7 +147,7 @@ def test_each_setting_reaches_the_sampler():
     [
         ("num_steps", 0), ("guidance_weight", float("nan")), ("method", "euler"), ("eta", -1),
         ("clip", "yes"), ("variance", "best"), ("final", "x"), ("decoder", "x"),
-        ("temperature", -0.5),
+        ("temperature", -0.5), ("time_grid", "t"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named_with_its_key(name, value):
