@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from bitdiff_jax.evaluation.report import svg
 
@@ -18,8 +19,10 @@ class Panel:
         label: what stands on the vertical axis.
         curves: name -> points (x, y), y None for what does not fit.
         written: a value of y as text.
-        logarithmic: vertically; if not, the axis starts at 0. Horizontally it always is.
+        logarithmic: vertically; if not, the axis begins at `start`. Horizontally it always is.
         binary: whether round numbers are those of KiB, MiB, ...
+        start: lower end of an axis that is not logarithmic.
+        legend: where the names of the curves stand: away from the curves.
     """
 
     label: str
@@ -27,6 +30,8 @@ class Panel:
     written: Callable[[float], str]
     logarithmic: bool = False
     binary: bool = False
+    start: float = 0.0
+    legend: Literal["top", "bottom"] = "top"
 
 
 def draw(title: str, x_label: str, panels: Sequence[Panel]) -> str:
@@ -63,8 +68,9 @@ def _panel(panel: Panel, x_label: str, offset: int) -> list[str]:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in fitting)
         body.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         body += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in fitting]
-        if name and fitting:  # above the curves' lower end: what is drawn here grows
-            body.append(svg.text(left + 8, top + 16 + 15 * number, name, "start", colour))
+        if name and fitting:
+            row = top + 16 if panel.legend == "top" else floor - 6 - 15 * (len(panel.curves) - 1)
+            body.append(svg.text(left + 8, row + 15 * number, name, "start", colour))
     for x in sorted({x for x, y in points if y is None}):
         body += _cross(across(x), top + 8)
     return body
@@ -82,8 +88,8 @@ def _axis(
         ticks = [base**power for power in range(low, high + 1)]
         return ticks, lambda v: floor - (math.log(v, base) - low) / (high - low) * (floor - top)
     unit = 1024.0 ** math.floor(math.log(most, 1024)) if panel.binary and most else 1.0
-    ticks = [unit * tick for tick in svg.ticks(0, (most or 1) / unit, 4)]
-    return ticks, lambda v: floor - v / ticks[-1] * (floor - top)
+    ticks = [unit * tick for tick in svg.ticks(panel.start / unit, (most or 1) / unit, 4)]
+    return ticks, lambda v: floor - (v - ticks[0]) / (ticks[-1] - ticks[0]) * (floor - top)
 
 
 def _cross(x: float, y: float) -> list[str]:
