@@ -39,9 +39,9 @@ TITLES = {
 PLOTTED = (
     ("exact denoiser: ARI of one sample", "ari", 0.3, "exact",
      ("DDPM", "DDIM", "2M, uniform in logsnr", "DDIM, temperature .1")),
-    ("exact denoiser: GED²", "ged2", -0.005, "exact", ("DDPM", "DDIM", "2M, uniform in logsnr")),
-    ("photos: ARI of one sample", "ari", 0.3, MODEL,
-     ("DDPM, guidance 0", "DDIM, guidance 0", "DDIM, guidance 1",
+    ("exact denoiser: GED²", "ged2", -0.02, "exact", ("DDPM", "DDIM", "2M, uniform in logsnr")),
+    ("photos: ARI of one sample", "ari", 0.2, MODEL,
+     ("DDIM, guidance 0", "2M, guidance 0", "DDIM, guidance 1",
       "DDIM, guidance 1, temperature .1")),
 )  # fmt: skip
 
@@ -71,17 +71,22 @@ def read(paths: Iterable[pathlib.Path]) -> Scores:
 
 def table(scores: Scores, metric: str) -> Iterator[str]:
     """A Markdown table: settings down, numbers of steps across, the change from 8 steps at last."""
-    found = {key: values[metric] for key, values in scores.items() if metric in values}
+    found = {
+        key: values[metric]
+        for key, values in scores.items()
+        if metric in values and np.isfinite(values[metric]).any()
+    }
     columns = sorted({n for _, _, n in found})
     yield f"\n### {TITLES[metric]}\n"
     yield "| denoiser | setting | " + " | ".join(f"{n}" for n in columns) + " | most - 8 |"
     yield "|" + "---|" * (len(columns) + 3)
     for denoiser, setting in dict.fromkeys(key[:2] for key in found):
         of = {n: found[denoiser, setting, n] for n in columns if (denoiser, setting, n) in found}
-        cells = [f"{np.nanmean(of[n]):.3f}" if n in of else "" for n in columns]
+        means = {n: values.mean() for n, values in of.items() if np.isfinite(values).all()}
+        cells = [f"{means[n]:.3f}" if n in means else "" for n in columns]
         first, last = of.get(8), of[max(of)]
         change = ""
-        if first is not None and max(of) > 8 and len(first) == len(last):
+        if first is not None and max(of) > 8 and len(first) == len(last) and max(of) in means:
             e = estimates.bootstrap(last - first)
             change = f"{e.mean:+.3f} {estimates.interval_text(e.low, e.high, 3, '+')}"
         yield f"| {denoiser} | {setting} | " + " | ".join([*cells, change]) + " |"
@@ -93,7 +98,7 @@ def plot(scores: Scores) -> str:
     for label, metric, start, denoiser, settings in PLOTTED:
         named = {
             name: [
-                (n, float(np.nanmean(values[metric])))
+                (n, float(values[metric].mean()))
                 for (of, setting, n), values in sorted(scores.items(), key=lambda each: each[0][2])
                 if (of, setting) == (denoiser, name) and metric in values
             ]

@@ -51,6 +51,18 @@ def test_a_folder_from_beginning_to_end(workdir, segmenter, tmp_path, capsys, mo
     assert captured.out.count("compiling the program") <= 1
 
 
+def test_a_preset_is_taken_and_other_options_win(run, segmenter, tmp_path, capsys):
+    picture = save(tmp_path / "cat.png", tiny.image(40, 60))
+    options = "--preset=faithful", "--num_steps=2", "--min_area=0", "--edges=nearest"
+    assert run(picture, "--seed=3", *options, out=tmp_path / "out") == 0
+    assert "of 2 steps, guidance weight 0\n" in capsys.readouterr().out
+    want = segmenter(
+        picture, num_samples=4, num_steps=2, seed=3, preset="faithful", min_area=0, edges="nearest"
+    )
+    got = images.read_labels(tmp_path / "out" / "cat_labels.png")
+    np.testing.assert_array_equal(got, want.label_map())
+
+
 def test_temperature_0_draws_the_same_for_any_seed(run, segmenter, tmp_path, capsys):
     picture = save(tmp_path / "cat.png", tiny.image(40, 60))
     as_drawn = {"min_area": 0, "edges": "nearest"}
