@@ -13,13 +13,16 @@ Example:
 from bitdiff_jax.posterior import measures
 from bitdiff_jax.posterior.credible import CredibleBall
 from bitdiff_jax.posterior.distributions import Distribution
+from bitdiff_jax.posterior.explanation import Decision, Explanation
 from bitdiff_jax.posterior.modes import Mode
 from bitdiff_jax.posterior.posterior import Posterior
 from bitdiff_jax.posterior.questions import Question
 
 __all__ = [
     "CredibleBall",
+    "Decision",
     "Distribution",
+    "Explanation",
     "Mode",
     "Posterior",
     "Question",

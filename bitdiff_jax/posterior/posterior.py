@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.posterior import consensus as consensus_lib
-from bitdiff_jax.posterior import constraints, credible, points, questions
+from bitdiff_jax.posterior import constraints, credible, explanation, points, questions
 from bitdiff_jax.posterior import modes as modes_lib
 from bitdiff_jax.posterior.agreement import disagreement
 from bitdiff_jax.posterior.atoms import Atoms, check_weights, refine
@@ -18,6 +18,7 @@ from bitdiff_jax.posterior.boundaries import boundary_share
 from bitdiff_jax.posterior.constraints import Pairs
 from bitdiff_jax.posterior.credible import CredibleBall
 from bitdiff_jax.posterior.distributions import Distribution, distribution
+from bitdiff_jax.posterior.explanation import Explanation
 from bitdiff_jax.posterior.modes import Mode
 from bitdiff_jax.posterior.questions import Question
 
@@ -212,6 +213,24 @@ class Posterior:
             InputError: the level is out of its range, or there is no such criterion.
         """
         return credible.credible_ball(self.atoms, self._consensus(criterion), level)
+
+    def explain(
+        self, max_decisions: int = 8, min_share: float = 0.01, criterion: str | None = None
+    ) -> Explanation:
+        """The few decisions in which the samples differ from their consensus.
+
+        Each is a merge, a split or a move of a part, with its probability; what they say about each
+        other, and what share of the expected variation of information they explain. Print it.
+
+        Args:
+            max_decisions: decisions at most, >= 1.
+            min_share: decisions that explain less of the spread than this are left out, in [0, 1].
+            criterion: of the consensus, as in `consensus`.
+
+        Raises:
+            InputError: an argument is out of its range, or there is no such criterion.
+        """
+        return explanation.explain(self.atoms, self._consensus(criterion), max_decisions, min_share)
 
     def given(self, same: Pairs = (), different: Pairs = ()) -> "Posterior":
         """The posterior after some pairs of points are known to lie together or apart.
