@@ -7,6 +7,7 @@ Example:
 """
 
 from bitdiff_jax.diffusion import (
+    bound,
     losses,
     parameterization,
     presets,
@@ -36,6 +37,7 @@ __all__ = [
     "StepMethod",
     "Trajectory",
     "Weight",
+    "bound",
     "input_scaled",
     "losses",
     "parameterization",

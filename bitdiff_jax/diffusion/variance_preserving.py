@@ -119,6 +119,27 @@ class Schedule:
         derivative: jax.Array = slope / self.gamma(t) / self.one_minus_gamma(t)
         return derivative
 
+    def t_at(self, logsnr: ArrayLike) -> jax.Array:
+        """The time of a logsnr, found by bisection; the end of [0, 1] that is nearer beyond both.
+
+        Args:
+            logsnr: of any shape.
+
+        Returns:
+            t of that shape, to the precision of its dtype.
+        """
+        logsnr = widened(logsnr)
+
+        def halve(_: jax.Array, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            early, late = ends
+            middle = (early + late) / 2
+            above = self.logsnr(middle) > logsnr
+            return jnp.where(above, middle, early), jnp.where(above, late, middle)
+
+        start = jnp.zeros_like(logsnr), jnp.ones_like(logsnr)
+        early, late = jax.lax.fori_loop(0, jnp.finfo(logsnr.dtype).nmant + 8, halve, start)
+        return (early + late) / 2
+
     @property
     def _squared_scale(self) -> float:
         """`q` of the module's docstring, in float64."""
