@@ -10,22 +10,27 @@ Example:
 
 from bitdiff_jax.inference.drawing import Drawn, Item, draw
 from bitdiff_jax.inference.formats import Format
+from bitdiff_jax.inference.likelihood import LogProb
 from bitdiff_jax.inference.loading import Loaded, load
 from bitdiff_jax.inference.packing import pack
 from bitdiff_jax.inference.region_table import Region
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.inference.segmenter import Segmenter
+from bitdiff_jax.inference.surprise import RegionSurprise, Surprise
 
 __all__ = [
     "Drawn",
     "Format",
     "Item",
     "Loaded",
+    "LogProb",
     "Region",
+    "RegionSurprise",
     "Request",
     "Segmentation",
     "Segmenter",
+    "Surprise",
     "draw",
     "load",
     "pack",

@@ -94,18 +94,25 @@ def draw(
     """
     mesh = mesh_lib.make_mesh() if mesh is None else mesh
     own = mesh_lib.local_mesh(mesh)
-    params = placement.placed(model, params, mesh)
-    encode = None
-    if model.features is not None:
-        encoder = {name: tree for name, tree in params.items() if name == "encoder"}
-        encode = functools.partial(programs.encode, model, encoder)
-        params = {name: tree for name, tree in params.items() if name != "encoder"}
+    params, encode = split_encoder(model, placement.placed(model, params, mesh))
     num_rows = -(-request.batch_size // mesh.size) * own.size
     num_batches = None if num_items is None else -(-num_items * request.num_samples // num_rows)
     return _draw(
         model, params, items, sampler, request, own, num_rows, num_batches, overlap, on_compile,
         encode,
     )  # fmt: skip
+
+
+Encode = Callable[[np.ndarray, tuple[int, int]], jax.Array]  # see programs.encode
+
+
+def split_encoder(model: Model, params: Params) -> tuple[Params, Encode | None]:
+    """The parameters without the encoder's, and the encoder as a function, if there is one."""
+    if model.features is None:
+        return params, None
+    encoder = {name: tree for name, tree in params.items() if name == "encoder"}
+    others = {name: tree for name, tree in params.items() if name != "encoder"}
+    return others, functools.partial(programs.encode, model, encoder)
 
 
 @dataclasses.dataclass
@@ -133,7 +140,6 @@ class _Image:
         )
 
 
-Encode = Callable[[np.ndarray, tuple[int, int]], jax.Array]  # see programs.encode
 _Row = tuple[_Image, int]  # and the number of the sample
 
 
@@ -183,6 +189,24 @@ def _draw(
 
 
 def _prepare(item: Item, model: Model, encode: Encode | None) -> _Image:
+    arrays, shown, size = prepare(item, model, encode)
+    return _Image(item, arrays, shown, size, transforms.image_id(item.name))
+
+
+def prepare(
+    item: Item, model: Model, encode: Encode | None
+) -> tuple[dict[str, np.ndarray | jax.Array], np.ndarray, tuple[int, int]]:
+    """What the network is shown of an image.
+
+    Args:
+        item: the image.
+        model: the model.
+        encode: its encoder, see `split_encoder`.
+
+    Returns:
+        The arrays of a row, see `programs.image_rows`; the image at the size of the label map,
+        uint8 [h, w, 3]; and (h, w), the valid rectangle.
+    """
     height, width = item.image.shape[:2]
     side, scale = model.image_size, model.image_scale
     size = item.size or transforms.resized_shape(height, width, side)
@@ -195,7 +219,7 @@ def _prepare(item: Item, model: Model, encode: Encode | None) -> _Image:
     elif encode is not None:
         arrays["features"] = encode(item.image, size)
     shown = larger if scale == 1 else transforms.resize_image(item.image, size)
-    return _Image(item, arrays, shown, size, transforms.image_id(item.name))
+    return arrays, shown, size
 
 
 def _arrays(batch: list[_Row], num_rows: int, model: Model) -> dict[str, np.ndarray]:

@@ -35,9 +35,9 @@ class Request:
     edges: str = upsampling.EDGES[0]
 
     def __post_init__(self) -> None:
-        _check_integer("num_samples", self.num_samples, 1)
-        _check_integer("batch_size", self.batch_size, 1)
-        _check_integer("seed", self.seed, 0, _MAX_SEED)
+        check_integer("num_samples", self.num_samples, 1)
+        check_integer("batch_size", self.batch_size, 1)
+        check_integer("seed", self.seed, 0, _MAX_SEED)
         specks.threshold(self.min_area, (1, 1), (1, 1))
         upsampling.check_edges(self.edges)
 
@@ -46,7 +46,8 @@ class Request:
         return dataclasses.replace(self, batch_size=max(1, min(self.batch_size, rows)))
 
 
-def _check_integer(name: str, value: Any, low: int, high: int | None = None) -> None:
+def check_integer(name: str, value: Any, low: int, high: int | None = None) -> None:
+    """Raises InputError unless a value is a whole number in a range, both ends included."""
     try:
         number = operator.index(value)
     except TypeError:

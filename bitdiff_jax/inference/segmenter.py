@@ -9,14 +9,27 @@ from typing import Any
 import jax
 import numpy as np
 from etils import epath
+from numpy.typing import ArrayLike
 
+from bitdiff_jax.data import transforms
 from bitdiff_jax.diffusion import presets
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import drawing, image_input, loading, placement, specks, upsampling
-from bitdiff_jax.inference.request import Request
+from bitdiff_jax.inference import (
+    drawing,
+    image_input,
+    likelihood,
+    loading,
+    placement,
+    specks,
+    upsampling,
+)
+from bitdiff_jax.inference import surprise as surprise_lib
+from bitdiff_jax.inference.likelihood import LogProb
+from bitdiff_jax.inference.request import Request, check_integer
 from bitdiff_jax.inference.segmentation import Segmentation
+from bitdiff_jax.inference.surprise import Surprise
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
 
@@ -308,6 +321,86 @@ class Segmenter:
         """
         chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
         return self._draw(items, chosen, Request(num_samples, seed, batch_size, min_area, edges))
+
+    def log_prob(
+        self,
+        image: Any,
+        label_map: ArrayLike,
+        num_times: int = 64,
+        seed: int = 0,
+        *,
+        logsnr_max: float | None = None,
+        name: str | None = None,
+    ) -> LogProb:
+        """A lower bound on the log2 of the probability with which the model draws a given map.
+
+        It is of the model without guidance, and of the map at the network's size, with the codes
+        that the palette gives its regions; see `diffusion.bound`. Pixels that the map ignores, and
+        those of regions beyond the number of codes, count as of the nearest region: the former
+        leaves it a bound, as a map so filled is no more probable than what it fills; the latter
+        makes it that of the map without these regions. Compare maps of one image, with one seed:
+        they meet the same noise.
+
+        Args:
+            image: as `__call__`.
+            label_map: integers [h, w] of the image's shape, ids of any order, negative = ignore.
+            num_times: evaluations of the network, at least 2; the standard error of the estimate
+                falls with its root.
+            seed: as `__call__`.
+            logsnr_max: where the integral ends and single bits are read. Each value gives a bound;
+                for a network that errs at little noise a lower one is better. None for the highest
+                of use.
+            name: as `__call__`.
+
+        Raises:
+            InputError: an image that cannot be read or used, a map of another shape or type, an
+                argument out of its range, or a model of other codes than bits.
+        """
+        check_integer("num_times", num_times, 2)
+        return likelihood.log_prob(
+            self.model, self._params, image_input.as_rgb(image), label_map,
+            num_times=num_times, logsnr_max=logsnr_max, key=self._key(image, seed, name),
+        )  # fmt: skip
+
+    def surprise(
+        self,
+        image: Any,
+        label_map: ArrayLike,
+        num_times: int = 16,
+        seed: int = 0,
+        *,
+        name: str | None = None,
+    ) -> Surprise:
+        """Which regions of a given map the image does not bear out: labels that look wrong.
+
+        The local bits of `log_prob`, of coarse structure alone (logsnr from -8 to -1), with the
+        image less the same without it: a map is no surprise for being improbable in itself, as a
+        detailed one is, but where the image does not make it more probable. No map is drawn. Scores
+        of different images may be compared; those of different models may not.
+
+        Args:
+            image: as `__call__`.
+            label_map: as `log_prob`.
+            num_times: evaluations of the network with the image, and as many without; at least 2.
+            seed: as `__call__`.
+            name: as `__call__`.
+
+        Raises:
+            InputError: as `log_prob`.
+        """
+        check_integer("num_times", num_times, 2)
+        rgb = image_input.as_rgb(image)
+        bits = likelihood.coarse_bits(
+            self.model, self._params, rgb, label_map, num_times=num_times,
+            key=self._key(image, seed, name),
+        )  # fmt: skip
+        return surprise_lib.of_bits(bits, likelihood.check_maps(rgb, label_map))
+
+    def _key(self, image: Any, seed: int, name: str | None) -> jax.Array:
+        """The key of an image, from which its samples' keys are made too."""
+        Request(seed=seed)  # checks it
+        name = image_input.name_of(image) if name is None else name
+        return jax.random.fold_in(jax.random.key(seed), transforms.image_id(name))
 
     def _sampler(
         self,
