@@ -161,30 +161,28 @@ def rows_of_image(
     return regions, maps
 
 
-def auroc(rows: Sequence[Scored], score: str) -> float:
+def auroc(values: np.ndarray, is_wrong: np.ndarray) -> float:
     """The probability that what is wrong scores higher; a draw is a half. NaN if there is none."""
-    values = np.array([row.scores[score] for row in rows])
-    wrong = np.array([row.is_wrong for row in rows], bool)
-    if wrong.all() or not wrong.any():
+    num_wrong, num_right = int(is_wrong.sum()), int((~is_wrong).sum())
+    if not num_wrong or not num_right:
         return float("nan")
-    above = rankdata(values)[wrong].sum() - wrong.sum() * (wrong.sum() + 1) / 2
-    return float(above / (wrong.sum() * (~wrong).sum()))
+    above = rankdata(values)[is_wrong].sum() - num_wrong * (num_wrong + 1) / 2
+    return float(above / (num_wrong * num_right))
 
 
 def interval(rows: Sequence[Scored], score: str, draws: int = 500) -> tuple[float, float, float]:
     """AUROC and its 95 % interval, by drawing images anew."""
-    by_image: dict[int, list[Scored]] = {}
-    for row in rows:
-        by_image.setdefault(row.image, []).append(row)
-    images, rng = list(by_image.values()), np.random.default_rng(0)
-    again = [
-        auroc(
-            [row for i in rng.integers(len(images), size=len(images)) for row in images[i]], score
-        )
-        for _ in range(draws)
-    ]
+    values = np.array([row.scores[score] for row in rows])
+    is_wrong = np.array([row.is_wrong for row in rows], bool)
+    image = np.array([row.image for row in rows])
+    places = [np.flatnonzero(image == each) for each in np.unique(image)]
+    rng = np.random.default_rng(0)
+    again = []
+    for _ in range(draws):
+        drawn = np.concatenate([places[i] for i in rng.integers(len(places), size=len(places))])
+        again.append(auroc(values[drawn], is_wrong[drawn]))
     low, high = np.nanquantile(again, [0.025, 0.975])
-    return auroc(rows, score), float(low), float(high)
+    return auroc(values, is_wrong), float(low), float(high)
 
 
 def table(title: str, rows: Sequence[Scored], min_area: float = 0.0) -> dict[str, Any]:
