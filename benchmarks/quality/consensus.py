@@ -8,7 +8,7 @@ the images, with 95 % intervals; the difference in ARI from the medoid is paired
 
     python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128
     python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
-        --checkpoint photos --num_samples 16
+        --checkpoint photos --num_samples 16 --temperature 1
     python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
         --predictions drawn
 
@@ -28,6 +28,7 @@ import numpy as np
 from bitdiff_jax import metrics
 from bitdiff_jax.data import labelmaps, specs, transforms
 from bitdiff_jax.data.pipeline import Source
+from bitdiff_jax.diffusion import presets
 from bitdiff_jax.evaluation.host_contingency import contingency
 from bitdiff_jax.evaluation.predictions import open_predictions
 from bitdiff_jax.evaluation.statistics import estimates
@@ -73,14 +74,18 @@ def of_files(source: Source, count: int, size: int, path: str) -> Iterator[Case]
 
 
 def of_model(
-    source: Source, count: int, size: int, checkpoint: str, num_samples: int, guidance: float | None
+    source: Source,
+    count: int,
+    size: int,
+    checkpoint: str,
+    num_samples: int,
+    **settings: float | str,
 ) -> Iterator[Case]:
-    """Samples that a model draws."""
+    """Samples that a model draws with these settings of the sampler, else with its own."""
     segmenter = Segmenter.from_pretrained(checkpoint)
-    options = {} if guidance is None else {"guidance_weight": guidance}
     for i in range(count):
         truths = truths_of(source, i, size)
-        result = segmenter(source[i]["image"], num_samples=num_samples, **options)
+        result = segmenter(source[i]["image"], num_samples=num_samples, **settings)
         yield Case(i, labelmaps.at_centres(result.maps, truths[0].shape), truths)
 
 
@@ -114,7 +119,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--predictions", help="files with several maps of each image")
     add("--checkpoint", help="weights by name, or the --workdir of a training")
     add("--num_samples", type=int, default=16, help="samples that the model draws (16)")
+    add(
+        "--preset", choices=sorted(presets.SETTINGS), help="settings of the model's sampler by name"
+    )
     add("--guidance_weight", type=float, help="guidance of the model's samples (its own)")
+    add("--temperature", type=float, help="factor of their noise (its own)")
     add("--size", type=int, default=128, help="longest side in pixels (128)")
     add("--num_images", type=int, default=100, help="images, at most (100)")
     add("--criteria", nargs="*", choices=CRITERIA, default=list(CRITERIA))
@@ -126,7 +135,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.predictions is not None:
         cases = of_files(*few, args.predictions)
     elif args.checkpoint is not None:
-        cases = of_model(*few, args.checkpoint, args.num_samples, args.guidance_weight)
+        names = ("preset", "guidance_weight", "temperature")
+        settings = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+        cases = of_model(*few, args.checkpoint, args.num_samples, **settings)
     else:
         cases = of_people(*few)
     by_image: dict[int, list[dict[str, list[float]]]] = {}
