@@ -69,7 +69,7 @@ def key_names(span):
 
 def test_all_tables_are_there_and_no_row_is_torn():
     numbers = [[row[0] for row in rows_of(title)] for title in list(TABLES)[:2]]
-    assert numbers == [[str(n) for n in range(1, count + 1)] for count in (31, 22)]
+    assert numbers == [[str(n) for n in range(1, count + 1)] for count in (32, 22)]
     for title, (head, rows) in TABLES.items():
         for row in rows:
             assert len(row) == len(head) and all(row), (title, row)
