@@ -203,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--criterion",
         choices=tuple(CRITERIA),
-        help="by which one map is found for all, see docs/posterior.md (ari for three different "
+        help="by which one map is found for all, see docs/posterior.md (vi for three different "
         "maps or more, and medoid for fewer)",
     )
     add("--weights", metavar="W,W,...", help="how much each MAPS counts (1 each)")

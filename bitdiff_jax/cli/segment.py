@@ -207,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CRITERION",
         help="by which one map is found for all samples: ari, vi, binder, linkage, vote or medoid, "
         "see docs/posterior.md; or none: the sample closest to the others, and neither boundary "
-        "probability nor modes (ari for three different samples or more, and medoid for fewer)",
+        "probability nor modes (vi for three different samples or more, and medoid for fewer)",
     )
     add(
         "--seed",

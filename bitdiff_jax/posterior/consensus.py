@@ -68,10 +68,10 @@ def check_criterion(criterion: str) -> None:
 def default_criterion(num_samples: int) -> str:
     """The criterion that measured best for a number of different samples, see docs/posterior.md.
 
-    The medoid for 1 or 2; else 'ari', which was better than the medoid with people's maps and with
-    a model's samples alike.
+    The medoid for 1 or 2; else 'vi', which was best by far with a model's samples, and with
+    people's maps within .006 ARI of 'ari', the best there.
     """
-    return "medoid" if num_samples < 3 else "ari"
+    return "medoid" if num_samples < 3 else "vi"
 
 
 def expected(atoms: Atoms, labels: np.ndarray, criterion: str) -> float:

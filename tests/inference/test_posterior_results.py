@@ -59,7 +59,7 @@ def test_boundary_probability_is_that_of_the_posterior(edges):
 @pytest.mark.parametrize("criterion", [None, *consensus.CRITERIA])
 def test_the_map_of_the_image_is_the_consensus_as_drawn(criterion):
     result = segmentation(noisy(6), criterion=criterion)
-    want = Posterior.from_maps(result.codes).consensus(criterion or "ari")
+    want = Posterior.from_maps(result.codes).consensus(criterion or consensus.default_criterion(6))
     assert same_partition(result.label_map(), want)
     np.testing.assert_array_equal(np.unique(result.label_map()), np.arange(1, want.max() + 2))
 
