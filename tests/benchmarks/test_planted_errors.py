@@ -1,0 +1,68 @@
+"""The errors that the benchmark plants into maps, and its AUROC."""
+
+import numpy as np
+import pytest
+
+from benchmarks.quality import planted_errors
+
+STRIPES = np.repeat(np.arange(4), 10)[None].repeat(30, axis=0)  # 30 x 40, four regions side by side
+
+
+@pytest.fixture(params=range(5))
+def rng(request):
+    return np.random.default_rng(request.param)
+
+
+def changed(wrong):
+    return wrong != STRIPES
+
+
+def test_neighbours_share_a_side_and_are_large_enough():
+    assert planted_errors.neighbours(STRIPES) == [(0, 1), (1, 2), (2, 3)]
+    small = STRIPES.copy()
+    small[0, :3] = 4  # less than a fiftieth of the image
+    ignored = np.where(STRIPES == 1, -1, STRIPES)
+    assert (0, 4) not in planted_errors.neighbours(small)
+    assert planted_errors.neighbours(ignored) == [(2, 3)]
+
+
+def test_a_merge_joins_two_and_touches_no_other(rng):
+    wrong, where = planted_errors.merge(STRIPES, rng)
+    assert len(np.unique(wrong)) == 3
+    assert where.sum() == 600 and (where | ~changed(wrong)).all()
+    assert len(np.unique(wrong[where])) == 1
+
+
+def test_a_split_has_two_halves_of_one_region(rng):
+    wrong, where = planted_errors.split(STRIPES, rng)
+    ids, areas = np.unique(wrong[where], return_counts=True)
+    assert len(ids) == 2 and len(np.unique(STRIPES[where])) == 1
+    assert where.sum() == 300 and abs(int(areas[0]) - int(areas[1])) <= 30
+    assert (where | ~changed(wrong)).all() and len(np.unique(wrong)) == 5
+
+
+def test_a_shift_moves_one_boundary_by_its_distance(rng):
+    wrong, where = planted_errors.shift(STRIPES, rng)
+    assert len(np.unique(wrong)) == 4  # none is swallowed
+    assert changed(wrong).sum() == 2 * 30  # .06 of 40 pixels are two columns
+    assert where.sum() == 600 and (where | ~changed(wrong)).all()
+
+
+def test_what_is_too_small_gets_no_error(rng):
+    one = np.zeros((5, 5), int)
+    assert planted_errors.merge(one, rng) is None and planted_errors.shift(one, rng) is None
+    assert planted_errors.split(np.arange(100).reshape(10, 10), rng) is None
+
+
+def test_auroc_counts_pairs():
+    values, wrong = np.array([3.0, 1, 2, 2]), np.array([True, False, True, False])
+    pairs = [(a > b) + 0.5 * (a == b) for a in values[wrong] for b in values[~wrong]]
+    assert planted_errors.auroc(values, wrong) == np.mean(pairs) == 0.875
+    assert np.isnan(planted_errors.auroc(values, np.ones(4, bool)))
+
+
+def test_the_expected_vi_of_a_map_from_itself_is_0_and_from_halves_a_bit():
+    assert planted_errors.expected_vi(STRIPES, STRIPES[None]).max() == 0
+    one = np.zeros_like(STRIPES)
+    halves = (STRIPES > 1).astype(int)
+    np.testing.assert_allclose(planted_errors.expected_vi(one, halves[None]), 1, rtol=1e-6)
