@@ -112,6 +112,7 @@ def _draw(
     """Draws the pictures that can be read and writes their results; how many there were."""
     from bitdiff_jax.inference import Segmenter, outputs
     from bitdiff_jax.inference.overview import Overview
+    from bitdiff_jax.inference.posterior_outputs import MIN_SAMPLES
     from bitdiff_jax.parallel import compilation_cache
 
     cache = compilation_cache.enable()
@@ -156,7 +157,8 @@ def _draw(
         if request.num_samples > 1:
             shown += ", how far the samples agree"
         print(f"look at {folder.path / outputs.OVERVIEW}: {shown}")
-        if request.num_samples > 1 and (sharp := _sharpened(sampler)):
+        # With fewer, no probabilities are written.
+        if request.num_samples >= MIN_SAMPLES and (sharp := _sharpened(sampler)):
             print(sharp)
     return done
 

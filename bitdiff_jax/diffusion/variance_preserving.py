@@ -137,8 +137,10 @@ class Schedule:
             return jnp.where(above, middle, early), jnp.where(above, late, middle)
 
         start = jnp.zeros_like(logsnr), jnp.ones_like(logsnr)
-        early, late = jax.lax.fori_loop(0, jnp.finfo(logsnr.dtype).nmant + 8, halve, start)
-        return (early + late) / 2
+        halvings = int(np.finfo(logsnr.dtype).nmant) + 8
+        early, late = jax.lax.fori_loop(0, halvings, halve, start)
+        middle: jax.Array = (early + late) / 2
+        return middle
 
     @property
     def _squared_scale(self) -> float:

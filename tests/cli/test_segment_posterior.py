@@ -73,6 +73,11 @@ def test_a_single_sample_has_no_intervals(run, picture, tmp_path, capsys):
     assert "of samples" not in told and "sharpen" not in told
 
 
+def test_what_sharpens_is_not_said_where_no_probabilities_are_written(run, picture, capsys):
+    assert run(picture, "--num_samples=2") == 0
+    assert "sharpens the samples" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("criterion", ["vi", "medoid", "none"])
 def test_the_criterion_is_chosen(run, segmenter, picture, tmp_path, criterion):
     assert run(picture, "--num_samples=8", f"--consensus={criterion}") == 0
