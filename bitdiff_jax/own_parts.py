@@ -36,7 +36,7 @@ def try_weight(weight: weighting.Weight, schedule: schedules.Schedule) -> None:
     def traced(t: jax.Array) -> jax.Array:
         return of_rows(weight(schedule, t), t, "weight")
 
-    called(jax.eval_shape, "objective.weight", traced, jnp.zeros(2))
+    called(jax.eval_shape, "objective.weight", traced, jax.ShapeDtypeStruct((2,), jnp.float32))
 
 
 def try_loss(loss: losses.Loss, num_channels: int, out_channels: int) -> None:
@@ -47,5 +47,9 @@ def try_loss(loss: losses.Loss, num_channels: int, out_channels: int) -> None:
         return of_rows(loss.error(pred, x0, mask), mask[:, 0, 0], "loss")
 
     shape = (2, 4, 4)
-    rows = jnp.zeros((*shape, channels)), jnp.zeros((*shape, num_channels)), jnp.ones(shape, bool)
+    rows = (
+        jax.ShapeDtypeStruct((*shape, channels), jnp.float32),
+        jax.ShapeDtypeStruct((*shape, num_channels), jnp.float32),
+        jax.ShapeDtypeStruct(shape, bool),
+    )
     called(jax.eval_shape, "objective.loss", traced, *rows)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
@@ -54,7 +54,8 @@ def evidence(encoding: Encoding, decoder: str, x0: np.ndarray | None) -> Evidenc
 
 @functools.lru_cache(maxsize=8)
 def _values(encoding: Encoding) -> np.ndarray:
-    return np.asarray(encoding.encode(jnp.arange(encoding.num_codes, dtype=jnp.int32)))
+    # As one program: an encoding's operations one by one are compiled one by one.
+    return np.asarray(jax.jit(encoding.encode)(np.arange(encoding.num_codes, dtype=np.int32)))
 
 
 def threshold(min_area: Area, shape: tuple[int, int], resolution: tuple[int, int]) -> float:
