@@ -8,7 +8,7 @@ a model that errs in nothing else would win.
 
     python benchmarks/quality/edges.py --data folder:BSDS500,split=val,zero=region
     python benchmarks/quality/edges.py --data folder:BSDS500,split=val,zero=region \
-        --checkpoint runs/photos --maps drawn_maps
+        --checkpoint photos --maps drawn_maps
 
 `--maps` keeps what is drawn: a second run takes it from there.
 """
@@ -57,7 +57,7 @@ def of_model(
             drawn = np.load(kept)
             codes, certainty = drawn["codes"], drawn["certainty"]
         else:
-            segmenter = segmenter or Segmenter.from_checkpoint(checkpoint)
+            segmenter = segmenter or Segmenter.from_pretrained(checkpoint)
             result = segmenter(item["image"], name=item["name"])
             codes, certainty = result.codes, result.certainty
             if kept is not None:
@@ -86,7 +86,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--data", required=True, help="images with the maps of people, as of `bitdiff evaluate`")
-    add("--checkpoint", help="the --workdir of a training; without it, maps of people")
+    add(
+        "--checkpoint",
+        help="weights by name, or the --workdir of a training; without it, maps of people",
+    )
     add("--maps", type=pathlib.Path, help="folder to keep drawn maps in, and to take them from")
     add("--size", type=int, default=64, help="longest side of people's reduced maps (64)")
     add("--num_images", type=int, default=100, help="images, at most (100)")
