@@ -145,13 +145,10 @@ def draw_rows(
         mesh: over whose devices the rows are split.
     """
 
-    def row_key(seed: jax.Array, image_id: jax.Array, sample: jax.Array) -> jax.Array:
-        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), image_id), sample)
-
     def on_device(
         params: Params, rows: dict[str, jax.Array], seed: jax.Array, weight: jax.Array
     ) -> Maps:
-        keys = jax.vmap(functools.partial(row_key, seed))(rows["image_id"], rows["sample"])
+        keys = row_keys(seed, rows["image_id"], rows["sample"])
         chosen = dataclasses.replace(sampler, guidance_weight=weight) if sampler.guided else sampler
         drawn = model.sample(
             params, rows["image"], rows["size"], keys, chosen, rows.get("features")
@@ -166,6 +163,21 @@ def draw_rows(
         check_vma=False,
     )  # fmt: skip
     return mapped(params, rows, seed, guidance_weight)
+
+
+def row_keys(seed: jax.Array, image_id: jax.Array, sample: jax.Array) -> jax.Array:
+    """PRNG keys [B] of the maps that are drawn.
+
+    Args:
+        seed: uint32.
+        image_id: uint32 [B], see `transforms.image_id`.
+        sample: uint32 [B], number of the sample.
+    """
+
+    def key(image_id: jax.Array, sample: jax.Array) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), image_id), sample)
+
+    return jax.vmap(key)(image_id, sample)
 
 
 def compiled(

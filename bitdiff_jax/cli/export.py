@@ -1,0 +1,71 @@
+"""`bitdiff export --weights NAME --out DIR [options]`."""
+
+import argparse
+
+from bitdiff_jax import files
+from bitdiff_jax.cli import options
+
+_DESCRIPTION = """\
+Write the whole sampler of a trained model as a StableHLO program, for machines that have JAX and
+not this package. The folder --out gets
+  sampler.stablehlo   the program, for any number of images at once; jax.export reads it
+  params.npz          the parameters
+  sampler.json        what goes in and comes out, the settings, what the model is
+  run.py              draws label maps of image files: python DIR/run.py photo.jpg --out drawn
+
+How maps are drawn becomes part of the program. A newer JAX reads it for at least six months, the
+compatibility that jax.export promises."""
+
+
+def main(argv: list[str]) -> int:
+    """Parses the command line and exports."""
+    args = _parser().parse_args(argv)
+    with files.no_empty_folder(args.out):
+        return _export(args)
+
+
+def _export(args: argparse.Namespace) -> int:
+    # After the parsing: they import jax.
+    from bitdiff_jax.diffusion import sampler as sampler_lib
+    from bitdiff_jax.export import export_sampler
+
+    sampler_lib.Sampler().override(**options.sampler_fields(args))
+    loaded = options.load_weights(args)
+    sampler = options.sampler_of(args, sampler_lib.from_settings(loaded.config.sampling))
+    done = export_sampler(
+        loaded,
+        args.out,
+        sampler,
+        with_encoder=not args.no_encoder,
+        platforms=[each.strip() for each in args.platforms.split(",") if each.strip()],
+    )
+    sizes = (
+        f"program {done.program_bytes / 1e6:.1f} MB, parameters {done.params_bytes / 1e6:.1f} MB"
+    )
+    print(f"written: {done.folder} ({sizes}), {sampler.num_steps} steps")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = options.Parser(
+        prog="bitdiff export",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    options.add_weights(parser, default="photos")
+    add("--out", required=True, metavar="DIR", help="folder for the export; made if need be")
+    options.add_sampler(add)
+    add(
+        "--no_encoder",
+        action="store_true",
+        help="leave out the image encoder: its features are then an input of the program",
+    )
+    add(
+        "--platforms",
+        default="cpu,cuda,tpu",
+        metavar="NAME[,...]",
+        help="what the program is for (cpu,cuda,tpu)",
+    )
+    return parser

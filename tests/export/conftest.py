@@ -1,0 +1,1 @@
+from tests.inference.conftest import workdir  # noqa: F401
