@@ -5,7 +5,7 @@ The folder that `export_sampler` writes holds
     sampler.stablehlo   the program, of `jax.export`, for any number of images at once
     params.npz          the parameters, by name
     sampler.json        what goes in and comes out, and what the model is
-    run.py              draws label maps of image files; needs JAX, numpy and Pillow
+    run.py              draws label maps of image files; needs JAX, flatbuffers, numpy and Pillow
 
 The program is `(params, rows, seed) -> maps`, where rows and maps are dicts of arrays whose first
 axis are the images. The same seed, image id and sample number draw the same map as a `Segmenter`
