@@ -13,12 +13,13 @@ what no mask covers is a region of its own for each connected piece of `--min_ga
 (at 256), while smaller pieces go to the nearest region, so that the map is a partition as people
 draw.
 
-Thresholds are the generator's; `--num_points`, points along a side, is 16 where that has 32, for a
-quarter of the time.
+`--num_points`, points along a side, is 16 where the generator has 32, for a quarter of the time.
+The generator's thresholds, which are the default, leave much of an image without a mask: as a
+partition lower ones do better (`--min_iou .8 --min_stability .9`, chosen on eight images of val).
 """
 
 import argparse
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -31,13 +32,24 @@ from bitdiff_jax.encoding import nearest_label
 from bitdiff_jax.evaluation.predictions.masks_to_partition import Rule, partition
 from bitdiff_jax.nets.encoders import pretrained, registry
 
-MIN_IOU = 0.88  # predicted by the decoder
-MIN_STABILITY = 0.95  # IoU of the masks at logits of +1 and -1
 MAX_OVERLAP = 0.7  # IoU of two masks of which one is enough
 SIDE = 256  # pixels of the longest side at which masks are compared and painted
 
 
-def masks_of(decoder: Any, features: np.ndarray, size: tuple[int, int], points: np.ndarray) -> Any:
+class Thresholds(NamedTuple):
+    """What a mask needs to be kept; the defaults are those of Segment Anything's generator."""
+
+    iou: float = 0.88  # predicted by the decoder
+    stability: float = 0.95  # IoU of the masks at logits of +1 and -1
+
+
+def masks_of(
+    decoder: Any,
+    features: np.ndarray,
+    size: tuple[int, int],
+    points: np.ndarray,
+    thresholds: Thresholds,
+) -> Any:
     """Masks bool [n, h, w] at SIDE pixels and their predicted IoU [n], of points that give one.
 
     Args:
@@ -45,6 +57,7 @@ def masks_of(decoder: Any, features: np.ndarray, size: tuple[int, int], points: 
         features: float32 [64, 64, 256].
         size: (h, w) of the image at 1024 pixels.
         points: (x, y) of each point, at 1024 pixels.
+        thresholds: of the masks that are kept.
     """
     embedding = features.transpose(2, 0, 1)[None].astype(np.float32)
     shape = np.float32([round(side * SIDE / max(size)) for side in size])
@@ -63,7 +76,8 @@ def masks_of(decoder: Any, features: np.ndarray, size: tuple[int, int], points: 
         logits, iou, _ = decoder.run(None, {**fixed, **prompt})
         logits = logits[0, 0]
         certain, possible = (logits > 1).sum(), (logits > -1).sum()
-        if iou[0, 0] >= MIN_IOU and possible and certain / possible >= MIN_STABILITY:
+        stable = possible and certain / possible >= thresholds.stability
+        if stable and iou[0, 0] >= thresholds.iou:
             masks.append(logits > 0)
             ious.append(float(iou[0, 0]))
     return np.array(masks).reshape(-1, *shape.astype(int)), np.array(ious)
@@ -82,12 +96,17 @@ def distinct(masks: np.ndarray, scores: np.ndarray) -> list[int]:
 
 
 def label_map(
-    decoder: Any, features: np.ndarray, size: tuple[int, int], num_points: int, min_gap: int
+    decoder: Any,
+    features: np.ndarray,
+    size: tuple[int, int],
+    num_points: int,
+    min_gap: int,
+    thresholds: Thresholds,
 ) -> np.ndarray:
     """The partition, int32 [h, w] at SIDE pixels, ids from 0."""
     places = (np.arange(num_points) + 0.5) / num_points
     points = np.stack(np.meshgrid(places * size[1], places * size[0]), -1).reshape(-1, 2)
-    masks, ious = masks_of(decoder, features, size, points)
+    masks, ious = masks_of(decoder, features, size, points, thresholds)
     if not len(masks):
         return np.zeros(masks.shape[1:], np.int32)
     kept = distinct(masks, ious)
@@ -110,7 +129,10 @@ def main() -> None:
     add("--num_images", type=int, help="the first so many (all)")
     add("--num_points", type=int, default=16, help="points along a side (16)")
     add("--min_gap", type=int, default=100, help="pixels of a gap that is a region (100)")
+    add("--min_iou", type=float, default=Thresholds().iou, help="predicted IoU of a mask (.88)")
+    add("--min_stability", type=float, default=Thresholds().stability, help="of a mask (.95)")
     args = parser.parse_args()
+    thresholds = Thresholds(args.min_iou, args.min_stability)
 
     import onnxruntime
 
@@ -130,8 +152,9 @@ def main() -> None:
         height, width = (int(side) for side in given["encoder_size"])
         features = apply(params, given["encoder_image"][None], given["encoder_size"][None])
         labels = label_map(
-            decoder, np.asarray(features[0]), (height, width), args.num_points, args.min_gap
-        )
+            decoder, np.asarray(features[0]), (height, width), args.num_points, args.min_gap,
+            thresholds,
+        )  # fmt: skip
         whole = transforms.resize_labels(labels, item["image"].shape[:2], "nearest")
         images.write_labels(path, whole)
         print(f"{item['name']}: {labels.max() + 1} regions", flush=True)
