@@ -8,7 +8,7 @@
         --config.eval.data=records:data/bsds,split=val
 
 Each set has a weight of its own, whatever the number of its images, or nuclei and the frames of
-videos would drown the photographs. The published weights had three such mixtures, one after the
+videos would drown the photographs. The published weights had four such mixtures, one after the
 other (bitdiff_jax/weights/universal.md). Prepare each with `--encoder mobile_sam` and say for each
 what id 0 means: `--zero ignore` where it is not annotated or a membrane between cells, `--zero
 background` where all that is no object is one region (docs/data.md).
