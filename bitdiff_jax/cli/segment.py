@@ -77,6 +77,7 @@ def _segment(args: argparse.Namespace) -> int:
 
     # All that can be refused is refused before a model is loaded.
     chosen = formats.open_formats(_formats(args.formats, args.consensus))
+    chosen = formats.with_tolerance(chosen, args.outline_tolerance, "--outline_tolerance")
     request = Request(args.num_samples, args.seed, args.batch_size, args.min_area, args.edges)
     if args.consensus not in (None, _NO_CONSENSUS, *CRITERIA):
         raise InputError(
@@ -85,12 +86,13 @@ def _segment(args: argparse.Namespace) -> int:
         )
     Sampler().override(**options.sampler_fields(args))
     entries = entries_lib.list_entries(args.images)
-    suffixes = formats.suffixes_of({**formats.FORMATS, **chosen})
+    known = {**formats.FORMATS, **chosen}
+    suffixes = formats.suffixes_of(known)
     entries_lib.check_folder(args.out, args.images, entries, suffixes)
     for argument in dict.fromkeys(args.images):
         if others := entries_lib.unread(argument):
             print(f"{argument}: {others}", flush=True)
-    with results_folder.claim(args.out, entries, suffixes) as folder:
+    with results_folder.claim(args.out, entries, known) as folder:
         done = _draw(
             args, request.with_at_most(len(entries) * args.num_samples), entries, chosen, folder
         )
@@ -145,8 +147,9 @@ def _draw(
     done, overview = 0, Overview()
     criterion = "medoid" if args.consensus == _NO_CONSENSUS else args.consensus
     for result in results:
-        result = dataclasses.replace(result, criterion=criterion)
-        row = folder.add(result, readable.popleft(), chosen)
+        entry = readable.popleft()
+        result = dataclasses.replace(result, criterion=criterion, file=entry.file)
+        row = folder.add(result, entry, chosen)
         if overview.add(result):
             overview.save(folder.path)
         _tell(result, row)
@@ -237,7 +240,17 @@ def _parser() -> argparse.ArgumentParser:
         "--formats",
         metavar="NAME[,...]",
         help="what is written of each picture (id_png,colours,overlay,agreement,boundary,modes); "
-        "also package.module:name, a function write(segmentation, folder, name)",
+        "also id_png8, npz, coco_panoptic, coco_instances, labelme, geojson and geojson_detections "
+        "(QuPath), imagej, fiftyone, hypotheses (Ultrack), see docs/formats.md, and "
+        "package.module:name, a function write(segmentation, folder, name)",
+    )
+    add(
+        "--outline_tolerance",
+        type=float,
+        default=1.0,
+        metavar="PIXELS",
+        help="how far polygons of labelme, geojson and imagej may lie from the edges of the "
+        "pixels; 0 follows these (1)",
     )
     add(
         "--batch_size",

@@ -8,8 +8,9 @@ Example:
     result.regions()  # one row per region
 """
 
+from bitdiff_jax.inference import formats
 from bitdiff_jax.inference.drawing import Drawn, Item, draw
-from bitdiff_jax.inference.formats import Format
+from bitdiff_jax.inference.formats import FolderFormat, Format
 from bitdiff_jax.inference.likelihood import LogProb
 from bitdiff_jax.inference.loading import Loaded, load
 from bitdiff_jax.inference.packing import pack
@@ -21,6 +22,7 @@ from bitdiff_jax.inference.surprise import RegionSurprise, Surprise
 
 __all__ = [
     "Drawn",
+    "FolderFormat",
     "Format",
     "Item",
     "Loaded",
@@ -32,6 +34,7 @@ __all__ = [
     "Segmenter",
     "Surprise",
     "draw",
+    "formats",
     "load",
     "pack",
 ]

@@ -60,5 +60,10 @@ def name_of(image: Any) -> str:
     return file_names.as_text(stem)
 
 
+def file_of(image: Any) -> str:
+    """The path of a picture's file, '' for an array."""
+    return os.fspath(image) if _is_path(image) else ""
+
+
 def _is_path(image: Any) -> bool:
     return isinstance(image, (str, os.PathLike))

@@ -28,7 +28,7 @@ _KEYS = ("image", "file")  # the first columns of each table
 
 @contextlib.contextmanager
 def claim(
-    out: str, entries: Sequence[Entry], suffixes: Collection[str]
+    out: str, entries: Sequence[Entry], known: Mapping[str, formats.Format]
 ) -> Iterator["ResultsFolder"]:
     """Makes the folder if need be, and keeps others out until the images are drawn.
 
@@ -37,7 +37,7 @@ def claim(
     Args:
         out: the folder.
         entries: the images whose results it gets.
-        suffixes: ends of all names that results may have, after the identity of an image.
+        known: the formats that results may have, chosen now or by an earlier command.
 
     Raises:
         InputError: the folder cannot be made or written, another process writes there, or it holds
@@ -45,7 +45,7 @@ def claim(
     """
     folder = files.make_folder(out, "--out")
     with files.sole_writer(folder, "--out"):
-        results = ResultsFolder(folder, entries, suffixes)
+        results = ResultsFolder(folder, entries, known)
         try:
             named = [(each.identity, each.file) for each in entries]
             files.write(folder / UNFINISHED, outputs.as_csv(_KEYS, *named))
@@ -65,10 +65,13 @@ class ResultsFolder:
         path: the folder.
     """
 
-    def __init__(self, path: epath.Path, entries: Sequence[Entry], suffixes: Collection[str]):
+    def __init__(
+        self, path: epath.Path, entries: Sequence[Entry], known: Mapping[str, formats.Format]
+    ):
         """Reads what an earlier command left; `claim` describes the arguments and errors."""
         self.path = path
-        self._suffixes = suffixes
+        self._suffixes = formats.suffixes_of(known)
+        self._shared = formats.of_folders(known)
         images = _read(path / outputs.IMAGES, outputs.ImageRow._fields)
         # Of an image that was being written when its command was killed, there may be rows here.
         regions = _read(path / outputs.REGIONS, outputs.CSV_COLUMNS)
@@ -119,7 +122,7 @@ class ResultsFolder:
         except BaseException:
             self._files.pop(name, None)
             with contextlib.suppress(InputError):  # the first error is the one to tell
-                self._remove_files(name)
+                self._remove_files([name])
                 self._save()
             raise
         return row
@@ -136,8 +139,7 @@ class ResultsFolder:
             del self._files[name]
         if earlier:
             self._save()
-        for name in earlier:
-            self._remove_files(name)
+        self._remove_files(earlier)
 
     def _save(self) -> None:
         tables = (
@@ -153,9 +155,12 @@ class ResultsFolder:
             else:
                 files.remove(self.path / file)
 
-    def _remove_files(self, name: str) -> None:
-        for suffix in self._suffixes:
-            files.remove(self.path / f"{name}{suffix}")
+    def _remove_files(self, names: Collection[str]) -> None:
+        for name in names:
+            for suffix in self._suffixes:
+                files.remove(self.path / f"{name}{suffix}")
+        for each in self._shared if names else ():
+            each.forget(self.path, names)
 
     def _check(self, entries: Sequence[Entry], begun: Mapping[str, str]) -> None:
         """Refuses what would mix two commands' results, or overwrite what is no result."""
@@ -175,6 +180,8 @@ class ResultsFolder:
             for suffix in self._suffixes
         }
         unknown = sorted(planned & {each.name for each in self.path.iterdir()})
+        if not known:
+            unknown += [each.file for each in self._shared if (self.path / each.file).exists()]
         if unknown:
             raise InputError(
                 f"--out {self.path}: holds {unknown[0]}, of which {outputs.IMAGES} does not tell "
@@ -183,9 +190,9 @@ class ResultsFolder:
 
     def _clear(self, names: Collection[str]) -> None:
         """Removes what a killed command left of images that it did not finish."""
-        for name in names:
-            self._remove_files(name)
-        written = {outputs.REGIONS, outputs.IMAGES, outputs.OVERVIEW, UNFINISHED}
+        self._remove_files(names)
+        written = {each.file for each in self._shared}
+        written |= {outputs.REGIONS, outputs.IMAGES, outputs.OVERVIEW, UNFINISHED}
         written.add(posterior_outputs.MODES)
         written |= {f"{name}{suffix}" for name in names for suffix in self._suffixes}
         for path in self.path.iterdir():

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from etils import epath
@@ -14,9 +15,13 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import consensus_codes, sample_statistics, specks, trust, upsampling
 from bitdiff_jax.inference import formats as formats_lib
 from bitdiff_jax.inference import region_table as regions_lib
+from bitdiff_jax.inference.formats import detections
 from bitdiff_jax.posterior import Mode, Posterior
 from bitdiff_jax.posterior import agreement as agreement_lib
 from bitdiff_jax.posterior.consensus import check_criterion
+
+if TYPE_CHECKING:
+    import supervision
 
 # Regions of samples are counted and measured at so many times the network's resolution, which takes
 # one step of `upsampling.refine`: to bring every sample of a photo of twelve megapixels to its size
@@ -48,6 +53,7 @@ class Segmentation:
         guided: they were drawn with guidance, see `Posterior.guided`.
         criterion: by which one map is found for all samples, a key of
             `posterior.consensus.CRITERIA`; None for the default of the number of different ones.
+        file: from which the picture was read, for formats that name it; '' if there is none.
     """
 
     image: np.ndarray
@@ -62,6 +68,7 @@ class Segmentation:
     drawn: specks.Evidence | None = None
     guided: bool = False
     criterion: str | None = None
+    file: str = ""
 
     def __post_init__(self) -> None:
         upsampling.check_edges(self.edges)
@@ -236,22 +243,30 @@ class Segmentation:
 
     def regions(self, sample: int | None = None) -> list[regions_lib.Region]:
         """The regions of `label_map(sample)` but the background, measured."""
-        label_map = self.label_map(sample)
-        found = regions_lib.measure(label_map, self.image, self.agreement)
-        if self.num_samples == 1:
-            return found
-        small = self._small
-        scale = label_map.size / small.image[..., 0].size
-        shrunk = at_centres(label_map, small.shape)
-        intervals = sample_statistics.area_intervals(shrunk, small._samples(), scale, len(found))
-        return [
-            dataclasses.replace(region, area_interval=interval)
-            for region, interval in zip(found, intervals, strict=True)
-        ]
+        if sample not in self._measured:
+            self._measured[sample] = self._measure(sample)
+        return list(self._measured[sample])
+
+    def to_supervision(self, sample: int | None = None) -> "supervision.Detections":
+        """The regions as `supervision.Detections`, see `formats.detections.to_supervision`.
+
+        Args:
+            sample: whose regions, see `label_map`.
+
+        Raises:
+            InputError: supervision is not installed, the masks would not fit in memory, or there is
+                no such sample.
+        """
+        return detections.to_supervision(self, sample)
 
     @functools.cached_property
     def _kept(self) -> dict[int | None, np.ndarray]:
         """The label maps that were asked for: formats and tables ask for the same ones."""
+        return {}
+
+    @functools.cached_property
+    def _measured(self) -> dict[int | None, list[regions_lib.Region]]:
+        """The regions that were asked for."""
         return {}
 
     @functools.cached_property
@@ -269,6 +284,20 @@ class Segmentation:
             drawn=None,
             min_area=f"{smallest} drawn",
         )
+
+    def _measure(self, sample: int | None) -> list[regions_lib.Region]:
+        label_map = self.label_map(sample)
+        found = regions_lib.measure(label_map, self.image, self.agreement)
+        if self.num_samples == 1:
+            return found
+        small = self._small
+        scale = label_map.size / small.image[..., 0].size
+        shrunk = at_centres(label_map, small.shape)
+        intervals = sample_statistics.area_intervals(shrunk, small._samples(), scale, len(found))
+        return [
+            dataclasses.replace(region, area_interval=interval)
+            for region, interval in zip(found, intervals, strict=True)
+        ]
 
     def _samples(self) -> Iterator[np.ndarray]:
         """The label map of each sample."""

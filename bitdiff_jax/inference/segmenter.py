@@ -422,19 +422,21 @@ class Segmenter:
     def _draw(
         self, items: Iterable[tuple[str, Any]], sampler: Sampler, request: Request
     ) -> Iterator[Segmentation]:
-        images: collections.deque[np.ndarray] = collections.deque()  # at their own size
+        # At their own size, and the files that they come from.
+        images: collections.deque[tuple[np.ndarray, str]] = collections.deque()
 
         def read() -> Iterator[drawing.Item]:
             for name, image in items:
-                images.append(image_input.as_rgb(image))
-                yield drawing.Item(name, images[-1])
+                images.append((image_input.as_rgb(image), image_input.file_of(image)))
+                yield drawing.Item(name, images[-1][0])
 
         for drawn in drawing.draw(
             self.model, self._params, read(), sampler, request,
             mesh=self._mesh, on_compile=self._on_compile,
         ):  # fmt: skip
+            image, file = images.popleft()
             yield Segmentation(
-                image=images.popleft(),
+                image=image,
                 codes=drawn.codes,
                 certainty=drawn.certainty,
                 seed=request.seed,
@@ -445,6 +447,7 @@ class Segmenter:
                 has_background=self.model.palette.background,
                 drawn=specks.evidence(self.model.encoding, sampler.decoder, drawn.x0),
                 guided=sampler.guided,
+                file=file,
             )
 
 
