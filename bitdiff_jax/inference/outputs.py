@@ -52,29 +52,22 @@ class ImageRow(NamedTuple):
     warnings: Sequence[str]  # why the result is not to be trusted
 
 
-def as_ids(label_map: np.ndarray, bits: int = 16) -> np.ndarray:
-    """Ids as they go into a PNG, which `data.images.read_labels` gives back unchanged.
+def as_ids(label_map: np.ndarray) -> np.ndarray:
+    """Ids as uint16 [h, w], which `data.images.read_labels` gives back unchanged from a PNG.
 
     Args:
-        label_map: integers [h, w], 0 to the greatest number of these bits.
-        bits: 8 or 16.
-
-    Returns:
-        uint8 or uint16 [h, w].
+        label_map: integers [h, w] in 0..65535.
 
     Raises:
-        InputError: an id beyond these bits.
+        InputError: an id beyond 16 bits.
     """
     low, high = int(label_map.min()), int(label_map.max())
-    greatest = MAX_LABEL >> 16 - bits
-    if low < 0 or high > greatest:
-        wider = "id_png, " if bits < 16 else ""
+    if low < 0 or high > MAX_LABEL:
         raise InputError(
-            f"label_map: ids from {low} to {high} do not fit {bits} bits (0..{greatest}); renumber "
-            f"them, draw fewer regions with a greater --min_area, or use {wider}npz, geojson or "
-            "coco_panoptic"
+            f"label_map: ids from {low} to {high} do not fit 16 bits (0..{MAX_LABEL}); renumber "
+            "them"
         )
-    return label_map.astype(np.uint16 if bits == 16 else np.uint8)
+    return label_map.astype(np.uint16)
 
 
 def colours(label_map: np.ndarray) -> np.ndarray:

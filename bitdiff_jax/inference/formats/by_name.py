@@ -22,7 +22,13 @@ from bitdiff_jax.inference.formats.hypotheses import HypothesesFormat
 from bitdiff_jax.inference.formats.imagej_rois import ImagejFormat
 from bitdiff_jax.inference.formats.labelme import LabelmeFormat
 from bitdiff_jax.inference.formats.outlines import check_tolerance
-from bitdiff_jax.inference.formats.pngs import BoundaryFormat, ModesFormat, PngFormat, agreement_png
+from bitdiff_jax.inference.formats.pngs import (
+    BoundaryFormat,
+    ModesFormat,
+    PngFormat,
+    agreement_png,
+    region_ids,
+)
 from bitdiff_jax.inference.formats.protocol import FolderFormat, Format
 from bitdiff_jax.inference.formats.qupath_geojson import GeoJsonFormat
 
@@ -33,12 +39,12 @@ if TYPE_CHECKING:
 POSTERIOR: Mapping[str, Format] = {"boundary": BoundaryFormat(), "modes": ModesFormat()}
 # What each is and who reads it: docs/formats.md.
 FORMATS: Mapping[str, Format] = {
-    "id_png": PngFormat("_labels.png", lambda s: outputs.as_ids(s.label_map())),
+    "id_png": PngFormat("_labels.png", lambda s: region_ids(s.label_map(), 16)),
     "colours": PngFormat("_colours.png", lambda s: outputs.colours(s.label_map())),
     "overlay": PngFormat("_overlay.png", lambda s: outputs.overlay(s.image, s.label_map())),
     "agreement": PngFormat("_agreement.png", agreement_png),
     **POSTERIOR,
-    "id_png8": PngFormat("_labels8.png", lambda s: outputs.as_ids(s.label_map(), 8)),
+    "id_png8": PngFormat("_labels8.png", lambda s: region_ids(s.label_map(), 8)),
     "npz": ArchiveFormat(),
     "coco_panoptic": CocoPanopticFormat(),
     "coco_instances": CocoInstancesFormat(),

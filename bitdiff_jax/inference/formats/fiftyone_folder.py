@@ -15,6 +15,7 @@ from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import outputs
 from bitdiff_jax.inference.formats import subfolders
+from bitdiff_jax.inference.formats.pngs import region_ids
 
 if TYPE_CHECKING:
     from bitdiff_jax.inference.segmentation import Segmentation
@@ -42,11 +43,11 @@ class FiftyoneFormat:
         """As `FolderFormat.__call__`.
 
         Raises:
-            InputError: the place cannot be written, ids do not fit 16 bits, or the list of files is
-                of another kind, or does not tell of a file that is there.
+            InputError: the place cannot be written, there are more regions than 16 bits hold, or
+                the list of files is of another kind, or does not tell of a file that is there.
         """
         label_map = segmentation.label_map()
-        ids = outputs.as_ids(label_map, 8 if label_map.max() <= _EIGHT_BITS else 16)
+        ids = region_ids(label_map, 8 if label_map.max() <= _EIGHT_BITS else 16)
         known = self._read(folder)
         mask = files.make_folder(folder / _FOLDER / _LABELS, "folder") / f"{name}.png"
         image = None

@@ -7,10 +7,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 from etils import epath
 
+from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import outputs, posterior_outputs
 
 if TYPE_CHECKING:
     from bitdiff_jax.inference.segmentation import Segmentation
+
+
+def region_ids(label_map: np.ndarray, bits: int) -> np.ndarray:
+    """Region ids as they go into a PNG.
+
+    Args:
+        label_map: int32 [h, w], ids 0..n.
+        bits: 8 or 16.
+
+    Returns:
+        uint8 or uint16 [h, w].
+
+    Raises:
+        InputError: there are more regions than these bits hold.
+    """
+    number, most = int(label_map.max()), 2**bits - 1
+    if number > most:
+        wider = "id_png, " if bits < 16 else ""
+        raise InputError(
+            f"label_map: {number} regions do not fit {bits} bits, which hold {most}; draw fewer "
+            f"with a greater min_area, or use the format {wider}npz, geojson or coco_panoptic"
+        )
+    return label_map.astype(np.uint16 if bits == 16 else np.uint8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +59,7 @@ class PngFormat:
         """As `Format.__call__`; nothing is written where there is nothing to show.
 
         Raises:
-            InputError: the place cannot be written, or ids do not fit 16 bits.
+            InputError: the place cannot be written, or there are more regions than the bits hold.
         """
         pixels = self.draw(segmentation)
         if pixels is not None:
@@ -75,7 +99,7 @@ class ModesFormat:
         together = posterior_outputs.modes_side_by_side(segmentation.image, modes)
         outputs.save_png(whole, together)
         for path, mode in zip(each, modes, strict=False):  # there may be fewer
-            outputs.save_png(path, outputs.as_ids(mode.label_map))
+            outputs.save_png(path, region_ids(mode.label_map, 16))
 
 
 def agreement_png(segmentation: "Segmentation") -> np.ndarray | None:
