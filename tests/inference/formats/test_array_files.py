@@ -2,6 +2,7 @@
 
 import json
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -148,8 +149,20 @@ def test_supervision():
     assert len(empty.to_supervision()) == 0
 
 
-def test_masks_that_would_fill_the_memory():
-    pytest.importorskip("supervision")
+def test_what_supervision_is_given(monkeypatch):
+    stand_in = types.SimpleNamespace(Detections=types.SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "supervision", stand_in)
+    image = cases.segmentation()
+    given = image.to_supervision(sample=1)
+    label_map, regions = image.label_map(1), image.regions(1)
+    np.testing.assert_array_equal(given.mask, [label_map == region.id for region in regions])
+    tops_lefts = [[region.box[1], region.box[0]] for region in regions]
+    assert given.xyxy[:, :2].tolist() == tops_lefts
+    np.testing.assert_allclose(given.confidence, [region.agreement for region in regions])
+
+
+def test_masks_that_would_fill_the_memory(monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", types.SimpleNamespace())
     with pytest.raises(InputError, match=r"70000 masks of 300 x 300 would take 6 GiB; .*greater"):
         many(70_000, (300, 300)).to_supervision()
 
