@@ -1,7 +1,7 @@
 """Draws label maps with an exported sampler: python run.py IMAGE ... --out DIR
 
-This file stands by itself. It needs JAX, flatbuffers, numpy and Pillow, and the three files beside it. From
-Python: `Sampler(folder)(image)`.
+This file stands by itself. It needs JAX, flatbuffers, numpy and Pillow, and the three files beside
+it. From Python: `Sampler(folder)(image)`.
 """
 
 import argparse
