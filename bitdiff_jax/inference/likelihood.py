@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
 from bitdiff_jax.data import labelmaps, transforms
 from bitdiff_jax.diffusion import bound
 from bitdiff_jax.encoding.bits import BitEncoding
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import drawing
+from bitdiff_jax.inference.drawing import Item
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.target import make_target, valid_mask
 
@@ -60,8 +60,8 @@ class LogProb(NamedTuple):
 def log_prob(
     model: Model,
     params: Params,
-    image: np.ndarray,
-    label_map: ArrayLike,
+    item: Item,
+    label_map: np.ndarray,
     *,
     num_times: int,
     logsnr_max: float | None,
@@ -72,16 +72,16 @@ def log_prob(
     Args:
         model: the model.
         params: its parameters, see `placement.placed`.
-        image: uint8 [h, w, 3].
-        label_map: integers [h, w], negative = ignore.
+        item: the image, and its features, if they have been computed before.
+        label_map: integers [h, w] of the image's shape, negative = ignore.
         num_times: see `bound.variational_bound`.
         logsnr_max: see `bound.variational_bound`.
         key: typed PRNG key.
 
     Raises:
-        InputError: the map is none of this image, or the model is not one of bits.
+        InputError: the model is not one of bits, or its parameters are not finite.
     """
-    rest, rows, (height, width) = _rows(model, params, image, label_map)
+    rest, rows, (height, width) = _rows(model, params, item, label_map)
     found, filled = _log_prob(
         rest, rows, key, model=model, num_times=num_times, logsnr_max=logsnr_max
     )
@@ -94,8 +94,8 @@ def log_prob(
 def coarse_bits(
     model: Model,
     params: Params,
-    image: np.ndarray,
-    label_map: ArrayLike,
+    item: Item,
+    label_map: np.ndarray,
     *,
     num_times: int,
     key: jax.Array,
@@ -105,7 +105,7 @@ def coarse_bits(
     Args:
         model: as in `log_prob`.
         params: as in `log_prob`.
-        image: as in `log_prob`.
+        item: as in `log_prob`.
         label_map: as in `log_prob`.
         num_times: evaluations of the network with the image, and as many without.
         key: typed PRNG key.
@@ -113,7 +113,7 @@ def coarse_bits(
     Raises:
         InputError: as in `log_prob`.
     """
-    rest, rows, (height, width) = _rows(model, params, image, label_map)
+    rest, rows, (height, width) = _rows(model, params, item, label_map)
     found, filled = _coarse_bits(rest, rows, key, model=model, num_times=num_times)
     bits, filled = jax.device_get((found.bits, filled[0]))
     _check_finite(bits)
@@ -121,34 +121,19 @@ def coarse_bits(
     return CoarseBits(given, alone)
 
 
-def check_maps(image: np.ndarray, label_map: ArrayLike) -> np.ndarray:
-    """The map as an array, or InputError if it is none of this image."""
-    found = np.asarray(label_map)
-    shape = image.shape[:2]
-    if found.shape != shape or not np.issubdtype(found.dtype, np.integer):
-        raise InputError(
-            f"label_map is {found.dtype} of shape {found.shape}; give integers of the image's "
-            f"shape, {shape}"
-        )
-    if not (found >= 0).any():
-        raise InputError("label_map: all pixels are ignored (negative); label some")
-    return found
-
-
 def _rows(
-    model: Model, params: Params, image: np.ndarray, label_map: ArrayLike
+    model: Model, params: Params, item: Item, label_map: np.ndarray
 ) -> tuple[Params, dict[str, Any], tuple[int, int]]:
     """Parameters without the encoder's, the arrays of the one row, and its valid rectangle."""
     if not isinstance(model.encoding, BitEncoding):
         raise InputError(
             f"encoding: {type(model.encoding).__name__} has no bound; it takes a model of bits"
         )
-    found = check_maps(image, label_map)
     rest, encode = drawing.split_encoder(model, params)
-    arrays, _, size = drawing.prepare(drawing.Item("", image), model, encode)
-    ids = labelmaps.renumber(found)[1].astype(np.int32)
-    if model.palette.background and (found == 0).any():
-        ids = np.where(found < 0, -1, ids - ids[found == 0][0])
+    arrays, _, size = drawing.prepare(item, model, encode)
+    ids = labelmaps.renumber(label_map)[1].astype(np.int32)
+    if model.palette.background and (label_map == 0).any():
+        ids = np.where(label_map < 0, -1, ids - ids[label_map == 0][0])
     small = labelmaps.resize_labels(ids, size)
     square = transforms.pad_to_square(
         labelmaps.compact_objects(small, has_background=True)

@@ -11,23 +11,21 @@ import numpy as np
 from etils import epath
 from numpy.typing import ArrayLike
 
-from bitdiff_jax.data import transforms
 from bitdiff_jax.diffusion import presets
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import (
     drawing,
+    given_maps,
     image_input,
-    likelihood,
     loading,
     placement,
     specks,
     upsampling,
 )
-from bitdiff_jax.inference import surprise as surprise_lib
 from bitdiff_jax.inference.likelihood import LogProb
-from bitdiff_jax.inference.request import Request, check_integer
+from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.inference.surprise import Surprise
 from bitdiff_jax.model import Model, Params
@@ -356,10 +354,9 @@ class Segmenter:
             InputError: an image that cannot be read or used, a map of another shape or type, an
                 argument out of its range, or a model of other codes than bits.
         """
-        check_integer("num_times", num_times, 2)
-        return likelihood.log_prob(
-            self.model, self._params, image_input.as_rgb(image), label_map,
-            num_times=num_times, logsnr_max=logsnr_max, key=self._key(image, seed, name),
+        return given_maps.log_prob(
+            self.model, self._params, image, label_map, num_times, seed, logsnr_max=logsnr_max,
+            name=name,
         )  # fmt: skip
 
     def surprise(
@@ -388,19 +385,9 @@ class Segmenter:
         Raises:
             InputError: as `log_prob`.
         """
-        check_integer("num_times", num_times, 2)
-        rgb = image_input.as_rgb(image)
-        bits = likelihood.coarse_bits(
-            self.model, self._params, rgb, label_map, num_times=num_times,
-            key=self._key(image, seed, name),
-        )  # fmt: skip
-        return surprise_lib.of_bits(bits, likelihood.check_maps(rgb, label_map))
-
-    def _key(self, image: Any, seed: int, name: str | None) -> jax.Array:
-        """The key of an image, from which its samples' keys are made too."""
-        Request(seed=seed)  # checks it
-        name = image_input.name_of(image) if name is None else name
-        return jax.random.fold_in(jax.random.key(seed), transforms.image_id(name))
+        return given_maps.surprise(
+            self.model, self._params, image, label_map, num_times, seed, name=name
+        )
 
     def _sampler(
         self,
