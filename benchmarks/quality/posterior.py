@@ -27,7 +27,7 @@ from bitdiff_jax.inference.drawing import Drawn
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel import compilation_cache
 from bitdiff_jax.parallel import mesh as mesh_lib
-from bitdiff_jax.scenes.posterior import KINDS, PosteriorSource
+from bitdiff_jax.scenes.posterior_source import KINDS, PosteriorSource
 from bitdiff_jax.scenes.posterior_scene import PosteriorScene
 
 METRICS = {

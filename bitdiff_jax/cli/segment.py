@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import files
 from bitdiff_jax.cli import options
-from bitdiff_jax.errors import InputError, did_you_mean
+from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
     from bitdiff_jax.diffusion.sampler import Sampler
@@ -73,17 +73,14 @@ def _segment(args: argparse.Namespace) -> int:
     from bitdiff_jax.inference import entries as entries_lib
     from bitdiff_jax.inference import formats, results_folder
     from bitdiff_jax.inference.request import Request
-    from bitdiff_jax.posterior.consensus import CRITERIA
+    from bitdiff_jax.posterior.consensus import check_criterion
 
     # All that can be refused is refused before a model is loaded.
     chosen = formats.open_formats(_formats(args.formats, args.consensus))
     chosen = formats.with_tolerance(chosen, args.outline_tolerance, "--outline_tolerance")
     request = Request(args.num_samples, args.seed, args.batch_size, args.min_area, args.edges)
-    if args.consensus not in (None, _NO_CONSENSUS, *CRITERIA):
-        raise InputError(
-            f"--consensus is {args.consensus!r}; use one of {', '.join(CRITERIA)}, or "
-            f"{_NO_CONSENSUS}{did_you_mean(args.consensus, CRITERIA)}"
-        )
+    if args.consensus is not None:
+        check_criterion(args.consensus, "--consensus", also=(_NO_CONSENSUS,))
     Sampler().override(**options.sampler_fields(args))
     entries = entries_lib.list_entries(args.images)
     known = {**formats.FORMATS, **chosen}
@@ -128,9 +125,10 @@ def _draw(
     print(f"{options.weights_name(args)}, step {segmenter.step}, trained on: {trained_on}")
     sampler = options.sampler_of(args, segmenter.sampler)
     at = "" if sampler.temperature == 1 else f", temperature {sampler.temperature:g}"
+    grid = "" if sampler.time_grid == "uniform" else f" at times uniform in {sampler.time_grid}"
     print(
-        f"seed {request.seed}, {request.num_samples} sample(s) of {sampler.num_steps} steps, "
-        f"guidance weight {sampler.guidance_weight or 0:g}{at}",
+        f"seed {request.seed}, {request.num_samples} sample(s) of {sampler.num_steps} steps of "
+        f"{sampler.method_name}{grid}, guidance weight {sampler.guidance_weight or 0:g}{at}",
         flush=True,
     )
 

@@ -91,6 +91,12 @@ class Sampler:
         return weight is not None and not (isinstance(weight, int | float) and weight == 0)
 
     @property
+    def method_name(self) -> str:
+        """The name of the step method in `METHODS`, or of its class if it is another one."""
+        names = dict(zip((Ddpm, Ddim, Dpmpp2M), METHODS, strict=True))
+        return names.get(type(self.method), type(self.method).__name__)
+
+    @property
     def draws(self) -> int:
         """How many times noise is drawn after the initial noise."""
         if not self.method.draws_noise:

@@ -157,7 +157,9 @@ class Segmentation:
         Raises:
             InputError: k is not an integer >= 1.
         """
-        found = self._as_drawn.modes(k)
+        if k not in self._found_modes:
+            self._found_modes[k] = self._as_drawn.modes(k)
+        found = self._found_modes[k]
         return [dataclasses.replace(each, label_map=self.label_map(each.medoid)) for each in found]
 
     @functools.cached_property
@@ -267,6 +269,11 @@ class Segmentation:
     @functools.cached_property
     def _measured(self) -> dict[int | None, list[regions_lib.Region]]:
         """The regions that were asked for."""
+        return {}
+
+    @functools.cached_property
+    def _found_modes(self) -> dict[int, list[Mode]]:
+        """The modes by their number: a format and a table ask for the same ones."""
         return {}
 
     @functools.cached_property

@@ -56,12 +56,19 @@ def consensus(atoms: Atoms, criterion: str) -> np.ndarray:
     return largest_first(CRITERIA[criterion](atoms), atoms.areas)
 
 
-def check_criterion(criterion: str) -> None:
-    """Raises InputError unless `criterion` is one of `CRITERIA`."""
-    if criterion not in CRITERIA:
+def check_criterion(criterion: str, name: str = "criterion", also: tuple[str, ...] = ()) -> None:
+    """Raises InputError unless `criterion` is one of `CRITERIA`, or of what is allowed besides.
+
+    Args:
+        criterion: the one that was asked for.
+        name: of the argument, for the message.
+        also: words that are allowed besides.
+    """
+    known = (*CRITERIA, *also)
+    if criterion not in known:
         raise InputError(
-            f"criterion is {criterion!r}; use one of {', '.join(CRITERIA)}"
-            f"{did_you_mean(str(criterion), CRITERIA)}"
+            f"{name} is {criterion!r}; use one of {', '.join(known)}"
+            f"{did_you_mean(str(criterion), known)}"
         )
 
 

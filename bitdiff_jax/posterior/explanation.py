@@ -14,6 +14,8 @@ from bitdiff_jax.posterior.edits import Edit, Kind
 
 # Changes that are tried in each round.
 _MAX_CANDIDATES = 256
+# Pairs of decisions whose dependence is printed: of eight decisions there are 28.
+_MAX_PAIRS = 3
 # Bits below this are roundings.
 _PRECISION = 1e-9
 _WORDS: dict[Kind, str] = {
@@ -110,13 +112,23 @@ class Explanation:
             f"{k:>3}  {decision.probability:4.0%}  {decision}  ({decision.share:.0%} of the spread)"
             for k, decision in enumerate(self.decisions, 1)
         ]
+        return "\n".join([head, *lines, *self._dependence_lines()])
+
+    def _dependence_lines(self) -> list[str]:
+        """The pairs of decisions that share most, strongest first, and how many more there are."""
         bits = np.round(self.dependence, 2)
         entropies = bits.diagonal()
-        tied = [
+        pairs = np.argwhere(np.triu(bits > 0, 1)).tolist()
+        pairs.sort(key=lambda pair: -bits[tuple(pair)])
+        shown = [
             f"     {i + 1} and {j + 1} share {bits[i, j]:.2f} of {entropies[[i, j]].min():.2f} bits"
-            for i, j in np.argwhere(np.triu(bits > 0, 1)).tolist()
+            for i, j in pairs[:_MAX_PAIRS]
         ]
-        return "\n".join([head, *lines, *tied])
+        if len(pairs) > len(shown):
+            i, j = pairs[_MAX_PAIRS]
+            rest = len(pairs) - len(shown)
+            shown.append(f"     {rest} more pair{'s' * (rest != 1)} share up to {bits[i, j]:.2f}")
+        return shown
 
 
 def explain(

@@ -55,7 +55,8 @@ def test_a_preset_is_taken_and_other_options_win(run, segmenter, tmp_path, capsy
     picture = save(tmp_path / "cat.png", tiny.image(40, 60))
     options = "--preset=faithful", "--num_steps=2", "--min_area=0", "--edges=nearest"
     assert run(picture, "--seed=3", *options, out=tmp_path / "out") == 0
-    assert "of 2 steps, guidance weight 0\n" in capsys.readouterr().out
+    told = "of 2 steps of dpmpp_2m at times uniform in logsnr, guidance weight 0\n"
+    assert told in capsys.readouterr().out
     want = segmenter(
         picture, num_samples=4, num_steps=2, seed=3, preset="faithful", min_area=0, edges="nearest"
     )
@@ -79,7 +80,7 @@ def test_temperature_0_draws_the_same_for_any_seed(run, segmenter, tmp_path, cap
     want = segmenter(picture, num_samples=4, num_steps=2, temperature=0, **as_drawn)
     np.testing.assert_array_equal(still, want.label_map())
     (told, first), (_, second) = draw(0), draw(5)
-    assert "guidance weight 1\n" in told and "mean agreement 1.00" not in told
+    assert "of 2 steps of ddpm, guidance weight 1\n" in told and "mean agreement 1.00" not in told
     assert (first != second).any() and (first != still).any()
 
 

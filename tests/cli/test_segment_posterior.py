@@ -95,7 +95,7 @@ def test_the_criterion_is_chosen(run, segmenter, picture, tmp_path, criterion):
 def test_a_criterion_that_does_not_exist_is_refused(run, picture, capsys, monkeypatch):
     monkeypatch.setattr(options, "load_weights", lambda *_: pytest.fail("loaded"))
     assert run(picture, "--consensus=linkages") == 2
-    error_line(capsys, "--consensus is 'linkages'", "or none; did you mean linkage?")
+    error_line(capsys, "--consensus is 'linkages'", "none; did you mean linkage?")
 
 
 def test_help_names_every_criterion(capsys):

@@ -10,7 +10,7 @@ import pytest
 from bitdiff_jax import config as config_lib
 from bitdiff_jax.diffusion import sampling, schedules
 from bitdiff_jax.diffusion.multistep_methods import Dpmpp2M
-from bitdiff_jax.diffusion.sampler import SETTINGS, Sampler, from_settings
+from bitdiff_jax.diffusion.sampler import METHODS, SETTINGS, Sampler, from_settings
 from bitdiff_jax.diffusion.step_methods import Ddim, Ddpm
 from bitdiff_jax.errors import InputError
 from tests.diffusion import own_steps
@@ -46,6 +46,13 @@ def test_how_often_noise_is_drawn():
         (Sampler(1), 0),
     ):
         assert sampler.draws == draws
+
+
+def test_methods_have_the_names_of_the_config():
+    for name in METHODS:
+        assert from_settings({"method": name}).method_name == name
+    own = dataclasses.make_dataclass("Euler", [], bases=(Ddim,), frozen=True)
+    assert Sampler(method=own()).method_name == "Euler"
 
 
 def test_only_what_is_said_is_overridden():

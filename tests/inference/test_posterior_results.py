@@ -178,6 +178,15 @@ def test_modes_are_samples_with_the_weights_of_their_groups():
         result.modes(0)
 
 
+def test_modes_are_searched_once(tmp_path, monkeypatch):
+    searched = []
+    search = Posterior.modes
+    monkeypatch.setattr(Posterior, "modes", lambda self, k: searched.append(k) or search(self, k))
+    result = segmentation(noisy(8), (40, 48))
+    result.save(tmp_path, ["modes"])
+    assert [each.medoid for each in posterior_outputs.modes_of(result)] and searched == [2]
+
+
 def test_files_of_eight_samples(tmp_path):
     result = segmentation(noisy(8), (40, 48))
     result.save(tmp_path, ["boundary", "modes"])

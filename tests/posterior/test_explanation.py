@@ -85,6 +85,24 @@ def test_tied_switches_are_told():
     assert repr(explanation).startswith("3 decisions explain 100% of a spread of")
 
 
+def test_of_many_dependences_the_strongest_are_printed():
+    count = 5
+    widths = (2, 3, 4, 5, 6)
+    # The first two switches are one, the others are tied to them more and more loosely.
+    rng = np.random.default_rng(0)
+    one = rng.random(400) < 0.5
+    rest = [np.where(rng.random(400) < tie, one, rng.random(400) < 0.5) for tie in (0.9, 0.7, 0.5)]
+    cases, weights = np.unique(np.stack([one, one, *rest], axis=1), axis=0, return_counts=True)
+    maps = [switched(case, widths) for case in cases]
+    explanation = Posterior.from_maps(maps, weights).explain()
+    assert len(explanation.decisions) == count
+    lines = repr(explanation).splitlines()[1 + count :]
+    bits = np.sort(explanation.dependence[np.triu_indices(count, 1)].round(2))[::-1]
+    assert len(bits) == 10 and bits[-1] > 0
+    assert [float(line.split()[4]) for line in lines[:3]] == bits[:3].tolist()
+    assert lines[3:] == [f"     7 more pairs share up to {bits[3]:.2f}"]
+
+
 def test_a_part_that_changes_sides_is_one_move():
     left = np.repeat([[0, 0, 0, 0, 1, 1, 1, 1]], 4, axis=0)
     moved = left.copy()

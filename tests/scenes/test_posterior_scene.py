@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from skimage.color import rgb2hsv
 
-from bitdiff_jax.scenes.posterior import KINDS, PosteriorSource
+from bitdiff_jax.scenes.posterior_source import KINDS, PosteriorSource
 from bitdiff_jax.scenes.posterior_scene import MAX_PARTITIONS, Choice, PosteriorScene
 
 NUM_REDRAWS = 10_000

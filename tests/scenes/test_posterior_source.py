@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from bitdiff_jax.data import pipeline, specs
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.scenes import posterior_cues, posterior_plan, posterior_render
-from bitdiff_jax.scenes.posterior import KINDS, PosteriorSource
+from bitdiff_jax.scenes.posterior_source import KINDS, PosteriorSource
 
 
 @pytest.mark.parametrize("kind", KINDS)
