@@ -27,8 +27,8 @@ from bitdiff_jax.inference.drawing import Drawn
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel import compilation_cache
 from bitdiff_jax.parallel import mesh as mesh_lib
-from bitdiff_jax.scenes.posterior_source import KINDS, PosteriorSource
 from bitdiff_jax.scenes.posterior_scene import PosteriorScene
+from bitdiff_jax.scenes.posterior_source import KINDS, PosteriorSource
 
 METRICS = {
     "pair_error": "pixel pairs: mean (q - p)^2",

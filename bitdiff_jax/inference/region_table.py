@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from bitdiff_jax.data import labelmaps
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import specks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,11 @@ def measure(
     colors = np.stack([mean(image[..., channel]) for channel in range(3)], axis=1)
     agreements = None if agreement is None else mean(agreement)
     boxes = ndimage.find_objects(label_map)
+    # All at once: regions may be many, and each strewn over all of the picture.
+    piece = specks.pieces(label_map).ravel()
+    region_of = np.zeros(int(piece.max()) + 1, ids.dtype)
+    region_of[piece] = ids
+    pieces = np.bincount(region_of, minlength=len(areas) + 1)[1:]
     return [
         Region(
             id=i + 1,
@@ -104,7 +110,7 @@ def measure(
             centroid=(float(centroids[i, 0]), float(centroids[i, 1])),
             mean_color=(float(colors[i, 0]), float(colors[i, 1]), float(colors[i, 2])),
             agreement=None if agreements is None else float(agreements[i]),
-            pieces=int(ndimage.label(label_map[box] == i + 1)[1]),
+            pieces=int(pieces[i]),
         )
         for i, box in enumerate(boxes)
     ]

@@ -132,13 +132,16 @@ def pieces(codes: np.ndarray) -> np.ndarray:
     Returns:
         int32 [h, w], 0..n-1.
     """
-    index = np.arange(codes.size, dtype=np.int32).reshape(codes.shape)
-    right = codes[:, 1:] == codes[:, :-1]
-    down = codes[1:] == codes[:-1]
-    start = np.concatenate([index[:, 1:][right], index[1:][down]])
-    end = np.concatenate([index[:, :-1][right], index[:-1][down]])
-    graph = sparse.coo_array((np.ones(len(start), bool), (start, end)), (codes.size, codes.size))
-    return csgraph.connected_components(graph, directed=False)[1].reshape(codes.shape)
+    # Runs of one code along the rows are joined: there are far fewer of them than pixels.
+    begins = np.ones(codes.shape, bool)
+    begins[:, 1:] = codes[:, 1:] != codes[:, :-1]
+    run = (np.cumsum(begins, dtype=np.int32) - 1).reshape(codes.shape)
+    # Two runs, one above the other, first meet where one of them begins.
+    meet = (codes[1:] == codes[:-1]) & (begins[1:] | begins[:-1])
+    ends = run[1:][meet], run[:-1][meet]
+    size = int(run[-1, -1]) + 1
+    graph = sparse.coo_array((np.ones(len(ends[0]), bool), ends), (size, size))
+    return csgraph.connected_components(graph, directed=False)[1][run]
 
 
 def remove(

@@ -8,8 +8,8 @@ import pytest
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation import calibration
 from bitdiff_jax.evaluation.calibration import calibrate
-from bitdiff_jax.scenes.posterior_source import KINDS, PosteriorSource
 from bitdiff_jax.scenes.posterior_scene import PosteriorScene
+from bitdiff_jax.scenes.posterior_source import KINDS, PosteriorSource
 
 NUM_SAMPLES = 12
 

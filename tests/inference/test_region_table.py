@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 from skimage.measure import regionprops
 
 from bitdiff_jax.errors import InputError
@@ -48,6 +49,13 @@ def test_measures_are_those_of_skimage(drawn, seed):
         np.testing.assert_allclose(region.centroid, props.centroid)
         means = [*region.mean_color, region.agreement]
         np.testing.assert_allclose(means, props.intensity_mean, rtol=1e-6)
+
+
+def test_pieces_of_many_strewn_regions_are_those_of_scipy():
+    label_map = number(np.random.default_rng(0).integers(0, 300, (40, 60)), False)
+    found = measure(label_map, np.zeros((40, 60, 3), np.uint8))
+    want = [ndimage.label(label_map == each.id)[1] for each in found]
+    assert [each.pieces for each in found] == want and max(want) > 4
 
 
 def test_pieces_are_those_that_share_no_side():

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from skimage.color import rgb2hsv
 
-from bitdiff_jax.scenes.posterior_source import KINDS, PosteriorSource
 from bitdiff_jax.scenes.posterior_scene import MAX_PARTITIONS, Choice, PosteriorScene
+from bitdiff_jax.scenes.posterior_source import KINDS, PosteriorSource
 
 NUM_REDRAWS = 10_000
 SIGNIFICANCE = 1e-4
