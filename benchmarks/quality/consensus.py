@@ -73,6 +73,17 @@ def of_files(source: Source, count: int, size: int, path: str) -> Iterator[Case]
         yield Case(i, np.stack(maps), truths)
 
 
+def of_drawn(source: Source, count: int, size: int, path: str) -> Iterator[Case]:
+    """Samples that were drawn before, NAME.codes int [n, h, w] of an npz file; the images in it."""
+    with np.load(path) as drawn:
+        for i in range(count):
+            name = f"{source[i]['name']}.codes"
+            if name in drawn:
+                truths = truths_of(source, i, size)
+                maps = drawn[name].astype(np.int32)
+                yield Case(i, labelmaps.at_centres(maps, truths[0].shape), truths)
+
+
 def of_model(
     source: Source,
     count: int,

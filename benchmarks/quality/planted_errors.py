@@ -10,32 +10,40 @@ samples of the model, of the region's pixels or of all ('disagreement'); the sam
 samples have among each other ('beyond samples'); and the region's area, since planted errors touch
 large regions more often. 95 % intervals are over images.
 
-    python benchmarks/quality/planted_errors.py --weights photos \
-        --data folder:BSDS500,split=val,zero=region --num_images 30
+    python -m benchmarks.quality.planted_errors --weights photos \
+        --data folder:BSDS500,split=val,zero=region --num_images 30 --rows planted.jsonl
+
+An image is encoded once, or not at all where its features lie beside its records (`bitdiff prepare
+--encoder`). The rows of an image are written as soon as it is scored; the same command again, or
+one with more images, goes on with the first that has none.
 """
 
 import argparse
 import json
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import ndimage
 from scipy.stats import rankdata
 
+from benchmarks.quality.label_errors import MIN_SHARE, planted
+from bitdiff_jax import files
 from bitdiff_jax.cli import options
 from bitdiff_jax.data import labelmaps, specs
 from bitdiff_jax.data.pipeline import Source
-from bitdiff_jax.inference import Segmenter
+from bitdiff_jax.data.records import feature_cache
+from bitdiff_jax.diffusion import sampler as sampler_lib
+from bitdiff_jax.inference import drawing, given_maps, likelihood, surprise
+from bitdiff_jax.inference.drawing import Item
+from bitdiff_jax.inference.loading import Loaded
+from bitdiff_jax.inference.request import Request
+from bitdiff_jax.parallel import compilation_cache
+from bitdiff_jax.parallel import mesh as mesh_lib
 from bitdiff_jax.posterior.agreement import disagreement
 from bitdiff_jax.posterior.atoms import refine
 
 SCORES = ("surprise", "disagreement", "beyond samples", "area")
-MIN_SHARE = 0.02  # of the image, of a region that an error is planted into
-SHIFT = 0.06  # of the longest side
-
-Planted = tuple[np.ndarray, np.ndarray]  # the map, and bool [h, w]: the regions of the error
 
 
 class Scored(NamedTuple):
@@ -45,72 +53,6 @@ class Scored(NamedTuple):
     error: str  # the kind of the map's error; '' for a map as it was
     is_wrong: bool
     scores: dict[str, float]
-
-
-def neighbours(label_map: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of regions side by side, each large enough."""
-    share = np.bincount(label_map[label_map >= 0]) / label_map.size
-    beside = np.stack([label_map[:, :-1].ravel(), label_map[:, 1:].ravel()], axis=1)
-    above = np.stack([label_map[:-1].ravel(), label_map[1:].ravel()], axis=1)
-    pairs = np.unique(np.sort(np.concatenate([beside, above]), axis=1), axis=0)
-    return [(i, j) for i, j in pairs.tolist() if i != j and i >= 0
-            and min(share[[i, j]]) >= MIN_SHARE]  # fmt: skip
-
-
-def merge(label_map: np.ndarray, rng: np.random.Generator) -> Planted | None:
-    """Two neighbouring regions as one."""
-    pairs = neighbours(label_map)
-    if not pairs:
-        return None
-    i, j = pairs[rng.integers(len(pairs))]
-    wrong = np.where(label_map == j, i, label_map)
-    return wrong, wrong == i
-
-
-def split(label_map: np.ndarray, rng: np.random.Generator) -> Planted | None:
-    """A region in two halves of equal area, by a line in a random direction."""
-    share = np.bincount(label_map[label_map >= 0]) / label_map.size
-    large = np.flatnonzero(share >= 4 * MIN_SHARE)
-    if not large.size:
-        return None
-    inside = label_map == large[rng.integers(len(large))]
-    angle = rng.random() * np.pi
-    rows, columns = np.indices(label_map.shape)
-    across = np.cos(angle) * rows + np.sin(angle) * columns
-    half = inside & (across > np.median(across[inside]))
-    return np.where(half, label_map.max() + 1, label_map), inside
-
-
-def shift(label_map: np.ndarray, rng: np.random.Generator) -> Planted | None:
-    """A boundary moved into one of the two regions, if that does not swallow it."""
-    pairs = neighbours(label_map)
-    if not pairs:
-        return None
-    i, j = rng.permutation(pairs[rng.integers(len(pairs))])
-    near = ndimage.distance_transform_edt(label_map != i) <= SHIFT * max(label_map.shape)
-    wrong = np.where((label_map == j) & near, i, label_map)
-    return (wrong, (wrong == i) | (wrong == j)) if (wrong == j).any() else None
-
-
-ERRORS: dict[str, Callable[[np.ndarray, np.random.Generator], Planted | None]] = {
-    "merge": merge,
-    "split": split,
-    "shift": shift,
-}
-
-
-def planted(source: Source, index: int, rng: np.random.Generator) -> Iterator[tuple[str, Planted]]:
-    """The first person's map of an image as it was (''), and with each error."""
-    label_map, other = (
-        labelmaps.renumber(np.asarray(source[i % len(source)]["labels"][0]))[1].astype(np.int32)
-        for i in (index, index + 1)
-    )
-    yield "", (label_map, np.zeros(label_map.shape, bool))
-    for name, plant in ERRORS.items():
-        if (found := plant(label_map, rng)) is not None:
-            yield name, found
-    swapped = labelmaps.at_centres(other, label_map.shape)
-    yield "swap", (swapped, swapped >= 0)
 
 
 def expected_vi(label_map: np.ndarray, samples: np.ndarray) -> np.ndarray:
@@ -126,21 +68,55 @@ def expected_vi(label_map: np.ndarray, samples: np.ndarray) -> np.ndarray:
     return atoms.values_map(disagreement(atoms, own) * (len(samples) + 1) / len(samples))
 
 
+class Encoded(NamedTuple):
+    """Features of an image at the network's size, computed once; stands for `data.Features`."""
+
+    values: np.ndarray
+
+    def resampled(self, size: tuple[int, int], side: int, grid: int) -> np.ndarray:
+        """The features, which have this size already."""
+        return self.values
+
+
+def with_features(source: Source, loaded: Loaded) -> Source:
+    """The source with the features that lie beside its images, if the model has an encoder."""
+    if loaded.model.features is None:
+        return source
+    weights = loaded.config.model.encoder.weights
+    return feature_cache.beside(
+        source, feature_cache.key_of(loaded.model.features.encoder, weights)
+    )
+
+
+def item_of(loaded: Loaded, record: dict[str, Any]) -> Item:
+    """The image with its features, so that no later step encodes it."""
+    item = Item(record["name"], record["image"], features=record.get("features"))
+    if loaded.model.features is None or item.features is not None:
+        return item
+    encode = drawing.split_encoder(loaded.model, loaded.params)[1]
+    arrays, _, _ = drawing.prepare(item, loaded.model, encode)
+    return item._replace(features=Encoded(np.asarray(arrays["features"])))
+
+
 def rows_of_image(
-    segmenter: Segmenter, source: Source, index: int, num_samples: int, num_times: int, seed: int
+    loaded: Loaded, source: Source, index: int, num_samples: int, num_times: int, seed: int
 ) -> tuple[list[Scored], list[Scored]]:
     """Scored regions and maps of one image."""
-    image, name = source[index]["image"], source[index]["name"]
-    drawn = segmenter(
-        image, num_samples, guidance_weight=0.0, temperature=1.0, seed=seed, name=name, min_area=0
-    )
-    samples = drawn.codes
+    item = item_of(loaded, source[index])
+    sampler = sampler_lib.from_settings(loaded.config.sampling)
+    sampler = sampler.override(guidance_weight=0.0, temperature=1.0).without_idle_half()
+    request = Request(num_samples, seed, batch_size=num_samples, min_area=0)
+    samples = next(drawing.draw(loaded.model, loaded.params, [item], sampler, request)).codes
+    key = given_maps.key_of(item.image, seed, item.name)  # all maps meet the same noise
     others = [np.delete(samples, i, axis=0) for i in range(num_samples)]
     usual = np.mean([expected_vi(*each) for each in zip(samples, others, strict=True)], axis=0)
     regions: list[Scored] = []
     maps: list[Scored] = []
     for error, (label_map, is_wrong) in planted(source, index, np.random.default_rng(index)):
-        found = segmenter.surprise(image, label_map, num_times, seed, name=name)
+        bits = likelihood.coarse_bits(
+            loaded.model, loaded.params, item, label_map, num_times=num_times, key=key
+        )
+        found = surprise.of_bits(bits, label_map)
         small = labelmaps.resize_labels(label_map, samples.shape[1:])
         apart = expected_vi(small, samples)
         at_pixels = {
@@ -205,6 +181,27 @@ def table(title: str, rows: Sequence[Scored], min_area: float = 0.0) -> dict[str
     return result
 
 
+def read(path: pathlib.Path | None) -> dict[int, tuple[list[Scored], list[Scored]]]:
+    """Scored regions and maps of the images that have rows already, by index."""
+    if path is None or not path.exists():
+        return {}
+    found = {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        found[row["image"]] = tuple([Scored(*each) for each in row[k]] for k in ("regions", "maps"))
+    return found
+
+
+def append(
+    path: pathlib.Path | None, index: int, scored: tuple[list[Scored], list[Scored]]
+) -> None:
+    """Writes the rows of an image as one line; half a line is never there."""
+    if path is not None:
+        old = path.read_text() if path.exists() else ""
+        row = {"image": index, "regions": scored[0], "maps": scored[1]}
+        files.write(path, f"{old}{json.dumps(row)}\n".encode())
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Reads the flags, scores, prints the tables, writes the JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -218,23 +215,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--num_times", type=int, default=16, help="of `surprise` (16)")
     add("--size", type=int, default=512, help="longest side of the images in pixels (512)")
     add("--seed", type=int, default=0)
+    add("--rows", type=pathlib.Path, help="JSON lines of scores, appended to; of these flags alone")
     add("--json", type=pathlib.Path, help="file to write the tables to")
     args = parser.parse_args(argv)
 
-    segmenter = Segmenter.from_loaded(options.load_weights(args, args.param_set))
-    source = specs.open_source(args.data, image_size=args.size)
-    regions: list[Scored] = []
-    maps: list[Scored] = []
-    last = min(args.first + args.num_images, len(source))
-    for index in range(args.first, last):
-        found = rows_of_image(
-            segmenter, source, index, args.num_samples, args.num_times, args.seed
-        )  # fmt: skip
-        regions += found[0]
-        maps += found[1]
-        print(f"{index + 1 - args.first} of {last - args.first}", end="\r", flush=True)
+    compilation_cache.enable()
+    loaded = options.load_weights(args, args.param_set, mesh=mesh_lib.make_mesh())
+    source = with_features(specs.open_source(args.data, image_size=args.size), loaded)
+    wanted = range(args.first, min(args.first + args.num_images, len(source)))
+    done = read(args.rows)
+    for index in wanted:
+        if index not in done:
+            done[index] = rows_of_image(
+                loaded, source, index, args.num_samples, args.num_times, args.seed
+            )
+            append(args.rows, index, done[index])
+            print(f"{index + 1 - args.first} of {len(wanted)}", end="\r", flush=True)
+    regions, maps = ([row for index in wanted for row in done[index][k]] for k in range(2))
     name = options.weights_name(args)
-    print(f"{name} on {args.data}: {last - args.first} images, {args.num_samples} samples")
+    print(f"{name} on {args.data}: {len(wanted)} images, {args.num_samples} samples")
     tables = {
         "regions": table("regions", regions),
         "large regions": table("regions of 2 % of the image or more", regions, MIN_SHARE),

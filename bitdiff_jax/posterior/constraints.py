@@ -13,23 +13,41 @@ from bitdiff_jax.posterior.atoms import Atoms
 Pairs = Iterable[Any]
 
 
-def satisfied(atoms: Atoms, same: Pairs, different: Pairs) -> np.ndarray:
-    """bool [m]: the partitions that meet all constraints; at least one.
+def likelihood(atoms: Atoms, same: Pairs, different: Pairs, reliability: float) -> np.ndarray:
+    """How probable the answers are by each partition, relative to that which they fit best.
+
+    Args:
+        atoms: of the label maps.
+        same: pairs of points that are said to lie together.
+        different: pairs that are said to lie apart.
+        reliability: probability that an answer is what the partition says, in (.5, 1].
+
+    Returns:
+        float64 [m] in [0, 1], its maximum is 1: the product of (1 - reliability) / reliability over
+        the answers that the partition contradicts.
 
     Raises:
-        InputError: none does, or a point is none, see `points.atoms_at`.
+        InputError: the reliability is out of its range; it is 1 and no partition meets all answers;
+            or a point is none, see `points.atoms_at`.
     """
-    left = np.ones(len(atoms.regions), bool)
+    if not 0.5 < reliability <= 1:
+        raise InputError(
+            f"reliability is {reliability}; use a probability in (.5, 1], 1 for answers that are "
+            "certain"
+        )
+    left = np.ones(len(atoms.regions))
     for name, pairs, wanted in (("same", same, True), ("different", different, False)):
         for pair in pairs:
             p, q = _atoms_of(atoms, pair, name)
-            left &= (atoms.regions[:, p] == atoms.regions[:, q]) == wanted
+            meets = (atoms.regions[:, p] == atoms.regions[:, q]) == wanted
+            left *= np.where(meets, 1, (1 - reliability) / reliability)
             if not left.any():
                 raise InputError(
                     f"{name}: no sample has {_text(pair[0])} and {_text(pair[1])} in "
                     f"{'one region' if wanted else 'two regions'} and meets the constraints before "
-                    "it; leave it out or draw more samples"
+                    "it; leave it out, draw more samples, or say a reliability below 1"
                 )
+            left /= left.max()
     return left
 
 

@@ -232,22 +232,31 @@ class Posterior:
         """
         return explanation.explain(self.atoms, self._consensus(criterion), max_decisions, min_share)
 
-    def given(self, same: Pairs = (), different: Pairs = ()) -> "Posterior":
+    def given(
+        self, same: Pairs = (), different: Pairs = (), reliability: float = 1.0
+    ) -> "Posterior":
         """The posterior after some pairs of points are known to lie together or apart.
 
-        Samples that break a constraint get weight 0, the others keep theirs. Read
-        `effective_sample_size` of the result: with few samples left, draw more.
+        With `reliability` 1, samples that break a constraint get weight 0, the others keep theirs.
+        Read `effective_sample_size` of the result: with few samples left, draw more. Samples of a
+        model are all wrong somewhere, so that after a few answers few are left, or none; then a
+        lower one is better: each answer that a sample contradicts multiplies its weight by
+        (1 - reliability) / reliability.
 
         Args:
             same: pairs (p, q) of points (row, column) that lie in one region.
             different: pairs that lie in two.
+            reliability: probability that the answer to a pair is what the sample nearest to the
+                truth says of it, in (.5, 1].
 
         Raises:
-            InputError: no sample meets all constraints (the message names the first one at which
-                none was left), or a point is none, see `prob_same`.
+            InputError: no sample meets all constraints and the reliability is 1 (the message names
+                the first one at which none was left); it is out of its range; or a point is none,
+                see `prob_same`.
         """
-        kept = self.atoms.of_maps(constraints.satisfied(self.atoms, same, different))
-        return dataclasses.replace(self, weights=self.weights * kept)
+        likelihood = constraints.likelihood(self.atoms, same, different, reliability)
+        of_maps = np.append(likelihood, 0.0)[self.atoms.partition]  # 0 for maps of weight 0
+        return dataclasses.replace(self, weights=self.weights * of_maps)
 
     def best_question(self, candidates: ArrayLike | None = None) -> Question | None:
         """The pair of points of which it says most whether they lie in one region.

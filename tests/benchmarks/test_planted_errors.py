@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.quality import planted_errors
+from benchmarks.quality import label_errors, planted_errors
 
 STRIPES = np.repeat(np.arange(4), 10)[None].repeat(30, axis=0)  # 30 x 40, four regions side by side
 
@@ -18,23 +18,23 @@ def changed(wrong):
 
 
 def test_neighbours_share_a_side_and_are_large_enough():
-    assert planted_errors.neighbours(STRIPES) == [(0, 1), (1, 2), (2, 3)]
+    assert label_errors.neighbours(STRIPES) == [(0, 1), (1, 2), (2, 3)]
     small = STRIPES.copy()
     small[0, :3] = 4  # less than a fiftieth of the image
     ignored = np.where(STRIPES == 1, -1, STRIPES)
-    assert (0, 4) not in planted_errors.neighbours(small)
-    assert planted_errors.neighbours(ignored) == [(2, 3)]
+    assert (0, 4) not in label_errors.neighbours(small)
+    assert label_errors.neighbours(ignored) == [(2, 3)]
 
 
 def test_a_merge_joins_two_and_touches_no_other(rng):
-    wrong, where = planted_errors.merge(STRIPES, rng)
+    wrong, where = label_errors.merge(STRIPES, rng)
     assert len(np.unique(wrong)) == 3
     assert where.sum() == 600 and (where | ~changed(wrong)).all()
     assert len(np.unique(wrong[where])) == 1
 
 
 def test_a_split_has_two_halves_of_one_region(rng):
-    wrong, where = planted_errors.split(STRIPES, rng)
+    wrong, where = label_errors.split(STRIPES, rng)
     ids, areas = np.unique(wrong[where], return_counts=True)
     assert len(ids) == 2 and len(np.unique(STRIPES[where])) == 1
     assert where.sum() == 300 and abs(int(areas[0]) - int(areas[1])) <= 30
@@ -42,7 +42,7 @@ def test_a_split_has_two_halves_of_one_region(rng):
 
 
 def test_a_shift_moves_one_boundary_by_its_distance(rng):
-    wrong, where = planted_errors.shift(STRIPES, rng)
+    wrong, where = label_errors.shift(STRIPES, rng)
     assert len(np.unique(wrong)) == 4  # none is swallowed
     assert changed(wrong).sum() == 2 * 30  # .06 of 40 pixels are two columns
     assert where.sum() == 600 and (where | ~changed(wrong)).all()
@@ -50,8 +50,8 @@ def test_a_shift_moves_one_boundary_by_its_distance(rng):
 
 def test_what_is_too_small_gets_no_error(rng):
     one = np.zeros((5, 5), int)
-    assert planted_errors.merge(one, rng) is None and planted_errors.shift(one, rng) is None
-    assert planted_errors.split(np.arange(100).reshape(10, 10), rng) is None
+    assert label_errors.merge(one, rng) is None and label_errors.shift(one, rng) is None
+    assert label_errors.split(np.arange(100).reshape(10, 10), rng) is None
 
 
 def test_auroc_counts_pairs():
@@ -66,3 +66,16 @@ def test_the_expected_vi_of_a_map_from_itself_is_0_and_from_halves_a_bit():
     one = np.zeros_like(STRIPES)
     halves = (STRIPES > 1).astype(int)
     np.testing.assert_allclose(planted_errors.expected_vi(one, halves[None]), 1, rtol=1e-6)
+
+
+def test_rows_are_read_as_they_were_written(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    scores = {"surprise": 0.5, "area": 0.25}
+    first = [planted_errors.Scored(3, "merge", True, scores)], []
+    second = [], [planted_errors.Scored(4, "", False, {**scores, "surprise": float("nan")})]
+    assert planted_errors.read(path) == {}
+    planted_errors.append(path, 3, first)
+    planted_errors.append(path, 4, second)
+    found = planted_errors.read(path)
+    assert list(found) == [3, 4] and found[3] == first
+    assert np.isnan(found[4][1][0].scores["surprise"]) and found[4][1][0][:3] == (4, "", False)

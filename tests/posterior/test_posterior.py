@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 
 from bitdiff_jax import metrics
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.posterior import Posterior, measures
+from bitdiff_jax.posterior import Distribution, Posterior, measures
+from bitdiff_jax.scenes import PosteriorSource
 from tests.posterior.cases import label_maps, noisy_maps, renamed, same_partition, weighted
 
 seeds = st.integers(0, 2**32 - 1)
@@ -84,14 +86,13 @@ def test_neither_ids_nor_order_nor_repetition_changes_an_answer(maps, seed):
         ]  # fmt: skip
 
     want = answers(maps, weights)
-    for other in (
-        answers(renamed(maps, seed), weights),
-        answers(maps[order], weights[order]),
-        answers(np.repeat(maps, weights, axis=0)),
-    ):
-        assert len(other) == len(want)
+    for other in (answers(renamed(maps, seed), weights), answers(maps[order], weights[order])):
         for one, two in zip(other, want, strict=True):
             np.testing.assert_array_equal(one, two)
+    # An interval alone asks how many samples there are.
+    repeated = answers(np.repeat(maps, weights, axis=0))
+    for one, two in zip(repeated[:-1], want[:-1], strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 @settings(max_examples=30, deadline=None)
@@ -235,13 +236,41 @@ def test_nobody_can_change_the_maps():
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.sampled_from([0.5, 0.8, 0.9, 1.0]))
 def test_an_interval_leaves_little_on_each_side(values, level):
     posterior = Posterior.from_maps(np.array(values)[:, None, None])
-    low, high = posterior.measure(np.max).interval(level)
-    values = np.array(values)
-    tail = (1 - level) / 2 + 1e-9
-    assert np.mean(values < low) <= tail and np.mean(values > high) <= tail
-    assert np.mean((values >= low) & (values <= high)) >= level - 1e-9
-    # The next narrower one leaves too much.
-    assert np.mean(values <= low) > tail and np.mean(values >= high) > tail
+    interval = posterior.measure(np.max).interval(level)
+    count = len(values)
+    k = max(1, math.floor((count + 1) * (1 - level) / 2 + 1e-9))
+    assert interval == (sorted(values)[k - 1], sorted(values)[count - k])
+
+
+@pytest.mark.parametrize("count", [*range(2, 45), 60, 99, 100, 200])
+def test_an_interval_holds_one_more_value_as_often_as_it_says(count):
+    """One more value falls between each two of n, or beyond them, with probability 1 / (n + 1)."""
+    places = np.random.default_rng(count).permutation(count) + 1.0
+    low, high = Distribution(places, np.full(count, 1 / count)).interval(0.9)
+    covered = (high - low) / (count + 1)
+    assert covered == pytest.approx((count - 1) / (count + 1)) if count < 19 else covered > 0.8999
+    assert covered < 0.952
+
+
+def test_weights_count_by_their_effective_number_in_an_interval():
+    weights = np.where(np.arange(100) % 5 == 0, 1.0, 1e-12)
+    found = Distribution(np.arange(100.0), weights / weights.sum()).interval(0.9)
+    assert found == (0, 95)  # of 20 samples, their range
+
+
+@pytest.mark.parametrize("kind", ["mixed", "border"])
+def test_intervals_of_exact_draws_hold_the_truth(kind):
+    source, rng = PosteriorSource(kind, length=60), np.random.default_rng(1)
+    held, several = [], []
+    for index in range(len(source)):
+        truth, *maps = source.scene(index).draws(rng, 17)
+        point = tuple(rng.integers(0, source.size, 2).tolist())
+        posterior = Posterior.from_maps(maps)
+        for function in (measures.count(), measures.area(point)):
+            low, high = posterior.measure(function).interval(0.9)
+            held.append(low <= function(truth) <= high)
+            several.append(low < high)
+    assert np.mean(held) > 0.9 and np.mean(several) > 0.4
 
 
 def test_ignored_pixels_are_ignored_everywhere():
