@@ -138,10 +138,10 @@ def test_areas_are_those_of_the_regions_that_overlap_best():
 
 
 def test_intervals_of_areas_and_numbers():
-    # The boundary lies below row 10, 11, ... or 30 of 40: 90 % of them, 11 to 29.
-    codes = np.stack([np.arange(40)[:, None] * np.ones(4) >= cut for cut in range(10, 31)])
+    # The boundary lies below row 20, 21, ... or 60 of 80: of 41 all but the first and the last.
+    codes = np.stack([np.arange(80)[:, None] * np.ones(4) >= cut for cut in range(20, 61)])
     result = segmentation(codes, criterion="medoid")
-    assert [region.area_interval for region in result.regions()] == [(11 * 4, 29 * 4)] * 2
+    assert [region.area_interval for region in result.regions()] == [(21 * 4, 59 * 4)] * 2
     assert result.num_regions_interval == (2, 2)
     more = np.concatenate([codes, np.zeros_like(codes)])
     assert segmentation(more).num_regions_interval == (1, 2)

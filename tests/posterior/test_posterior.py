@@ -207,6 +207,26 @@ def test_the_credible_ball_by_its_definition():
             assert same_partition(getattr(ball, name), maps[int(np.argmax(which))])
 
 
+def test_an_answer_of_some_reliability_is_bayes_rule():
+    maps = noisy_maps(6, 12, seed=3)
+    posterior = Posterior.from_maps(maps, [1, 2, 1, 1, 3, 1])
+    p, q, r, s = (1, 1), (2, 2), (5, 5), (6, 6)
+    asked = {"same": [(p, q), (p, r)], "different": [(r, s)]}
+    contradicted = [
+        sum([each[p] != each[q], each[p] != each[r], each[r] == each[s]], start=0) for each in maps
+    ]
+    assert len(set(contradicted)) > 1
+    found = posterior.given(**asked, reliability=0.8).weights
+    want = posterior.weights * 0.25 ** np.array(contradicted)
+    np.testing.assert_allclose(found / found.sum(), want / want.sum())
+    # One answer after the other is the same; certain answers are the limit.
+    step = posterior.given(same=asked["same"], reliability=0.8)
+    step = step.given(different=asked["different"], reliability=0.8)
+    np.testing.assert_allclose(step.weights / step.weights.sum(), want / want.sum())
+    nearly = posterior.given(same=[(p, q)], reliability=1 - 1e-12).weights
+    np.testing.assert_allclose(nearly, posterior.given(same=[(p, q)]).weights, atol=1e-9)
+
+
 def test_a_measure_has_a_distribution():
     maps = np.array([[[0, 0, 0, 1]], [[0, 1, 2, 3]], [[0, 0, 1, 1]], [[5, 5, 5, 5]]])
     posterior = Posterior.from_maps(maps, [1, 1, 2, 0])
@@ -214,7 +234,7 @@ def test_a_measure_has_a_distribution():
     np.testing.assert_array_equal(count.values, [2, 4, 2])
     np.testing.assert_array_equal(count.weights, [0.25, 0.25, 0.5])
     assert count.mean == 2.5
-    assert count.interval(0.9) == (2, 4) and count.interval(0.4) == (2, 2)
+    assert count.interval(0.9) == (2, 4) and count.interval(0.05) == (2, 2)
     assert posterior.measure(np.max).mean == 1.5  # of the map as it was given
 
 
@@ -335,6 +355,8 @@ def test_degenerate_maps_have_all_answers(maps):
         (lambda p: p.best_question(candidates=(0, 0)), "candidates must be points"),
         (lambda p: p.best_question(candidates=[(9, 9)]), "candidates: point"),
         (lambda p: p.modes(0), "k is 0"),
+        (lambda p: p.given(reliability=0.5), r"reliability is 0.5; use a probability in \(.5, 1\]"),
+        (lambda p: p.given(reliability=1.5), "reliability is 1.5"),
         (lambda p: p.modes(1.5), "k is 1.5"),
         (lambda p: p.credible_ball(0), "level is 0"),
         (lambda p: p.credible_ball(1.1), "level is 1.1"),
