@@ -9,7 +9,10 @@ from scipy.special import entr
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.posterior import points
 from bitdiff_jax.posterior.atoms import Atoms
-from bitdiff_jax.posterior.units import make_units
+from bitdiff_jax.posterior.units import absorb_small
+
+# Atoms that are asked about, in pairs: small ones say no more than large ones.
+_MAX_ASKED = 500
 
 
 class Question(NamedTuple):
@@ -38,13 +41,13 @@ def best_question(atoms: Atoms, candidates: ArrayLike | None = None) -> Question
     Args:
         atoms: of the label maps.
         candidates: integers [k, 2], points (row, column); None for the most interior pixel of each
-            of the largest atoms, see `units.make_units`.
+            of the largest atoms, see `units.absorb_small`.
 
     Raises:
         InputError: the points are not as above, lie outside, or are ignored.
     """
     if candidates is None:
-        asked = make_units(atoms).head
+        asked = absorb_small(atoms, _MAX_ASKED)[1]
         places = points.interior(atoms.index, len(atoms.areas))[asked]
     else:
         asked = points.atoms_at(atoms.index, candidates, "candidates")
