@@ -239,8 +239,8 @@ class Posterior:
 
         With `reliability` 1, samples that break a constraint get weight 0, the others keep theirs.
         Read `effective_sample_size` of the result: with few samples left, draw more. Samples of a
-        model are all wrong somewhere, so that after a few answers few are left, or none; then a
-        lower one is better: each answer that a sample contradicts multiplies its weight by
+        model are all wrong somewhere, so that after a few answers few are left, or none; with a
+        lower one all stay: each answer that a sample contradicts multiplies its weight by
         (1 - reliability) / reliability.
 
         Args:
