@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.quality import label_errors, planted_errors
+from tests.inference import tiny
 
 STRIPES = np.repeat(np.arange(4), 10)[None].repeat(30, axis=0)  # 30 x 40, four regions side by side
 
@@ -79,3 +80,23 @@ def test_rows_are_read_as_they_were_written(tmp_path):
     found = planted_errors.read(path)
     assert list(found) == [3, 4] and found[3] == first
     assert np.isnan(found[4][1][0].scores["surprise"]) and found[4][1][0][:3] == (4, "", False)
+
+
+def test_a_second_start_scores_only_what_has_no_rows(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
+    workdir, _ = tiny.shared()
+    rows = tmp_path / "rows.jsonl"
+    arguments = [
+        f"--checkpoint={workdir}", "--data=scenes,level=1,seed=3", "--num_samples=3",
+        "--num_times=2", "--size=32", f"--rows={rows}",
+    ]  # fmt: skip
+    planted_errors.main([*arguments, "--num_images=1"])
+    first = rows.read_text()
+    assert "1 images, 3 samples" in capsys.readouterr().out and first.count("\n") == 1
+    scored = []
+    score = planted_errors.rows_of_image
+    monkeypatch.setattr(
+        planted_errors, "rows_of_image", lambda *args: scored.append(args[2]) or score(*args)
+    )
+    planted_errors.main([*arguments, "--num_images=2"])
+    assert scored == [1] and rows.read_text().startswith(first)

@@ -12,6 +12,7 @@ from benchmarks.quality.sampling_settings import Setting
 from bitdiff_jax.diffusion import presets, sampling, schedules
 from bitdiff_jax.encoding import bits
 from bitdiff_jax.testing import exact
+from tests.inference import tiny
 
 SCHEDULE = schedules.cosine(0.1)
 CODES, PRIOR = exact.partitions()
@@ -96,3 +97,18 @@ def test_the_bound_is_the_entropy_and_above_it_if_the_logsnr_is_wrong(cases):
     error = right.std() / np.sqrt(len(right))
     assert right.mean() == pytest.approx(known, abs=4 * error + 0.02)
     assert wrong.mean() > known + 4 * error and (wrong - right).mean() > 0.1
+
+
+def test_of_a_checkpoint_all_three_are_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("BITDIFF_CACHE_DIR", "")
+    workdir = tiny.save_checkpoint(tmp_path / "run", tiny.tiny_config(image_size=32))
+    few = ["--num_images=2", "--num_maps=2", "--num_samples=3"]
+    data = "--data=posterior,kind=pairs,seed=5"
+    self_consistency.main([f"--checkpoint={workdir}", data, *few])
+    lines = capsys.readouterr().out.splitlines()
+    slopes = [line.split() for line in lines if line.endswith(tuple("0123456789"))]
+    assert [float(each[0]) for each in slopes] == list(self_consistency.LOGSNRS)
+    (samples,) = (line for line in lines if line.startswith("samples against t = 1: "))
+    assert np.isfinite(float(samples.split()[5]))
+    (above,) = (line for line in lines if line.startswith("above the entropy by "))
+    assert float(above.split()[4]) > 100  # its parameters are random
