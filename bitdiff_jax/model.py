@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from bitdiff_jax import image_condition, training_loss
 from bitdiff_jax.diffusion import losses, parameterization, prng_keys, sampling, schedules
+from bitdiff_jax.diffusion.imposing import Known
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.encoding import dichotomy
 from bitdiff_jax.encoding.bits import BitEncoding
@@ -19,7 +20,7 @@ from bitdiff_jax.encoding.interface import Encoding
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.image_condition import IMAGE_CHANNELS, Condition, Features, ImageFeatures
 from bitdiff_jax.nets.network import Network
-from bitdiff_jax.target import Palette, Target, make_target, valid_mask
+from bitdiff_jax.target import Palette, Target, make_target, region_areas, valid_mask
 from bitdiff_jax.training_loss import Draws, Objective, RowLosses
 
 Params = Any
@@ -288,6 +289,8 @@ class Model:
         keys: jax.Array,
         sampler: Sampler = _SAMPLER,
         features: jax.Array | None = None,
+        known_codes: jax.Array | None = None,
+        prompt_weight: jax.Array | None = None,
     ) -> Sample:
         """Draws one label map for each image.
 
@@ -301,9 +304,25 @@ class Model:
             keys: PRNG keys [B], one per image; all randomness of an image comes from its own key.
             sampler: how maps are drawn: steps, guidance, method and so on.
             features: see `encode_image`.
+            known_codes: codes that the map is to have, int32 [B, S, S], negative where they are
+                not known; imposed at every step, see `diffusion.imposing`. Pixels of one code are
+                one region. Padding stays padding.
+            prompt_weight: float32 [B], of the guidance by known codes; 1 is for the conditional
+                distribution, 0 for replacement alone, with what guidance takes. None is replacement
+                without the derivative of the network.
+
+        Raises:
+            InputError: codes are known, and the sampler's decoder forgets them.
         """
+        if known_codes is not None and sampler.decoder != "code":
+            raise InputError(
+                f"decoder is {sampler.decoder!r}, which forgets the codes that are imposed; draw "
+                "with decoder='code'"
+            )
         keys, chosen = prng_keys.typed(keys), sampler.without_idle_half()
-        return _sample(params, image, size, keys, chosen, features, model=self)
+        return _sample(
+            params, image, size, keys, chosen, features, known_codes, prompt_weight, model=self
+        )
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -314,6 +333,8 @@ def _sample(
     keys: jax.Array,
     sampler: Sampler,
     features: jax.Array | None,
+    known_codes: jax.Array | None,
+    prompt_weight: jax.Array | None,
     *,
     model: Model,
 ) -> Sample:
@@ -322,6 +343,15 @@ def _sample(
     square = (image.shape[1] // model.image_scale, image.shape[2] // model.image_scale)
     valid = valid_mask(size, square)
     shape = (*square, encoding.num_channels)
+    known = None
+    if known_codes is not None:
+        mask = valid & (known_codes >= 0)
+        areas = region_areas(jnp.where(mask, known_codes, -1), encoding.num_codes)
+        low, high = encoding.clip_range
+        weight = None
+        if prompt_weight is not None:
+            weight = prompt_weight[:, None, None] / jnp.maximum(areas, 1)
+        known = Known(encoding.encode(known_codes), mask, weight, high - low)
     key_pairs = jax.vmap(jax.random.split)(keys)
     x0 = sampling.sample(
         functools.partial(model.apply, params),
@@ -334,6 +364,7 @@ def _sample(
         valid_mask=valid,
         pad_value=-1.0 if as_released else encoding.pad_value,
         self_condition=model.self_conditioned,
+        known=known,
     )
     assert isinstance(x0, jax.Array)
     if sampler.decoder == "dichotomy":

@@ -14,6 +14,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from bitdiff_jax.diffusion import guidance, prng_keys, time_grids
+from bitdiff_jax.diffusion.imposing import (
+    Denoised,
+    Known,
+    guided_prediction,
+    impose,
+    imposed_prediction,
+)
 from bitdiff_jax.diffusion.multistep_methods import MultistepMethod
 from bitdiff_jax.diffusion.parameterization import (
     Prediction,
@@ -51,6 +58,7 @@ def sample(
     pad_value: ArrayLike = 0.0,
     self_condition: bool = False,
     return_trajectory: bool = False,
+    known: Known | None = None,
 ) -> jax.Array | tuple[jax.Array, Trajectory]:
     """Draws x0 given `cond`.
 
@@ -87,10 +95,12 @@ def sample(
             gets zeros, as in the reference implementation, because that x0 depends on the
             condition.
         return_trajectory: whether to return every step's input and prediction as well.
+        known: x0 of some pixels, imposed at every step, see `imposing`.
 
     Returns:
         x0 [B, H, W, C] of x_init's dtype, continuous; within the sampler's `clip` unless its
-        `final` is 'step'. If `return_trajectory`, x0 and the `Trajectory`.
+        `final` is 'step', and as it is known on known pixels. If `return_trajectory`, x0 and the
+        `Trajectory`.
 
     Raises:
         ValueError: an unknown prediction, or noise is needed and neither `keys` nor `noise` is
@@ -99,7 +109,7 @@ def sample(
     keys, noise = _check_noise(x_init.shape, sampler.draws, keys, noise)
     denoise = _as_pytree(denoise_fn)
     drawn: jax.Array | tuple[jax.Array, Trajectory] = _sample(
-        denoise, x_init, cond, null_cond, sampler, keys, noise, valid_mask, pad_value,
+        denoise, x_init, cond, null_cond, sampler, keys, noise, valid_mask, pad_value, known,
         schedule=schedule, prediction=prediction, self_condition=self_condition,
         return_trajectory=return_trajectory,
     )  # fmt: skip
@@ -160,8 +170,8 @@ def _scaled(noise: jax.Array, sampler: Sampler) -> jax.Array:
 def _sample(
     denoise_fn: DenoiseFn, x_init: jax.Array, cond: Any, null_cond: Any, sampler: Sampler,
     keys: jax.Array | None, noise: jax.Array | None, valid_mask: jax.Array | None,
-    pad_value: Any, *, schedule: Schedule, prediction: Prediction, self_condition: bool,
-    return_trajectory: bool,
+    pad_value: Any, known: Known | None, *, schedule: Schedule, prediction: Prediction,
+    self_condition: bool, return_trajectory: bool,
 ) -> jax.Array | tuple[jax.Array, Trajectory]:  # fmt: skip
     given, dtype = x_init.dtype, widened_dtype(x_init.dtype)
     x_init = _scaled(x_init.astype(dtype), sampler)
@@ -179,18 +189,20 @@ def _sample(
 
     def denoise(
         x_t: jax.Array, previous: Any, t: jax.Array, alpha_t: jax.Array, sigma_t: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """Guided x0 at the scalar time t, unclipped, and its eps."""
+    ) -> Denoised:
+        """Guided x0 at the scalar time t, unclipped, its eps, and x0 without guidance."""
         net_input = guidance.interleave(x_t, x_t) if guided else x_t
         if guided and self_condition:
             previous = guidance.interleave(previous, jnp.zeros_like(previous))
         times = jnp.full((net_input.shape[0],), t, dtype)
         earlier = (previous.astype(given),) if self_condition else ()
         output = denoise_fn(net_input.astype(given), times, cond, *earlier).astype(dtype)
-        x0 = guide(to_x0(output, net_input, alpha_t, sigma_t, prediction))
+        both = to_x0(output, net_input, alpha_t, sigma_t, prediction)
+        x0 = guide(both)
+        own = guidance.split(both)[0] if guided and known is not None else x0
         if prediction == "both":
-            return x0, guide(to_eps(output, net_input, alpha_t, sigma_t, prediction))
-        return x0, eps_from_x0(x0, x_t, alpha_t, sigma_t)
+            return Denoised(x0, guide(to_eps(output, net_input, alpha_t, sigma_t, prediction)), own)
+        return Denoised(x0, eps_from_x0(x0, x_t, alpha_t, sigma_t), own)
 
     def draw(i: jax.Array, step_noise: Any) -> jax.Array:
         if noise is not None:
@@ -211,11 +223,17 @@ def _sample(
         else:
             t, s = grid[i + 1], grid[i]
         alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
-        x0, eps = denoise(x_t, previous, t, alpha_t, sigma_t)
+        at_t = functools.partial(denoise, previous=previous, t=t, alpha_t=alpha_t, sigma_t=sigma_t)
+        if known is not None and known.weight is not None:
+            x0, eps = guided_prediction(at_t, x_t, alpha_t, sigma_t, known)
+        else:
+            x0, eps, _ = at_t(x_t)
         if clip is not None:
             x0 = jnp.clip(x0, *clip)
         if valid_mask is not None:
             x0 = jnp.where(valid_mask[..., None], x0, jnp.asarray(pad_value, dtype))
+        if known is not None:
+            x0, eps = imposed_prediction(x0, eps, x_t, alpha_t, sigma_t, known)
         fresh = _scaled(draw(i, step_noise), sampler)
         if isinstance(method, MultistepMethod):
             x_s, state = method.step(x_t, x0, eps, t, s, schedule, fresh, state)
@@ -240,5 +258,7 @@ def _sample(
     previous = jnp.zeros_like(x_init) if self_condition else None
     state = method.init_state(x_init) if isinstance(method, MultistepMethod) else None
     (x0, _, _), trajectory = jax.lax.scan(body, (x_init, previous, state), (steps, noise))
+    if known is not None and sampler.final == "step":
+        x0 = impose(x0, known)
     x0, trajectory = jax.tree.map(lambda x: x.astype(given), (x0, trajectory))
     return (x0, trajectory) if return_trajectory else x0
