@@ -9,8 +9,11 @@ Example:
 """
 
 from bitdiff_jax.inference import formats
+from bitdiff_jax.inference.canvas import Canvas
 from bitdiff_jax.inference.drawing import Drawn, Item, draw
+from bitdiff_jax.inference.editor import Editor
 from bitdiff_jax.inference.formats import FolderFormat, Format
+from bitdiff_jax.inference.imposed import Constraints
 from bitdiff_jax.inference.likelihood import LogProb
 from bitdiff_jax.inference.loading import Loaded, load
 from bitdiff_jax.inference.packing import pack
@@ -21,7 +24,10 @@ from bitdiff_jax.inference.segmenter import Segmenter
 from bitdiff_jax.inference.surprise import RegionSurprise, Surprise
 
 __all__ = [
+    "Canvas",
+    "Constraints",
     "Drawn",
+    "Editor",
     "FolderFormat",
     "Format",
     "Item",

@@ -35,6 +35,10 @@ class Item(NamedTuple):
     # (h', w') of the rectangle that it fills in the network; None keeps the image's own aspect.
     size: tuple[int, int] | None = None
     features: Features | None = None  # those of the image, if an encoder has computed them before
+    encoded: jax.Array | None = None  # what `programs.encode` made of the image before
+    # int32 [num_samples, h', w'], codes that are imposed on each map, negative where none is.
+    known_codes: np.ndarray | None = None
+    prompt_weight: float = 1.0  # of the guidance by these
 
 
 class Drawn(NamedTuple):
@@ -61,6 +65,7 @@ def draw(
     num_items: int | None = None,
     overlap: bool = False,
     on_compile: Callable[[], None] | None = None,
+    imposing: programs.Imposing | None = None,
 ) -> Iterator[Drawn]:
     """Draws maps of images, in their order.
 
@@ -85,6 +90,8 @@ def draw(
             then taken a batch ahead, and memory holds two.
         on_compile: called, from another thread, when a program has been compiling for a few
             seconds; not for one that comes from a cache.
+        imposing: how to impose what the items' `known_codes` hold, which are not looked at without
+            it: by another program.
 
     Returns:
         An iterator over the items, each as soon as all of its maps are there.
@@ -99,7 +106,7 @@ def draw(
     num_batches = None if num_items is None else -(-num_items * request.num_samples // num_rows)
     return _draw(
         model, params, items, sampler, request, own, num_rows, num_batches, overlap, on_compile,
-        encode,
+        encode, imposing,
     )  # fmt: skip
 
 
@@ -155,6 +162,7 @@ def _draw(
     overlap: bool,
     on_compile: Callable[[], None] | None,
     encode: Encode | None,
+    imposing: programs.Imposing | None,
 ) -> Iterator[Drawn]:
     waiting: collections.deque[_Image] = collections.deque()
     in_flight: collections.deque[tuple[list[_Row], programs.Maps]] = collections.deque()
@@ -182,8 +190,11 @@ def _draw(
             break
         with _told_in_one_line(request.batch_size):
             if program is None:
-                program = programs.compiled(model, params, sampler, mesh, num_rows, on_compile)
-            in_flight.append((batch, program(_arrays(batch, num_rows, model), request.seed)))
+                program = programs.compiled(
+                    model, params, sampler, mesh, num_rows, on_compile, imposing
+                )
+            arrays = _arrays(batch, num_rows, model, imposing)
+            in_flight.append((batch, program(arrays, request.seed)))
         yield from fetched(most=int(overlap))
     yield from fetched(most=0)
 
@@ -216,22 +227,43 @@ def prepare(
     }
     if model.features is not None and item.features is not None:
         arrays["features"] = item.features.resampled(size, side, model.features.grid)
+    elif item.encoded is not None:
+        arrays["features"] = item.encoded
     elif encode is not None:
         arrays["features"] = encode(item.image, size)
     shown = larger if scale == 1 else transforms.resize_image(item.image, size)
     return arrays, shown, size
 
 
-def _arrays(batch: list[_Row], num_rows: int, model: Model) -> dict[str, np.ndarray]:
+def _arrays(
+    batch: list[_Row], num_rows: int, model: Model, imposing: programs.Imposing | None
+) -> dict[str, np.ndarray]:
     """The batch, filled up with its last row or, without any, with a blank image."""
     filled = batch + (batch[-1:] or [(_blank(model), 0)]) * (num_rows - len(batch))
     names = filled[0][0].arrays
+    known = {}
+    if imposing is not None:
+        known["known_codes"] = np.stack([_known(*row, model.image_size) for row in filled])
+    if imposing == "guide":
+        known["prompt_weight"] = np.array(
+            [image.item.prompt_weight for image, _ in filled], np.float32
+        )
     return {
         **{name: np.stack([image.arrays[name] for image, _ in filled]) for name in names},
+        **known,
         "size": np.array([image.size for image, _ in filled], np.int32),
         "image_id": np.array([image.image_id for image, _ in filled], np.uint32),
         "sample": np.array([sample for _, sample in filled], np.uint32),
     }
+
+
+def _known(image: _Image, sample: int, side: int) -> np.ndarray:
+    """The codes that are imposed on a map, in the square that the network draws."""
+    known = np.full((side, side), -1, np.int32)
+    if image.item.known_codes is not None:
+        height, width = image.size
+        known[:height, :width] = image.item.known_codes[sample]
+    return known
 
 
 def _blank(model: Model) -> _Image:

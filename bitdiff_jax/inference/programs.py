@@ -7,7 +7,7 @@ of a training, finds its program compiled.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,9 @@ from bitdiff_jax.image_condition import IMAGE_CHANNELS
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import compilation_cache
 from bitdiff_jax.parallel import mesh as mesh_lib
+
+# How known codes are imposed: by replacement alone, or by guidance as well (`diffusion.imposing`).
+Imposing = Literal["replace", "guide"]
 
 
 class Maps(NamedTuple):
@@ -84,7 +87,12 @@ def _encoding(model: Model, tree: Any, shapes: tuple[Any, ...], x64: bool) -> ja
 
 
 def lower(
-    model: Model, params: Params, sampler: Sampler, mesh: Mesh, num_rows: int
+    model: Model,
+    params: Params,
+    sampler: Sampler,
+    mesh: Mesh,
+    num_rows: int,
+    imposing: Imposing | None = None,
 ) -> jax.stages.Lowered:
     """The program `draw_rows`, lowered for devices that need not be there.
 
@@ -94,14 +102,20 @@ def lower(
         sampler: how maps are drawn; any weight but None or 0 gives the same program.
         mesh: of one process; the rows are split over its devices, the parameters are on each.
         num_rows: B, a multiple of the devices.
+        imposing: how codes that rows say are imposed; None where they say none.
     """
-    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows)
+    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows, imposing)
     lowered: jax.stages.Lowered = jitted.lower(*arguments)
     return lowered
 
 
 def _drawing(
-    model: Model, params: Params, sampler: Sampler, mesh: Mesh, num_rows: int
+    model: Model,
+    params: Params,
+    sampler: Sampler,
+    mesh: Mesh,
+    num_rows: int,
+    imposing: Imposing | None,
 ) -> tuple[Any, tuple[Any, ...]]:
     """The jitted program, and the shapes of its arguments, see `lower`."""
     whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
@@ -115,6 +129,11 @@ def _drawing(
         "image_id": shape(split, (num_rows,), jnp.uint32),
         "sample": shape(split, (num_rows,), jnp.uint32),
     }
+    if imposing is not None:
+        side = model.image_size
+        rows["known_codes"] = shape(split, (num_rows, side, side), jnp.int32)
+    if imposing == "guide":
+        rows["prompt_weight"] = shape(split, (num_rows,), jnp.float32)
     params = jax.tree.map(lambda x: shape(whole, x.shape, x.dtype), params)
     program = functools.partial(draw_rows, model=model, sampler=_without_weight(sampler), mesh=mesh)
     jitted = jax.jit(program, out_shardings=split)
@@ -137,7 +156,8 @@ def draw_rows(
     Args:
         params: parameters.
         rows: what `image_rows` names, and size int32 [B, 2], image_id uint32 [B], sample uint32
-            [B].
+            [B]; known_codes int32 [B, S, S], negative = not known, where codes are imposed, and
+            prompt_weight float32 [B], where they guide.
         seed: uint32.
         guidance_weight: float32; not looked at if the sampler's is None.
         model: the model.
@@ -151,8 +171,9 @@ def draw_rows(
         keys = row_keys(seed, rows["image_id"], rows["sample"])
         chosen = dataclasses.replace(sampler, guidance_weight=weight) if sampler.guided else sampler
         drawn = model.sample(
-            params, rows["image"], rows["size"], keys, chosen, rows.get("features")
-        )
+            params, rows["image"], rows["size"], keys, chosen, rows.get("features"),
+            rows.get("known_codes"), rows.get("prompt_weight"),
+        )  # fmt: skip
         finite = jnp.isfinite(drawn.certainty).all((1, 2))
         return Maps(drawn.codes, drawn.certainty, drawn.x0.astype(jnp.float16), finite)
 
@@ -187,6 +208,7 @@ def compiled(
     mesh: Mesh,
     num_rows: int,
     on_compile: Callable[[], None] | None = None,
+    imposing: Imposing | None = None,
 ) -> Callable[[dict[str, np.ndarray], int], Maps]:
     """The program for these rows, `(rows, seed) -> Maps`; compiled if there is none yet.
 
@@ -198,11 +220,14 @@ def compiled(
         num_rows: see `lower`.
         on_compile: called, from another thread, when it has been compiling for a few seconds; not
             for a program that comes from a cache.
+        imposing: see `lower`.
     """
     leaves, tree = jax.tree.flatten(params)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
     with compilation_cache.when_slow(on_compile):
-        program = _compile(model, tree, shapes, _without_weight(sampler), mesh, num_rows, _x64())
+        program = _compile(
+            model, tree, shapes, _without_weight(sampler), mesh, num_rows, imposing, _x64()
+        )
     whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
     weight = jax.device_put(np.float32(sampler.guidance_weight or 0), whole)
 
@@ -222,12 +247,13 @@ def _compile(
     sampler: Sampler,
     mesh: Mesh,
     num_rows: int,
+    imposing: Imposing | None,
     x64: bool,
 ) -> jax.stages.Compiled:
     """All arguments tell programs apart; `x64` is what jax compiles under."""
     del x64
     params = jax.tree.unflatten(params_tree, params_shapes)
-    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows)
+    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows, imposing)
     if mesh.size > 1:
         program: jax.stages.Compiled = jitted.lower(*arguments).compile()
         return program

@@ -45,6 +45,10 @@ class Request:
         """The same with a `batch_size` of no more than `rows`."""
         return dataclasses.replace(self, batch_size=max(1, min(self.batch_size, rows)))
 
+    def with_seed(self, seed: int) -> "Request":
+        """The same from another seed."""
+        return dataclasses.replace(self, seed=seed)
+
 
 def check_integer(name: str, value: Any, low: int, high: int | None = None) -> None:
     """Raises InputError unless a value is a whole number in a range, both ends included."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +12,21 @@ from bitdiff_jax import files
 from bitdiff_jax.data import transforms
 from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import consensus_codes, sample_statistics, specks, trust, upsampling
+from bitdiff_jax.inference import (
+    consensus_codes,
+    imposed,
+    sample_statistics,
+    specks,
+    trust,
+    upsampling,
+)
 from bitdiff_jax.inference import formats as formats_lib
 from bitdiff_jax.inference import region_table as regions_lib
 from bitdiff_jax.inference.formats import detections
 from bitdiff_jax.posterior import Mode, Posterior
 from bitdiff_jax.posterior import agreement as agreement_lib
 from bitdiff_jax.posterior.consensus import check_criterion
+from bitdiff_jax.posterior.constraints import Pairs
 
 if TYPE_CHECKING:
     import supervision
@@ -27,6 +35,10 @@ if TYPE_CHECKING:
 # one step of `upsampling.refine`: to bring every sample of a photo of twelve megapixels to its size
 # would take longer than to draw it.
 _SMALL = 3
+# With fewer samples left, `given` draws anew.
+MIN_SAMPLES_LEFT = 8
+# More codes than there are points to hold apart.
+_ANY_NUMBER = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +66,10 @@ class Segmentation:
         criterion: by which one map is found for all samples, a key of
             `posterior.consensus.CRITERIA`; None for the default of the number of different ones.
         file: from which the picture was read, for formats that name it; '' if there is none.
+        held: what all samples were told to hold, which their label maps and the consensus do at
+            every pixel; None for free samples.
+        redraw: function of constraints that draws as many samples anew; None if the segmenter that
+            drew these is not known. `given` calls it.
     """
 
     image: np.ndarray
@@ -69,6 +85,8 @@ class Segmentation:
     guided: bool = False
     criterion: str | None = None
     file: str = ""
+    held: imposed.Imposed | None = None
+    redraw: "Callable[[imposed.Constraints], Segmentation] | None" = None
 
     def __post_init__(self) -> None:
         upsampling.check_edges(self.edges)
@@ -99,7 +117,11 @@ class Segmentation:
         Raises:
             InputError: `min_area` is not an area, see `specks.threshold`.
         """
-        return specks.clean(self.codes, self.min_area, self.shape, self.drawn)
+        cleaned = specks.clean(self.codes, self.min_area, self.shape, self.drawn)
+        if self.held is None:
+            return cleaned
+        held = self.held.on_cells()
+        return np.where(held < 0, cleaned, held)
 
     @functools.cached_property
     def label_maps(self) -> np.ndarray:
@@ -196,6 +218,43 @@ class Segmentation:
         specks.threshold(min_area, self.shape, self.resolution)
         return dataclasses.replace(self, min_area=min_area)
 
+    def given(self, same: Pairs = (), different: Pairs = ()) -> "Segmentation":
+        """The result once some pairs of points are known to lie together or apart.
+
+        The samples that meet the constraints, if there are eight or more: they are draws of the
+        model's distribution given the constraints. Otherwise as many samples as there are here are
+        drawn anew, with the constraints imposed, which is an approximation (docs/prompts.md).
+
+        Args:
+            same: pairs (p, q) of points (row, column) of the image that lie in one region.
+            different: pairs that lie in two.
+
+        Raises:
+            InputError: constraints that contradict each other or what the samples hold already, a
+                point that is none; or fewer than eight samples meet them, and the segmenter that
+                drew them is not known.
+        """
+        constraints = imposed.Constraints(same=tuple(same), different=tuple(different))
+        groups = imposed.groups_of(
+            constraints, self.shape, self.resolution, self.num_codes or _ANY_NUMBER
+        )
+        kept = np.flatnonzero([imposed.holds(each, groups) for each in self._samples()])
+        if len(kept) < MIN_SAMPLES_LEFT:
+            if self.redraw is None:
+                raise InputError(
+                    f"{len(kept)} of {self.num_samples} samples meet the constraints, fewer than "
+                    f"{MIN_SAMPLES_LEFT}; draw more, or draw with a segmenter"
+                )
+            return self.redraw(constraints)
+        drawn = self.drawn
+        return dataclasses.replace(
+            self,
+            codes=self.codes[kept],
+            certainty=self.certainty[kept],
+            drawn=None if drawn is None else dataclasses.replace(drawn, x0=drawn.x0[kept]),
+            held=None if self.held is None else self.held.taken(kept),
+        )
+
     def save(
         self,
         folder: epath.PathLike,
@@ -238,7 +297,17 @@ class Segmentation:
         if sample is not None and not 0 <= sample < self.num_samples:
             raise InputError(f"sample is {sample}; there are 0 to {self.num_samples - 1}")
         if sample not in self._kept:
-            labels = self._at_own_size(*self._drawn_map(sample))
+            codes, certainty = self._drawn_map(sample)
+            labels = self._at_own_size(codes, certainty)
+            if self.held is not None:
+                groups = self.held.groups
+                wanted = (
+                    imposed.wanted_labels(codes, groups)
+                    if sample is None
+                    else self.held.codes[sample]
+                )
+                labels = imposed.hold(labels, groups.pixels, wanted)
+            labels = regions_lib.number(labels, self.has_background)
             # Of many samples of a large picture, ids of four bytes would fill the memory.
             self._kept[sample] = labels.astype(np.min_scalar_type(labels.max()))
         return self._kept[sample].astype(np.int32)
@@ -290,6 +359,7 @@ class Segmentation:
             codes=self.maps,
             drawn=None,
             min_area=f"{smallest} drawn",
+            held=None,  # it is of pixels of the image's own size
         )
 
     def _measure(self, sample: int | None) -> list[regions_lib.Region]:
@@ -336,7 +406,5 @@ class Segmentation:
 
     def _at_own_size(self, codes: np.ndarray, certainty: np.ndarray) -> np.ndarray:
         if self.edges == "nearest":
-            labels = at_centres(codes, self.shape)
-        else:
-            labels = upsampling.at_image_size(codes, certainty, self.image, self.min_area)
-        return regions_lib.number(labels, self.has_background)
+            return at_centres(codes, self.shape)
+        return upsampling.at_image_size(codes, certainty, self.image, self.min_area)

@@ -1,8 +1,10 @@
 """The segmenter: pictures in, what a trained model draws of them out."""
 
 import collections
+import dataclasses
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -24,12 +26,17 @@ from bitdiff_jax.inference import (
     specks,
     upsampling,
 )
+from bitdiff_jax.inference import editor as editor_lib
+from bitdiff_jax.inference.canvas import Canvas, segmentation_of
+from bitdiff_jax.inference.editor import Editor
+from bitdiff_jax.inference.imposed import Constraints
 from bitdiff_jax.inference.likelihood import LogProb
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.inference.surprise import Surprise
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
+from bitdiff_jax.posterior.constraints import Pairs
 
 _BATCH_SIZE = 8
 _SAMPLER = Sampler()
@@ -197,6 +204,10 @@ class Segmenter:
         batch_size: int = _BATCH_SIZE,
         min_area: specks.Area = specks.DEFAULT,
         edges: str = upsampling.EDGES[0],
+        keep: ArrayLike | None = None,
+        same: Pairs = (),
+        different: Pairs = (),
+        prompt_weight: float = 1.0,
     ) -> Segmentation:
         """Draws `num_samples` label maps of one picture.
 
@@ -224,14 +235,27 @@ class Segmenter:
                 picture, or a share such as '0.1%'; see `inference.specks.threshold`. 0 for none.
             edges: of the regions at the picture's own size: 'image' lets them follow the picture,
                 see `inference.upsampling.refine`; 'nearest' repeats the pixels as drawn.
+            keep: integers [h, w] of the picture's shape: pixels of one id lie in one region, those
+                of two ids in two; negative = unknown. The ids are mere names, but for a model that
+                knows its background: there 0 is the background. All label maps hold it at every
+                pixel, and the rest is drawn to go with it (docs/prompts.md). What is imposed takes
+                a second draw, and a second program.
+            same: pairs (p, q) of points (row, column) that lie in one region, imposed likewise.
+            different: pairs that lie in two regions.
+            prompt_weight: how closely what is drawn follows `keep`, `same` and `different`, see
+                `Constraints`.
 
         Raises:
             InputError: a picture that cannot be read or used, an argument out of its range, not
-                enough memory, or a model whose parameters are not finite.
+                enough memory, or a model whose parameters are not finite; or constraints that
+                contradict each other or do not fit the picture.
         """
         chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
         request = Request(num_samples, seed, batch_size, min_area, edges)
         name = image_input.name_of(image) if name is None else name
+        if constraints := Constraints(keep, tuple(same), tuple(different), prompt_weight):
+            rgb, file = image_input.as_rgb(image), image_input.file_of(image)
+            return self._constrained(name, rgb, file, chosen, request, constraints, Constraints())
         return next(self._draw([(name, image)], chosen, request.with_at_most(num_samples)))
 
     def segment_batch(
@@ -319,6 +343,89 @@ class Segmenter:
         """
         chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
         return self._draw(items, chosen, Request(num_samples, seed, batch_size, min_area, edges))
+
+    def canvas(self, image: Any, *, name: str | None = None) -> Canvas:
+        """One image on which maps are drawn again and again, with the encoder run once.
+
+        Args:
+            image: as `__call__`.
+            name: as `__call__`.
+
+        Raises:
+            InputError: an image that cannot be read or used.
+        """
+        name = image_input.name_of(image) if name is None else name
+        rgb = image_input.as_rgb(image)
+        return Canvas(
+            self.model, self._params, name, rgb, mesh=self._mesh, on_compile=self._on_compile
+        )
+
+    def open(
+        self,
+        image: Any,
+        num_samples: int = 1,
+        num_steps: int | None = None,
+        guidance_weight: float | None = None,
+        seed: int = 0,
+        *,
+        temperature: float | None = None,
+        preset: str | None = None,
+        name: str | None = None,
+        min_area: specks.Area = specks.DEFAULT,
+        edges: str = upsampling.EDGES[0],
+        prompt_weight: float = 1.0,
+    ) -> Editor:
+        """Draws one picture, to be edited; the encoder runs once for all edits.
+
+        Args:
+            image: as `__call__`.
+            num_samples: as `__call__`; with several, edits are made on their consensus.
+            num_steps: as `__call__`.
+            guidance_weight: as `__call__`.
+            seed: as `__call__`.
+            temperature: as `__call__`.
+            preset: as `__call__`.
+            name: as `__call__`.
+            min_area: as `__call__`.
+            edges: as `__call__`.
+            prompt_weight: how closely what is drawn follows the edits, see `Constraints`.
+
+        Raises:
+            InputError: as `__call__`.
+        """
+        canvas = self.canvas(image, name=name)
+        settings = {
+            "num_samples": num_samples, "num_steps": num_steps, "guidance_weight": guidance_weight,
+            "seed": seed, "temperature": temperature, "preset": preset, "min_area": min_area,
+            "edges": edges, "prompt_weight": prompt_weight,
+        }  # fmt: skip
+        sampler = self._sampler(None, preset, num_steps, guidance_weight, temperature)
+        request = Request(num_samples, seed, _BATCH_SIZE, min_area, edges)
+        return Editor(canvas, sampler, request, settings, prompt_weight)
+
+    def replay(self, image: Any, path: epath.PathLike) -> Editor:
+        """Opens a picture and does the edits that `Editor.save` wrote.
+
+        The same model on the same machine gives the same bits.
+
+        Args:
+            image: as `__call__`; its pixels are those that were edited.
+            path: the file.
+
+        Raises:
+            InputError: the file cannot be read, holds something else or edits of another picture.
+        """
+        history = editor_lib.read_history(path)
+        rgb = image_input.as_rgb(image)
+        if history.get("image_sha256") != editor_lib.digest(rgb):
+            raise InputError(
+                f"{os.fspath(path)}: holds edits of another picture, {history.get('name')!r}; give "
+                "the picture that was edited"
+            )
+        editor = self.open(rgb, name=history["name"], **history["settings"])
+        for edit in history["edits"]:
+            editor.apply(edit)
+        return editor
 
     def log_prob(
         self,
@@ -422,20 +529,33 @@ class Segmenter:
             mesh=self._mesh, on_compile=self._on_compile,
         ):  # fmt: skip
             image, file = images.popleft()
-            yield Segmentation(
-                image=image,
-                codes=drawn.codes,
-                certainty=drawn.certainty,
-                seed=request.seed,
-                name=drawn.name,
-                num_codes=self.model.encoding.num_codes,
-                min_area=request.min_area,
-                edges=request.edges,
-                has_background=self.model.palette.background,
-                drawn=specks.evidence(self.model.encoding, sampler.decoder, drawn.x0),
-                guided=sampler.guided,
+            yield dataclasses.replace(
+                segmentation_of(self.model, drawn, image, sampler, request),
                 file=file,
+                redraw=functools.partial(
+                    self._constrained, drawn.name, image, file, sampler, request, Constraints()
+                ),
             )
+
+    def _constrained(
+        self,
+        name: str,
+        image: np.ndarray,
+        file: str,
+        sampler: Sampler,
+        request: Request,
+        earlier: Constraints,
+        constraints: Constraints,
+    ) -> Segmentation:
+        """Draws maps that hold the earlier constraints, and the pairs of others."""
+        constraints = earlier.together_with(constraints)
+        return dataclasses.replace(
+            self.canvas(image, name=name).draw(sampler, request, constraints),
+            file=file,
+            redraw=functools.partial(
+                self._constrained, name, image, file, sampler, request, constraints
+            ),
+        )
 
 
 @functools.cache

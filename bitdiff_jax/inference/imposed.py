@@ -1,0 +1,291 @@
+"""What label maps of an image are told to hold: known regions, points together, points apart.
+
+A caller knows pixels of some regions (`keep`), points that lie in one region (`same`), and points
+that lie in two (`different`). `groups_of` makes groups of pixels of it, each of which lies in one
+region, and says which groups lie apart. What no map can meet is refused there, before anything is
+drawn. Other pixels are free: they may join any region.
+
+The network draws fewer pixels than the image has. A cell of its map is imposed where a group covers
+more than half of it; a part of a group that covers half of no cell, as a point or a scribble does,
+is imposed on the cells that it touches. `hold` brings the pixels themselves into a map of the
+image's size.
+"""
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
+
+from bitdiff_jax.data import labelmaps
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.posterior import points
+from bitdiff_jax.posterior.constraints import Pairs
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Constraints:
+    """What is known of the regions of an image; nothing by default.
+
+    Attributes:
+        keep: integers [h, w] of the image's shape: pixels of one id lie in one region, those of two
+            ids in two; negative = unknown. The ids are mere names, but for a model that knows its
+            background: there 0 is the background.
+        same: pairs (p, q) of points (row, column) that lie in one region.
+        different: pairs of points that lie in two regions.
+        prompt_weight: of the guidance by what is known, finite and >= 0: 1 is for the conditional
+            distribution, more follows the prompt more closely, and 0 imposes the pixels alone, in a
+            third of the time.
+    """
+
+    keep: ArrayLike | None = None
+    same: Sequence[Any] = ()
+    different: Sequence[Any] = ()
+    prompt_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        weight = self.prompt_weight
+        real = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
+        if not real or not 0 <= weight < math.inf:
+            raise InputError(
+                f"prompt_weight is {weight!r}; give a finite number of 0 or more, 1 for the "
+                "conditional distribution"
+            )
+
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return self.keep is not None or bool(self.same or self.different)
+
+    def together_with(self, others: "Constraints") -> "Constraints":
+        """These and the pairs of others."""
+        same, different = (*self.same, *others.same), (*self.different, *others.different)
+        return dataclasses.replace(self, same=same, different=different)
+
+
+class Groups(NamedTuple):
+    """Pixels that lie in one region, group by group."""
+
+    pixels: np.ndarray  # int32 [h, w], the group of each pixel of the image, -1 where it is free
+    cells: np.ndarray  # int32 [h', w'], the same of the map that the network draws
+    apart: np.ndarray  # bool [g, g], whether two groups lie in two regions
+    background: int  # the group that is the background; -1 if none is known to be
+
+
+class Imposed(NamedTuple):
+    """What the samples of an image hold."""
+
+    groups: Groups
+    codes: np.ndarray  # int32 [n, g], the code of each group in each sample; -1 without cells
+
+    def on_cells(self) -> np.ndarray:
+        """int32 [n, h', w'], the codes of the cells, -1 where they are free."""
+        cells = self.groups.cells
+        return np.where(cells < 0, -1, self.codes[:, cells])
+
+    def taken(self, samples: np.ndarray) -> "Imposed":
+        """The same of some of the samples."""
+        return self._replace(codes=self.codes[samples])
+
+
+def groups_of(
+    constraints: Constraints,
+    shape: tuple[int, int],
+    resolution: tuple[int, int],
+    num_codes: int,
+    has_background: bool = False,
+) -> Groups:
+    """The groups that constraints make.
+
+    Args:
+        constraints: what is known.
+        shape: (h, w) of the image.
+        resolution: (h', w') of the map that the network draws.
+        num_codes: regions that a map can have.
+        has_background: whether id 0 of `keep` is the background.
+
+    Raises:
+        InputError: `keep` has another shape or type, or knows no pixel or too many regions; a point
+            is none or lies outside; or the constraints contradict each other.
+    """
+    ids, pixels = _kept(constraints.keep, shape, num_codes, has_background)
+    flat = pixels.ravel()
+    where = np.arange(flat.size, dtype=np.int64).reshape(shape)
+    pairs = {name: _pairs(getattr(constraints, name), where, name) for name in _NAMES}
+    named = np.unique(np.concatenate([pairs[name].ravel() for name in _NAMES]))
+    alone = named[flat[named] < 0]
+    flat[alone] = len(ids) + np.arange(len(alone))
+    same, different = (flat[pairs[name]] for name in _NAMES)
+    count = len(ids) + len(alone)
+    joined = sparse.coo_array((np.ones(len(same), bool), tuple(same.T)), (count, count))
+    group = csgraph.connected_components(joined, directed=False)[1]
+    _check_kept(ids, group[: len(ids)])
+    apart = np.zeros((group.max() + 1,) * 2, bool)
+    kept = group[: len(ids)]
+    apart[np.ix_(kept, kept)] = ~np.eye(len(ids), dtype=bool)
+    for ends, pixel_pair in zip(group[different], pairs["different"], strict=True):
+        if ends[0] == ends[1]:
+            p, q = (_text(pixel, shape) for pixel in pixel_pair)
+            raise InputError(
+                f"different: ({p}) and ({q}) lie in one region by keep or same; leave out one of "
+                "the two constraints"
+            )
+        apart[ends, ends[::-1]] = True
+    pixels = np.where(pixels < 0, -1, group[pixels]).astype(np.int32)
+    cells = _cells(pixels, resolution, len(apart))
+    for pixel_pair in pairs["different"]:
+        first, second = (
+            at_cell(divmod(int(pixel), shape[1]), shape, resolution) for pixel in pixel_pair
+        )
+        if first == second:
+            p, q = (_text(pixel, shape) for pixel in pixel_pair)
+            raise InputError(
+                f"different: ({p}) and ({q}) lie in one pixel of the {resolution[0]} x "
+                f"{resolution[1]} that the network draws; choose points farther apart"
+            )
+    is_background = has_background and ids.size > 0 and ids[0] == 0
+    return Groups(pixels, cells, apart, int(group[0]) if is_background else -1)
+
+
+_NAMES = ("same", "different")
+
+
+def _kept(
+    keep: ArrayLike | None, shape: tuple[int, int], num_codes: int, has_background: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of `keep`, ascending, and the index of each pixel's id, int32 [h, w], -1 = free."""
+    if keep is None:
+        return np.zeros(0, np.int64), np.full(shape, labelmaps.IGNORE, np.int32)
+    found = np.asarray(keep)
+    if found.shape != shape or not np.issubdtype(found.dtype, np.integer):
+        raise InputError(
+            f"keep is {found.dtype} of shape {found.shape}; give integers of the image's shape, "
+            f"{shape}"
+        )
+    if not (found >= 0).any():
+        raise InputError("keep: all pixels are unknown; give some an id, or leave keep out")
+    ids, pixels = labelmaps.renumber(np.maximum(found.astype(np.int64), labelmaps.IGNORE))
+    most = num_codes - int(has_background and ids[0] != 0)
+    if len(ids) > most:
+        raise InputError(
+            f"keep has {len(ids)} regions, and the model draws {most} at most; keep fewer"
+        )
+    return ids, pixels
+
+
+def _pairs(pairs: Pairs, where: np.ndarray, name: str) -> np.ndarray:
+    """int64 [m, 2], the raster indices of the points of each pair."""
+    found = []
+    for pair in pairs:
+        pixels = points.atoms_at(where, pair, name)
+        if pixels.shape != (2,):
+            raise InputError(
+                f"{name} must hold pairs of points ((row, column), (row, column)), got {pair!r}"
+            )
+        found.append(pixels)
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
+def _text(pixel: Any, shape: tuple[int, int]) -> str:
+    row, column = divmod(int(pixel), shape[1])
+    return f"row {row}, column {column}"
+
+
+def _check_kept(ids: np.ndarray, group: np.ndarray) -> None:
+    """Raises InputError if two regions of `keep` have become one group."""
+    values, counts = np.unique(group, return_counts=True)
+    for value in values[counts > 1]:
+        first, second = ids[group == value][:2]
+        raise InputError(
+            f"same: its pairs join regions {first} and {second} of keep, which lie apart; give "
+            "both one id in keep, or leave a pair out"
+        )
+
+
+def at_cell(
+    point: tuple[int, int], shape: tuple[int, int], resolution: tuple[int, int]
+) -> tuple[int, int]:
+    """The cell of the drawn map in which the centre of a pixel lies."""
+    row, column = (
+        (2 * place + 1) * cells // (2 * side)
+        for place, side, cells in zip(point, shape, resolution, strict=True)
+    )
+    return row, column
+
+
+def _cells(pixels: np.ndarray, resolution: tuple[int, int], count: int) -> np.ndarray:
+    """The group of each cell, int32 [h', w'], -1 where it is free."""
+    height, width = pixels.shape
+    if height < resolution[0] or width < resolution[1]:
+        return labelmaps.at_centres(pixels, resolution)
+    rows, columns = (
+        (2 * np.arange(side) + 1) * cells // (2 * side)
+        for side, cells in zip(pixels.shape, resolution, strict=True)
+    )
+    cell = rows[:, None] * resolution[1] + columns
+    known, size = pixels >= 0, resolution[0] * resolution[1]
+    covers = np.bincount(
+        pixels[known].astype(np.int64) * size + cell[known], minlength=count * size
+    )
+    covers = covers.reshape(count, *resolution)
+    mostly = 2 * covers > np.bincount(cell.ravel(), minlength=size).reshape(resolution)
+    votes = covers * mostly
+    free = ~mostly.any(0)
+    for group in range(count):
+        part = ndimage.label(covers[group], np.ones((3, 3)))[0]
+        thin = ~np.isin(part, part[mostly[group]]) & free
+        votes[group][thin] = covers[group][thin]
+    return np.where(votes.any(0), votes.argmax(0), -1).astype(np.int32)
+
+
+def hold(labels: np.ndarray, pixels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """A map at the image's size in which each group has its label.
+
+    Args:
+        labels: integers [h, w], >= 0.
+        pixels: as in `Groups`.
+        wanted: int [g], the label of each group; -1 for one that no other pixel has.
+
+    Returns:
+        int32 [h, w].
+    """
+    first = 1 + max(int(labels.max()), int(wanted.max()))
+    wanted = np.where(wanted < 0, first + np.arange(len(wanted)), wanted)
+    return np.where(pixels < 0, labels, wanted[pixels]).astype(np.int32)
+
+
+def wanted_labels(drawn: np.ndarray, groups: Groups) -> np.ndarray:
+    """The label of each group in a map that was made of several samples.
+
+    Args:
+        drawn: integers [h', w'], >= 0, a map as drawn.
+        groups: of the samples.
+
+    Returns:
+        int [g]: the label that most cells of the group have and no larger group apart from it has;
+        -1 if there is none.
+    """
+    wanted = np.full(len(groups.apart), -1)
+    if groups.background >= 0:
+        wanted[groups.background] = 0
+    areas = np.bincount(groups.cells[groups.cells >= 0], minlength=len(wanted))
+    for group in np.argsort(-areas, kind="stable"):
+        if group == groups.background:
+            continue
+        there, counts = np.unique(drawn[groups.cells == group], return_counts=True)
+        allowed = ~np.isin(there, wanted[groups.apart[group]])
+        if allowed.any():
+            wanted[group] = there[np.argmax(np.where(allowed, counts, -1))]
+    return wanted
+
+
+def holds(label_map: np.ndarray, groups: Groups) -> bool:
+    """Whether each group lies in one region of a map [h, w], and those apart in different ones."""
+    labels = np.zeros(len(groups.apart), np.int64)
+    labels[groups.pixels[groups.pixels >= 0]] = label_map[groups.pixels >= 0]
+    together = bool((labels[groups.pixels] == label_map)[groups.pixels >= 0].all())
+    return together and not (groups.apart & (labels[:, None] == labels)).any()
