@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import files
-from bitdiff_jax.cli import options
+from bitdiff_jax.cli import constraint_options, options
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
     from bitdiff_jax.diffusion.sampler import Sampler
-    from bitdiff_jax.inference import Segmentation, outputs
+    from bitdiff_jax.inference import Constraints, Segmentation, Segmenter, outputs
     from bitdiff_jax.inference.entries import Entry
     from bitdiff_jax.inference.formats import Format
     from bitdiff_jax.inference.request import Request
@@ -83,6 +83,7 @@ def _segment(args: argparse.Namespace) -> int:
         check_criterion(args.consensus, "--consensus", also=(_NO_CONSENSUS,))
     Sampler().override(**options.sampler_fields(args))
     entries = entries_lib.list_entries(args.images)
+    constraints = constraint_options.constraints_of(args, len(entries))
     known = {**formats.FORMATS, **chosen}
     suffixes = formats.suffixes_of(known)
     entries_lib.check_folder(args.out, args.images, entries, suffixes)
@@ -91,8 +92,9 @@ def _segment(args: argparse.Namespace) -> int:
             print(f"{argument}: {others}", flush=True)
     with results_folder.claim(args.out, entries, known) as folder:
         done = _draw(
-            args, request.with_at_most(len(entries) * args.num_samples), entries, chosen, folder
-        )
+            args, request.with_at_most(len(entries) * args.num_samples), entries, chosen, folder,
+            constraints,
+        )  # fmt: skip
     if left_out := len(entries) - done:
         print(
             f"bitdiff segment: {left_out} of {len(entries)} picture(s) left out, see above",
@@ -107,6 +109,7 @@ def _draw(
     entries: "list[Entry]",
     chosen: "Mapping[str, Format]",
     folder: "ResultsFolder",
+    constraints: "Constraints",
 ) -> int:
     """Draws the pictures that can be read and writes their results; how many there were."""
     from bitdiff_jax.inference import Segmenter, outputs
@@ -133,15 +136,8 @@ def _draw(
     )
 
     readable: collections.deque[Entry] = collections.deque()
-    results = segmenter.stream(
-        _read(entries, readable),
-        request.num_samples,
-        seed=request.seed,
-        sampler=sampler,
-        batch_size=request.batch_size,
-        min_area=request.min_area,
-        edges=request.edges,
-    )
+    items = _read(entries, readable)
+    results = _results(segmenter, items, sampler, request, constraints)
     done, overview = 0, Overview()
     criterion = "medoid" if args.consensus == _NO_CONSENSUS else args.consensus
     for result in results:
@@ -162,6 +158,33 @@ def _draw(
         if request.num_samples >= MIN_SAMPLES and (sharp := _sharpened(sampler)):
             print(sharp)
     return done
+
+
+def _results(
+    segmenter: "Segmenter",
+    items: Iterator[tuple[str, Any]],
+    sampler: "Sampler",
+    request: "Request",
+    constraints: "Constraints",
+) -> "Iterator[Segmentation]":
+    """The pictures' results; under constraints, of which there are for one picture at most."""
+    settings: dict[str, Any] = {
+        "num_samples": request.num_samples,
+        "seed": request.seed,
+        "sampler": sampler,
+        "batch_size": request.batch_size,
+        "min_area": request.min_area,
+        "edges": request.edges,
+    }
+    if not constraints:
+        yield from segmenter.stream(items, **settings)
+        return
+    for name, image in items:
+        constraint_options.check_size(constraints, image.shape[:2])
+        known = {
+            each.name: getattr(constraints, each.name) for each in dataclasses.fields(constraints)
+        }
+        yield segmenter(image, name=name, **settings, **known)
 
 
 def _sharpened(sampler: "Sampler") -> str:
@@ -205,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, metavar="DIR", help="folder for the results; made if need be")
     add("--num_samples", type=int, default=4, help="maps drawn of each picture (4)")
     options.add_sampler(add)
+    constraint_options.add_constraints(add)
     add(
         "--consensus",
         metavar="CRITERION",
