@@ -1,0 +1,174 @@
+"""What a model draws beside what is imposed, held against the person whose map the prompt is of.
+
+Of one annotator's map of each image, something is told to the model: one region (`region`), three
+regions (`regions`), a disc within one region and one in each of two regions beside it (`discs`), or
+pairs of points that lie together or apart (`pairs`). Reported is, as means over images with 95 %
+intervals, paired by image: the adjusted Rand index on the pixels that are not imposed, of samples
+with the prompt, of as many plain samples, and of the best of these; and for `discs` the IoU of the
+region in which the first disc lies.
+
+    python -m benchmarks.quality.constraints --data folder:BSDS500,split=val,zero=region \
+        --checkpoint photos --num_images 20 --num_samples 4
+"""
+
+import argparse
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from bitdiff_jax import metrics
+from bitdiff_jax.data import labelmaps, specs
+from bitdiff_jax.diffusion import presets
+from bitdiff_jax.evaluation.host_contingency import contingency
+from bitdiff_jax.evaluation.statistics import estimates
+from bitdiff_jax.inference import Constraints, Request, Segmenter
+
+MIN_SHARE = 0.01  # of the image that a region which is told covers
+DISC = 0.02  # radius of a disc, of the longest side
+NUM_PAIRS = 6
+
+
+class Prompt(NamedTuple):
+    """What is told of an image."""
+
+    constraints: Constraints
+    imposed: np.ndarray  # bool [h, w], pixels that are not scored
+    region: np.ndarray | None = None  # bool [h, w], the region that is clicked
+    click: tuple[int, int] = (0, 0)  # a pixel of it
+
+
+def of_regions(truth: np.ndarray, rng: np.random.Generator, count: int) -> Prompt | None:
+    """Whole regions; None if the map has fewer, or nothing beside them."""
+    ids, areas = np.unique(truth, return_counts=True)
+    large = ids[areas >= MIN_SHARE * truth.size]
+    if len(large) <= count:
+        return None
+    keep = np.where(np.isin(truth, rng.choice(large, count, replace=False)), truth, -1)
+    return Prompt(Constraints(keep), keep >= 0)
+
+
+def of_discs(truth: np.ndarray, rng: np.random.Generator) -> Prompt | None:
+    """Discs in one region and in two beside it."""
+    ids, areas = np.unique(truth, return_counts=True)
+    large = ids[areas >= MIN_SHARE * truth.size]
+    if len(large) < 3:
+        return None
+    chosen = rng.choice(large)
+    near = ndimage.binary_dilation(truth == chosen, iterations=5)
+    beside = [i for i in np.unique(truth[near]) if i != chosen and i in large][:2]
+    keep = np.full_like(truth, -1)
+    rows, columns = np.indices(truth.shape)
+    centres = []
+    for each in (chosen, *beside):
+        depth = ndimage.distance_transform_edt(np.pad(truth == each, 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(depth.argmax(), depth.shape)
+        centres.append((int(row), int(column)))
+        distance = np.hypot(rows - row, columns - column)
+        keep[(distance <= DISC * max(truth.shape)) & (truth == each)] = each
+    return Prompt(Constraints(keep), keep >= 0, truth == chosen, centres[0])
+
+
+def of_pairs(truth: np.ndarray, rng: np.random.Generator) -> Prompt:
+    """Pairs of points, as many together as apart where the map has both."""
+    pairs: dict[str, list[Any]] = {"same": [], "different": []}
+    for _ in range(200):
+        p, q = rng.integers(0, truth.shape, (2, 2))
+        name = "same" if truth[tuple(p)] == truth[tuple(q)] else "different"
+        far = np.abs(p - q).max() > 0.1 * max(truth.shape)
+        if far and len(pairs[name]) < NUM_PAIRS // 2:
+            pairs[name].append((p, q))
+    imposed = np.zeros(truth.shape, bool)
+    for pair in (*pairs["same"], *pairs["different"]):
+        imposed[tuple(np.transpose(pair))] = True
+    return Prompt(Constraints(**pairs), imposed)
+
+
+PROMPTS: dict[str, Callable[[np.ndarray, np.random.Generator], Prompt | None]] = {
+    "region": lambda truth, rng: of_regions(truth, rng, 1),
+    "regions": lambda truth, rng: of_regions(truth, rng, 3),
+    "discs": of_discs,
+    "pairs": of_pairs,
+}
+
+
+def ari(label_map: np.ndarray, truth: np.ndarray, free: np.ndarray) -> float:
+    """Adjusted Rand index on free pixels."""
+    found, wanted = (labelmaps.renumber(each[free])[1][None] for each in (label_map, truth))
+    return float(metrics.adjusted_rand_index_from_table(contingency(found, wanted)))
+
+
+def iou(label_map: np.ndarray, prompt: Prompt) -> float:
+    """IoU of the clicked region."""
+    found = label_map == label_map[prompt.click]
+    return float((found & prompt.region).sum() / (found | prompt.region).sum())
+
+
+def scores(maps: np.ndarray, truth: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
+    """ARI off the prompt and IoU of the click, float [n] each."""
+    found = {"ari": np.array([ari(each, truth, ~prompt.imposed) for each in maps])}
+    if prompt.region is not None:
+        found["iou"] = np.array([iou(each, prompt) for each in maps])
+    return found
+
+
+def row(plain: dict[str, np.ndarray], told: dict[str, np.ndarray]) -> dict[str, float]:
+    """The figures of one image."""
+    found = {}
+    for name, values in told.items():
+        found[name] = values.mean()
+        found[f"{name}, plain"] = plain[name].mean()
+        found[f"{name}, best plain"] = plain[name].max()
+        found[f"{name}, gain"] = found[name] - found[f"{name}, plain"]
+        found[f"{name}, over best"] = found[name] - found[f"{name}, best plain"]
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Reads the flags, prints the table, writes the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--data", required=True, help="images with the maps of people, as of `bitdiff evaluate`")
+    add("--checkpoint", default="photos", help="weights by name, or the --workdir of a training")
+    add("--num_images", type=int, default=20, help="images, at most (20)")
+    add("--num_samples", type=int, default=4, help="samples with a prompt, and without (4)")
+    add("--preset", choices=sorted(presets.SETTINGS), help="settings of the sampler by name")
+    add("--temperature", type=float, help="factor of the sampler's noise (the checkpoint's)")
+    add("--prompts", nargs="*", choices=PROMPTS, default=list(PROMPTS))
+    add("--json", type=pathlib.Path, help="file to write the table to")
+    args = parser.parse_args(argv)
+
+    segmenter = Segmenter.from_pretrained(args.checkpoint)
+    source = specs.open_source(args.data, image_size=0)
+    sampler = segmenter.sampler.override(temperature=args.temperature)
+    if args.preset is not None:
+        sampler = presets.applied(args.preset, sampler)
+    request = Request(args.num_samples, batch_size=args.num_samples, edges="nearest")
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in args.prompts}
+    for i in range(min(args.num_images, len(source))):
+        example = source[i]
+        truth = example["labels"][i % len(example["labels"])].astype(np.int32)
+        canvas = segmenter.canvas(example["image"], name=example["name"])
+        plain = canvas.draw(sampler, request).label_maps
+        for name in args.prompts:
+            prompt = PROMPTS[name](truth, np.random.default_rng(i))
+            if prompt is not None:
+                told = canvas.draw(sampler, request, prompt.constraints).label_maps
+                rows[name].append(row(scores(plain, truth, prompt), scores(told, truth, prompt)))
+    table = {}
+    for name, found in rows.items():
+        print(f"{name}: {len(found)} images, {args.num_samples} samples")
+        for key in found[0]:
+            estimate = estimates.bootstrap(np.array([each[key] for each in found]))
+            print(f"    {key:18} {estimate.mean:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]")
+            table.setdefault(name, {})[key] = estimate._asdict()
+    if args.json is not None:
+        about = {key: value for key, value in vars(args).items() if key != "json"}
+        args.json.write_text(json.dumps({**about, "rows": table}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
