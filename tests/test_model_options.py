@@ -58,6 +58,18 @@ def test_every_option_trains_and_samples(changes):
     assert (codes[valid] >= 0).all() and codes.max() < model.encoding.num_codes
     assert np.isfinite(drawn.certainty).all()
 
+    known = np.full_like(codes, -1)
+    known[:, 2:6, 3:7], known[:, 9:, 1] = 1, 3
+    weight = np.ones(4, np.float32)
+    held = model.sample(
+        params, batch["image"], batch["size"], keys, Sampler(2), known_codes=known,
+        prompt_weight=weight,
+    )  # fmt: skip
+    np.testing.assert_array_equal(
+        np.asarray(held.codes)[valid & (known >= 0)], known[valid & (known >= 0)]
+    )
+    assert (np.asarray(held.codes)[~valid] == -1).all() and np.isfinite(held.x0).all()
+
 
 @pytest.mark.slow
 def test_self_conditioning_adds_channels_and_uses_them():
@@ -108,6 +120,10 @@ def test_dichotomy_splits_drawn_colours_into_regions():
         assert set(np.unique(inside)) == set(range(inside.max() + 1))
         each[:h, :w] = -1
         assert (each == -1).all()
+    with pytest.raises(InputError, match="decoder is 'dichotomy', which forgets the codes"):
+        model.sample(
+            params, batch["image"], batch["size"], keys, sampler, known_codes=np.zeros_like(codes)
+        )
 
 
 @pytest.mark.parametrize(

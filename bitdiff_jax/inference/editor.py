@@ -172,7 +172,8 @@ class Editor:
                 new = 0
             keep[inside] = new
         keep[painted] = new
-        edit = {"edit": "paint", "mask": edit_masks.runs(painted), "region": region}
+        into = None if region is None else int(region)
+        edit = {"edit": "paint", "mask": edit_masks.runs(painted), "region": into}
         return self._do(edit, keep)
 
     def redraw(self, seed: int | None = None) -> np.ndarray:

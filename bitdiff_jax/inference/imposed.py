@@ -14,7 +14,6 @@ image's size.
 import dataclasses
 import math
 import numbers
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +25,8 @@ from bitdiff_jax.data import labelmaps
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.posterior import points
 from bitdiff_jax.posterior.constraints import Pairs
+
+_PAIRS = ("same", "different")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,11 +45,13 @@ class Constraints:
     """
 
     keep: ArrayLike | None = None
-    same: Sequence[Any] = ()
-    different: Sequence[Any] = ()
+    same: Pairs = ()
+    different: Pairs = ()
     prompt_weight: float = 1.0
 
     def __post_init__(self) -> None:
+        for name in _PAIRS:
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         weight = self.prompt_weight
         real = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
         if not real or not 0 <= weight < math.inf:
@@ -115,11 +118,11 @@ def groups_of(
     ids, pixels = _kept(constraints.keep, shape, num_codes, has_background)
     flat = pixels.ravel()
     where = np.arange(flat.size, dtype=np.int64).reshape(shape)
-    pairs = {name: _pairs(getattr(constraints, name), where, name) for name in _NAMES}
-    named = np.unique(np.concatenate([pairs[name].ravel() for name in _NAMES]))
+    pairs = {name: _pairs(getattr(constraints, name), where, name) for name in _PAIRS}
+    named = np.unique(np.concatenate([pairs[name].ravel() for name in _PAIRS]))
     alone = named[flat[named] < 0]
     flat[alone] = len(ids) + np.arange(len(alone))
-    same, different = (flat[pairs[name]] for name in _NAMES)
+    same, different = (flat[pairs[name]] for name in _PAIRS)
     count = len(ids) + len(alone)
     joined = sparse.coo_array((np.ones(len(same), bool), tuple(same.T)), (count, count))
     group = csgraph.connected_components(joined, directed=False)[1]
@@ -149,9 +152,6 @@ def groups_of(
             )
     is_background = has_background and ids.size > 0 and ids[0] == 0
     return Groups(pixels, cells, apart, int(group[0]) if is_background else -1)
-
-
-_NAMES = ("same", "different")
 
 
 def _kept(

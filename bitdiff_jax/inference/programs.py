@@ -170,10 +170,10 @@ def draw_rows(
     ) -> Maps:
         keys = row_keys(seed, rows["image_id"], rows["sample"])
         chosen = dataclasses.replace(sampler, guidance_weight=weight) if sampler.guided else sampler
+        known = {name: rows[name] for name in ("known_codes", "prompt_weight") if name in rows}
         drawn = model.sample(
-            params, rows["image"], rows["size"], keys, chosen, rows.get("features"),
-            rows.get("known_codes"), rows.get("prompt_weight"),
-        )  # fmt: skip
+            params, rows["image"], rows["size"], keys, chosen, rows.get("features"), **known
+        )
         finite = jnp.isfinite(drawn.certainty).all((1, 2))
         return Maps(drawn.codes, drawn.certainty, drawn.x0.astype(jnp.float16), finite)
 

@@ -234,7 +234,9 @@ class Segmentation:
                 point that is none; or fewer than eight samples meet them, and the segmenter that
                 drew them is not known.
         """
-        constraints = imposed.Constraints(same=tuple(same), different=tuple(different))
+        constraints = imposed.Constraints(same=same, different=different)
+        if not constraints:
+            return self
         groups = imposed.groups_of(
             constraints, self.shape, self.resolution, self.num_codes or _ANY_NUMBER
         )

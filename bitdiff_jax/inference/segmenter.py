@@ -253,7 +253,7 @@ class Segmenter:
         chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
         request = Request(num_samples, seed, batch_size, min_area, edges)
         name = image_input.name_of(image) if name is None else name
-        if constraints := Constraints(keep, tuple(same), tuple(different), prompt_weight):
+        if constraints := Constraints(keep, same, different, prompt_weight):
             rgb, file = image_input.as_rgb(image), image_input.file_of(image)
             return self._constrained(name, rgb, file, chosen, request, constraints, Constraints())
         return next(self._draw([(name, image)], chosen, request.with_at_most(num_samples)))

@@ -131,6 +131,7 @@ def test_names_of_the_kept_regions_do_not_matter(segmenter, image):
 def test_given_keeps_samples_that_meet_the_constraints_or_draws_anew(segmenter, image):
     free = segmenter(image, num_samples=40, num_steps=2, batch_size=4)
     maps = free.label_maps
+    assert free.given() is free
     together = maps[:, 0, 0] == maps[:, 39, 59]
     pair, both = ((0, 0), (39, 59)), {}
     for name, meets in (("same", together), ("different", ~together)):
