@@ -5,8 +5,6 @@ say of pixels is kept and imposed on all later draws, until it is undone or edit
 pixels are drawn to go with it, from the same noise, so that what is not concerned stays.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,16 +12,14 @@ import numpy as np
 from etils import epath
 from numpy.typing import ArrayLike
 
-from bitdiff_jax import files
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import edit_masks
+from bitdiff_jax.inference import edit_history, edit_masks
 from bitdiff_jax.inference.canvas import Canvas
 from bitdiff_jax.inference.imposed import Constraints
 from bitdiff_jax.inference.request import Request, check_integer
 from bitdiff_jax.inference.segmentation import Segmentation
 
-FORMAT = "bitdiff_jax edits 1"
 # Of the distance from the scribble to the farthest pixel of its region: pixels beyond are held to
 # be another region, and where the border runs between the two is drawn.
 _FAR = 0.5
@@ -217,17 +213,15 @@ class Editor:
         Raises:
             InputError: the file cannot be written.
         """
-        text = json.dumps(
+        edit_history.write(
+            path,
             {
-                "format": FORMAT,
-                "image_sha256": digest(self._canvas.image),
+                "image_sha256": edit_history.digest(self._canvas.image),
                 "name": self._canvas.name,
                 "settings": self._settings,
                 "edits": self.history,
             },
-            indent=1,
         )
-        files.write(path, (text + "\n").encode())
 
     def apply(self, edit: Mapping[str, Any]) -> np.ndarray:
         """Does an edit as `history` has it.
@@ -270,21 +264,3 @@ class Editor:
 
 def _listed(label_map: np.ndarray) -> str:
     return f"{label_map.min()} to {label_map.max()}"
-
-
-def digest(image: np.ndarray) -> str:
-    """The SHA-256 of an image's shape and pixels, as text."""
-    shape = np.array(image.shape, np.int64).tobytes()
-    return hashlib.sha256(shape + np.ascontiguousarray(image).tobytes()).hexdigest()
-
-
-def read_history(path: epath.PathLike) -> dict[str, Any]:
-    """What `Editor.save` wrote.
-
-    Raises:
-        InputError: the file cannot be read, or holds something else.
-    """
-    found = files.read_json(path)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InputError(f"{path}: is no history of edits; give a file that Editor.save wrote")
-    return found

@@ -7,7 +7,7 @@ drawn. Other pixels are free: they may join any region.
 
 The network draws fewer pixels than the image has. A cell of its map is imposed where a group covers
 more than half of it; a part of a group that covers half of no cell, as a point or a scribble does,
-is imposed on the cells that it touches. `hold` brings the pixels themselves into a map of the
+is imposed on the cells that it touches. `held_maps` brings the pixels themselves into a map of the
 image's size.
 """
 
@@ -138,6 +138,15 @@ def groups_of(
                 "the two constraints"
             )
         apart[ends, ends[::-1]] = True
+    is_background = has_background and ids.size > 0 and ids[0] == 0
+    background = int(group[0]) if is_background else -1
+    others = np.delete(apart, background, axis=1) if is_background else apart
+    # With fewer neighbours than codes, each group finds one that is left.
+    if others.sum(1).max() >= num_codes - int(has_background):
+        raise InputError(
+            f"different: a point is to lie apart from {others.sum(1).max()} others, and the model "
+            f"draws {num_codes - int(has_background)} regions at most; leave some pairs out"
+        )
     pixels = np.where(pixels < 0, -1, group[pixels]).astype(np.int32)
     cells = _cells(pixels, resolution, len(apart))
     for pixel_pair in pairs["different"]:
@@ -150,8 +159,7 @@ def groups_of(
                 f"different: ({p}) and ({q}) lie in one pixel of the {resolution[0]} x "
                 f"{resolution[1]} that the network draws; choose points farther apart"
             )
-    is_background = has_background and ids.size > 0 and ids[0] == 0
-    return Groups(pixels, cells, apart, int(group[0]) if is_background else -1)
+    return Groups(pixels, cells, apart, background)
 
 
 def _kept(
@@ -240,52 +248,3 @@ def _cells(pixels: np.ndarray, resolution: tuple[int, int], count: int) -> np.nd
         thin = ~np.isin(part, part[mostly[group]]) & free
         votes[group][thin] = covers[group][thin]
     return np.where(votes.any(0), votes.argmax(0), -1).astype(np.int32)
-
-
-def hold(labels: np.ndarray, pixels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """A map at the image's size in which each group has its label.
-
-    Args:
-        labels: integers [h, w], >= 0.
-        pixels: as in `Groups`.
-        wanted: int [g], the label of each group; -1 for one that no other pixel has.
-
-    Returns:
-        int32 [h, w].
-    """
-    first = 1 + max(int(labels.max()), int(wanted.max()))
-    wanted = np.where(wanted < 0, first + np.arange(len(wanted)), wanted)
-    return np.where(pixels < 0, labels, wanted[pixels]).astype(np.int32)
-
-
-def wanted_labels(drawn: np.ndarray, groups: Groups) -> np.ndarray:
-    """The label of each group in a map that was made of several samples.
-
-    Args:
-        drawn: integers [h', w'], >= 0, a map as drawn.
-        groups: of the samples.
-
-    Returns:
-        int [g]: the label that most cells of the group have and no larger group apart from it has;
-        -1 if there is none.
-    """
-    wanted = np.full(len(groups.apart), -1)
-    if groups.background >= 0:
-        wanted[groups.background] = 0
-    areas = np.bincount(groups.cells[groups.cells >= 0], minlength=len(wanted))
-    for group in np.argsort(-areas, kind="stable"):
-        if group == groups.background:
-            continue
-        there, counts = np.unique(drawn[groups.cells == group], return_counts=True)
-        allowed = ~np.isin(there, wanted[groups.apart[group]])
-        if allowed.any():
-            wanted[group] = there[np.argmax(np.where(allowed, counts, -1))]
-    return wanted
-
-
-def holds(label_map: np.ndarray, groups: Groups) -> bool:
-    """Whether each group lies in one region of a map [h, w], and those apart in different ones."""
-    labels = np.zeros(len(groups.apart), np.int64)
-    labels[groups.pixels[groups.pixels >= 0]] = label_map[groups.pixels >= 0]
-    together = bool((labels[groups.pixels] == label_map)[groups.pixels >= 0].all())
-    return together and not (groups.apart & (labels[:, None] == labels)).any()

@@ -14,6 +14,7 @@ from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import (
     consensus_codes,
+    held_maps,
     imposed,
     sample_statistics,
     specks,
@@ -240,7 +241,7 @@ class Segmentation:
         groups = imposed.groups_of(
             constraints, self.shape, self.resolution, self.num_codes or _ANY_NUMBER
         )
-        kept = np.flatnonzero([imposed.holds(each, groups) for each in self._samples()])
+        kept = np.flatnonzero([held_maps.holds(each, groups) for each in self._samples()])
         if len(kept) < MIN_SAMPLES_LEFT:
             if self.redraw is None:
                 raise InputError(
@@ -304,11 +305,11 @@ class Segmentation:
             if self.held is not None:
                 groups = self.held.groups
                 wanted = (
-                    imposed.wanted_labels(codes, groups)
+                    held_maps.wanted_labels(codes, groups)
                     if sample is None
                     else self.held.codes[sample]
                 )
-                labels = imposed.hold(labels, groups.pixels, wanted)
+                labels = held_maps.hold(labels, groups.pixels, wanted)
             labels = regions_lib.number(labels, self.has_background)
             # Of many samples of a large picture, ids of four bytes would fill the memory.
             self._kept[sample] = labels.astype(np.min_scalar_type(labels.max()))

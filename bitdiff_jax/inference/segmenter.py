@@ -19,6 +19,7 @@ from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import (
     drawing,
+    edit_history,
     given_maps,
     image_input,
     loading,
@@ -26,7 +27,6 @@ from bitdiff_jax.inference import (
     specks,
     upsampling,
 )
-from bitdiff_jax.inference import editor as editor_lib
 from bitdiff_jax.inference.canvas import Canvas, segmentation_of
 from bitdiff_jax.inference.editor import Editor
 from bitdiff_jax.inference.imposed import Constraints
@@ -415,14 +415,19 @@ class Segmenter:
         Raises:
             InputError: the file cannot be read, holds something else or edits of another picture.
         """
-        history = editor_lib.read_history(path)
+        history = edit_history.read(path)
         rgb = image_input.as_rgb(image)
-        if history.get("image_sha256") != editor_lib.digest(rgb):
+        if history.get("image_sha256") != edit_history.digest(rgb):
             raise InputError(
                 f"{os.fspath(path)}: holds edits of another picture, {history.get('name')!r}; give "
                 "the picture that was edited"
             )
-        editor = self.open(rgb, name=history["name"], **history["settings"])
+        try:
+            editor = self.open(rgb, name=history["name"], **history["settings"])
+        except TypeError as error:
+            raise InputError(
+                f"{os.fspath(path)}: settings: {error}; give a file as Editor.save wrote it"
+            ) from None
         for edit in history["edits"]:
             editor.apply(edit)
         return editor

@@ -173,8 +173,13 @@ def test_a_history_of_something_else_is_refused(segmenter, image, editor, tmp_pa
     editor.save(path)
     with pytest.raises(InputError, match="holds edits of another picture, ''"):
         segmenter.replay(255 - image, path)
-    path.write_text(json.dumps({"format": "other"}))
-    with pytest.raises(InputError, match="is no history of edits"):
+    saved = json.loads(path.read_text())
+    for other in ({"format": "other"}, {"edits": 3}, {"edits": [3]}, {"name": None}):
+        path.write_text(json.dumps(saved | other))
+        with pytest.raises(InputError, match="is no history of edits"):
+            segmenter.replay(image, path)
+    path.write_text(json.dumps(saved | {"settings": {"colour": 3}}))
+    with pytest.raises(InputError, match=r"settings: .*colour"):
         segmenter.replay(image, path)
     with pytest.raises(InputError, match="not valid JSON"):
         path.write_text("{")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import imposed, programs
+from bitdiff_jax.inference import held_maps, imposed, imposed_codes, programs
 from bitdiff_jax.inference.imposed import Constraints
 from tests.inference import tiny
 
@@ -58,7 +58,7 @@ def test_any_map_holds_at_every_pixel(seed, shape, num_ids, kind, edges, prompt_
         tiny.image(*shape), **DRAW, keep=keep, edges=edges, prompt_weight=prompt_weight
     )
     assert_holds(result, keep)
-    assert imposed.holds(result.label_map(0), result.held.groups)
+    assert held_maps.holds(result.label_map(0), result.held.groups)
 
 
 @pytest.mark.parametrize("shape", [(1, 1000), (1000, 1), (1, 1)])
@@ -170,6 +170,10 @@ KEPT = np.where(np.arange(60) < 30, 2, 5) * np.ones((40, 1), int)
         ({"same": POINTS, "different": POINTS}, "lie in one region by keep or same; leave out"),
         ({"different": [((1, 1), (1, 1))]}, "lie in one region"),
         ({"different": [((1, 1), (1, 2))]}, "lie in one pixel of the 11 x 16 that the network"),
+        (
+            {"different": [((0, 0), (20 + i // 13, 4 * (i % 13))) for i in range(64)]},
+            "different: a point is to lie apart from 64 others, and the model draws 64 regions",
+        ),
         ({"same": [((0, 0), (40, 0))]}, "same: point .40, 0. lies outside of 40 x 60"),
         ({"same": [((0, 0), (-1, 0))]}, "same: point .-1, 0. lies outside"),
         ({"same": [((0, 0), (1.5, 0))]}, "same must be .row, column. of integers"),
@@ -206,8 +210,6 @@ def test_a_background_is_code_0_and_no_other_region_is(image):
     pixels = np.full((16, 16), -1)
     pixels[:4], pixels[8:12], pixels[12:] = 0, 3, 7
     groups = imposed.groups_of(Constraints(pixels), (16, 16), (16, 16), 64, has_background=True)
-    from bitdiff_jax.inference import imposed_codes
-
     free = np.zeros((2, 16, 16), np.int32)  # all background
     held = imposed_codes.of_free_samples(groups, free, None, 64, True)
     assert groups.background == 0 and (held.codes[:, 0] == 0).all()
