@@ -50,7 +50,7 @@ def add_constraints(add: Callable[..., Any]) -> None:
         default=1.0,
         metavar="W",
         help="how closely what is drawn follows --keep, --same and --different; 0 imposes their "
-        "pixels alone, in a third of the time (1)",
+        "pixels alone, in a fraction of the time (1)",
     )
 
 

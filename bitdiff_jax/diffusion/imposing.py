@@ -18,8 +18,8 @@ with the probability that the predicted x0 gives the known pixels, channel by ch
 reconstruction guidance (arXiv 2204.03458, 2209.14687). The pixels of one region are one fact and
 not many, so that their logarithms are averaged: each pixel has a weight, and those of a region sum
 to 1. What is drawn is an approximation of the conditional distribution; tests/diffusion say how
-good a one where that is known. It takes a derivative of the network at each step, about three times
-the time.
+good a one where that is known. It takes a derivative of the network at each step, several times
+what the step takes.
 """
 
 from collections.abc import Callable

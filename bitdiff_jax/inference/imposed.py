@@ -41,7 +41,7 @@ class Constraints:
         different: pairs of points that lie in two regions.
         prompt_weight: of the guidance by what is known, finite and >= 0: 1 is for the conditional
             distribution, more follows the prompt more closely, and 0 imposes the pixels alone, in a
-            third of the time.
+            fraction of the time.
     """
 
     keep: ArrayLike | None = None
