@@ -187,6 +187,15 @@ def _sample(
     def guide(both: jax.Array) -> jax.Array:
         return guidance.combine(*guidance.split(both), weight) if guided else both
 
+    def evaluate(*inputs: Any) -> jax.Array:
+        if not guided or known is None or known.weight is None:
+            return denoise_fn(*inputs)
+        # Half by half, since the derivative is that of the first alone.
+        own = jax.tree.map(lambda x: guidance.split(x)[0], inputs)
+        null = jax.tree.map(lambda x: guidance.split(jax.lax.stop_gradient(x))[1], inputs)
+        both: jax.Array = guidance.interleave(denoise_fn(*own), denoise_fn(*null))
+        return both
+
     def denoise(
         x_t: jax.Array, previous: Any, t: jax.Array, alpha_t: jax.Array, sigma_t: jax.Array
     ) -> Denoised:
@@ -196,7 +205,7 @@ def _sample(
             previous = guidance.interleave(previous, jnp.zeros_like(previous))
         times = jnp.full((net_input.shape[0],), t, dtype)
         earlier = (previous.astype(given),) if self_condition else ()
-        output = denoise_fn(net_input.astype(given), times, cond, *earlier).astype(dtype)
+        output = evaluate(net_input.astype(given), times, cond, *earlier).astype(dtype)
         both = to_x0(output, net_input, alpha_t, sigma_t, prediction)
         x0 = guide(both)
         own = guidance.split(both)[0] if guided and known is not None else x0

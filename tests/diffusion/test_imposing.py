@@ -96,7 +96,8 @@ def test_pixels_that_know_nothing_of_the_imposed_ones_keep_their_distribution(na
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("guidance_weight", [None, 1.0])
-def test_known_pixels_are_exact_with_any_method(name, guidance_weight):
+@pytest.mark.parametrize("weight", [None, 0.1])
+def test_known_pixels_are_exact_with_any_method(name, guidance_weight, weight):
     rng = np.random.default_rng(3)
     mask, x0 = rng.random((2, 6, 5)) < 0.4, rng.choice([-1.0, 1.0], (2, 6, 5, 3))
 
@@ -104,7 +105,8 @@ def test_known_pixels_are_exact_with_any_method(name, guidance_weight):
         return jnp.tanh(x_t + cond)
 
     sampler = dataclasses.replace(SAMPLERS[name], guidance_weight=guidance_weight)
-    drawn = draw(denoise, (2, 6, 5, 3), jnp.ones((2, 1, 1, 1)), sampler, jnp.float32(x0), mask)
+    cond = jnp.ones((2, 1, 1, 1))
+    drawn = draw(denoise, (2, 6, 5, 3), cond, sampler, jnp.float32(x0), mask, weight)
     np.testing.assert_array_equal(np.asarray(drawn)[mask], np.float32(x0)[mask])
 
 
@@ -157,3 +159,25 @@ def test_other_predictions_are_imposed_in_x0(prediction):
         mask, prediction=prediction,
     )  # fmt: skip
     assert (np.asarray(drawn)[0][np.asarray(mask)] == -1).all()
+
+
+def test_guidance_of_both_kinds_is_that_of_one_derivative():
+    """With a guided sampler, the derivative is that of the conditional half, as by hand."""
+    cond, shape = jnp.full((1, 1, 1, 1), 0.3), (1, 4, 4, 1)
+    x0, mask = jnp.ones(()), jnp.arange(4) < 2
+
+    def denoise(x_t, t, cond):
+        return jnp.tanh(0.1 * jnp.mean(x_t, (1, 2), keepdims=True) + 0.2 * x_t + cond)
+
+    sampler = Sampler(1, 2.0, Ddim(), clip=False)
+    drawn = draw(denoise, shape, cond, sampler, x0, mask, 0.01)
+    x_t = jax.random.normal(jax.random.key(0), shape)
+    alpha, sigma = SCHEDULE.alpha(jnp.float32(1)), SCHEDULE.sigma(jnp.float32(1))
+
+    def log_prob(x_t):
+        return 0.01 * jnp.sum(jnp.log((1 + denoise(x_t, None, cond)[:, :, :2]) / 2))
+
+    guided = 3 * denoise(x_t, None, cond) - 2 * denoise(x_t, None, 0.0)
+    want = guided + sigma**2 / alpha * jax.grad(log_prob)(x_t)
+    want = jnp.where(mask[:, None], 1.0, want)
+    np.testing.assert_allclose(drawn, want, rtol=1e-4)
