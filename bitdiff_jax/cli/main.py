@@ -19,6 +19,7 @@ _COMMANDS = {
     "evaluate": "score a trained model, or anyone's segmentations on disk",
     "compare": "several tools' segmentations side by side, with paired tests",
     "consensus": "one label map for several people's, tools' or samples' of the same images",
+    "serve": "a page in the browser: drop an image, look at its regions, take them along",
     "pack": "make one file or a hub's folder of a trained model",
     "export": "write a trained model as a program for machines without this package",
     "compile": "compile for a TPU or GPU that is not there; tell what it needs",

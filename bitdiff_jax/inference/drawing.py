@@ -66,6 +66,7 @@ def draw(
     overlap: bool = False,
     on_compile: Callable[[], None] | None = None,
     imposing: programs.Imposing | None = None,
+    on_batch: Callable[[int], None] | None = None,
 ) -> Iterator[Drawn]:
     """Draws maps of images, in their order.
 
@@ -92,6 +93,8 @@ def draw(
             seconds; not for one that comes from a cache.
         imposing: how to impose what the items' `known_codes` hold, which are not looked at without
             it: by another program.
+        on_batch: called before each batch, once its images are encoded, with the number of maps
+            that were begun before it.
 
     Returns:
         An iterator over the items, each as soon as all of its maps are there.
@@ -106,7 +109,7 @@ def draw(
     num_batches = None if num_items is None else -(-num_items * request.num_samples // num_rows)
     return _draw(
         model, params, items, sampler, request, own, num_rows, num_batches, overlap, on_compile,
-        encode, imposing,
+        on_batch, encode, imposing,
     )  # fmt: skip
 
 
@@ -161,6 +164,7 @@ def _draw(
     num_batches: int | None,
     overlap: bool,
     on_compile: Callable[[], None] | None,
+    on_batch: Callable[[int], None] | None,
     encode: Encode | None,
     imposing: programs.Imposing | None,
 ) -> Iterator[Drawn]:
@@ -188,6 +192,8 @@ def _draw(
         batch = list(itertools.islice(every, num_rows))
         if num_batches is None and not batch:
             break
+        if on_batch is not None:
+            on_batch(number * num_rows)
         with _told_in_one_line(request.batch_size):
             if program is None:
                 program = programs.compiled(

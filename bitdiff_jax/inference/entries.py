@@ -15,7 +15,7 @@ from bitdiff_jax.inference.image_input import name_of
 
 # What stands for the photographs that come with the package.
 EXAMPLES = "examples"
-_EXAMPLE_IMAGES = pathlib.Path(__file__).parents[1] / "example_images"
+EXAMPLE_IMAGES = pathlib.Path(__file__).parents[1] / "example_images"
 _MOST_ENDINGS = 5  # that a line names
 
 
@@ -65,7 +65,7 @@ def unread(argument: str) -> str:
         InputError: the folder cannot be listed.
     """
     folder = _folder(argument)
-    if folder is None or folder == epath.Path(_EXAMPLE_IMAGES):
+    if folder is None or folder == epath.Path(EXAMPLE_IMAGES):
         return ""
     others = _list(folder)[1]
     files_there = [each for each in others if not each.is_dir()]
@@ -107,7 +107,7 @@ def _folder(argument: str) -> epath.Path | None:
     path = epath.Path(argument)
     try:
         if argument == EXAMPLES and not path.exists():
-            path = epath.Path(_EXAMPLE_IMAGES)
+            path = epath.Path(EXAMPLE_IMAGES)
         return path if path.is_dir() else None
     except OSError as error:
         raise _no_list(argument, error) from None

@@ -208,6 +208,7 @@ class Segmenter:
         same: Pairs = (),
         different: Pairs = (),
         prompt_weight: float = 1.0,
+        on_batch: Callable[[int], None] | None = None,
     ) -> Segmentation:
         """Draws `num_samples` label maps of one picture.
 
@@ -244,6 +245,8 @@ class Segmenter:
             different: pairs that lie in two regions.
             prompt_weight: how closely what is drawn follows `keep`, `same` and `different`, see
                 `Constraints`.
+            on_batch: called before each batch of maps, once the picture is encoded, with the number
+                of maps that are drawn by then.
 
         Raises:
             InputError: a picture that cannot be read or used, an argument out of its range, not
@@ -256,7 +259,8 @@ class Segmenter:
         if constraints := Constraints(keep, same, different, prompt_weight):
             rgb, file = image_input.as_rgb(image), image_input.file_of(image)
             return self._constrained(name, rgb, file, chosen, request, constraints, Constraints())
-        return next(self._draw([(name, image)], chosen, request.with_at_most(num_samples)))
+        request = request.with_at_most(num_samples)
+        return next(self._draw([(name, image)], chosen, request, on_batch))
 
     def segment_batch(
         self,
@@ -519,7 +523,11 @@ class Segmenter:
         )
 
     def _draw(
-        self, items: Iterable[tuple[str, Any]], sampler: Sampler, request: Request
+        self,
+        items: Iterable[tuple[str, Any]],
+        sampler: Sampler,
+        request: Request,
+        on_batch: Callable[[int], None] | None = None,
     ) -> Iterator[Segmentation]:
         # At their own size, and the files that they come from.
         images: collections.deque[tuple[np.ndarray, str]] = collections.deque()
@@ -531,7 +539,7 @@ class Segmenter:
 
         for drawn in drawing.draw(
             self.model, self._params, read(), sampler, request,
-            mesh=self._mesh, on_compile=self._on_compile,
+            mesh=self._mesh, on_compile=self._on_compile, on_batch=on_batch,
         ):  # fmt: skip
             image, file = images.popleft()
             yield dataclasses.replace(

@@ -44,7 +44,8 @@ def consensus(atoms: Atoms, criterion: str) -> np.ndarray:
             * 'medoid': the partition among those given that has the least expected Binder's loss.
             * 'vote': the vote on each pixel after matching to the medoid, see `voting.vote`.
             * 'linkage': average linkage of the probabilities of lying apart, cut at .7, see
-              `merging.average_linkage`.
+              `merging.average_linkage`; 'linkage:CUT' cuts it at another number in [0, 1]: less
+              gives more and smaller regions.
 
     Returns:
         intp [a], the region of each atom: 0 is the largest, of equals the one that begins first.
@@ -53,11 +54,13 @@ def consensus(atoms: Atoms, criterion: str) -> np.ndarray:
         InputError: there is no such criterion.
     """
     check_criterion(criterion)
-    return largest_first(CRITERIA[criterion](atoms), atoms.areas)
+    name, _, cut = criterion.partition(":")
+    labels = _linkage(atoms, float(cut)) if cut else CRITERIA[name](atoms)
+    return largest_first(labels, atoms.areas)
 
 
 def check_criterion(criterion: str, name: str = "criterion", also: tuple[str, ...] = ()) -> None:
-    """Raises InputError unless `criterion` is one of `CRITERIA`, or of what is allowed besides.
+    """Raises InputError unless `criterion` is one that `consensus` knows, or allowed besides.
 
     Args:
         criterion: the one that was asked for.
@@ -65,7 +68,18 @@ def check_criterion(criterion: str, name: str = "criterion", also: tuple[str, ..
         also: words that are allowed besides.
     """
     known = (*CRITERIA, *also)
-    if criterion not in known:
+    method, colon, cut = str(criterion).partition(":")
+    if colon and method == "linkage":
+        try:
+            valid = 0 <= float(cut) <= 1
+        except ValueError:
+            valid = False
+        if not valid:
+            raise InputError(
+                f"{name} is {criterion!r}; cut the linkage at a number from 0 to 1, as in "
+                "linkage:0.5"
+            )
+    elif criterion not in known:
         raise InputError(
             f"{name} is {criterion!r}; use one of {', '.join(known)}"
             f"{did_you_mean(str(criterion), known)}"
@@ -139,9 +153,9 @@ def _searched(
     return method
 
 
-def _linkage(atoms: Atoms) -> np.ndarray:
+def _linkage(atoms: Atoms, max_apart: float = MAX_APART) -> np.ndarray:
     units = make_units(atoms)
-    return average_linkage(units, MAX_APART)[units.unit]
+    return average_linkage(units, max_apart)[units.unit]
 
 
 def _vote(atoms: Atoms) -> np.ndarray:

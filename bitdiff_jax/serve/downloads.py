@@ -1,0 +1,93 @@
+"""The files of a format, for a browser."""
+
+import dataclasses
+import io
+import mimetypes
+import pathlib
+import tempfile
+import zipfile
+from typing import NamedTuple
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import formats
+from bitdiff_jax.inference.segmentation import Segmentation
+
+_ALL = "all"
+
+
+class Download(NamedTuple):
+    """A file for a browser."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+def names() -> list[str]:
+    """The formats that are offered: all that have a short name."""
+    return list(formats.FORMATS)
+
+
+def make(segmentation: Segmentation, format_name: str) -> Download:
+    """Writes a result in one format, or in all.
+
+    Nothing stays on the disk, and nothing in the memory that was computed for the file.
+
+    Args:
+        segmentation: what is written.
+        format_name: one of `names`, or 'all' for a zip of what all of them can write.
+
+    Returns:
+        The file; a zip where there are several.
+
+    Raises:
+        InputError: the format is not known or fails, or it has nothing to write of this result.
+    """
+    # Not left to `open_formats`, which imports what a reference names.
+    if format_name not in (_ALL, *names()):
+        raise InputError(
+            f"the format {format_name!r} is not known; there are {', '.join(names())} and {_ALL}"
+        )
+    written = _all(segmentation) if format_name == _ALL else _files(segmentation, format_name)
+    stem = segmentation.name or "image"
+    if not written:
+        raise InputError(
+            f"{format_name} has nothing to write of {segmentation.num_samples} sample(s); draw "
+            "more samples"
+        )
+    if len(written) == 1 and format_name != _ALL:
+        ((name, data),) = written.items()
+        return Download(name, mimetypes.guess_type(name)[0] or "application/octet-stream", data)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in written.items():
+            archive.writestr(name, data)
+    return Download(f"{stem}_{format_name}.zip", "application/zip", buffer.getvalue())
+
+
+def _files(segmentation: Segmentation, *format_names: str) -> dict[str, bytes]:
+    """The bytes of all files of some formats by name; some write beside what others wrote."""
+    chosen = formats.open_formats(format_names)
+    copy = dataclasses.replace(segmentation)  # what it computes is forgotten with it
+    with tempfile.TemporaryDirectory(prefix="bitdiff_serve_") as folder:
+        formats.write(copy, folder, copy.name or "image", chosen)
+        root = pathlib.Path(folder)
+        return {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }
+
+
+def _all(segmentation: Segmentation) -> dict[str, bytes]:
+    """The files of all formats; those that fail are named in a file of their own."""
+    found: dict[str, bytes] = {}
+    failed = []
+    for name in names():
+        try:
+            found.update(_files(segmentation, name))
+        except InputError as error:
+            failed.append(str(error))
+    if failed:
+        found["not_written.txt"] = ("\n".join(failed) + "\n").encode()
+    return found

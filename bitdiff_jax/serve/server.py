@@ -1,0 +1,145 @@
+"""The page on a port."""
+
+import asyncio
+import contextlib
+import importlib
+import os
+import shutil
+import socket
+import tempfile
+import urllib.parse
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.serve import downloads
+from bitdiff_jax.serve.service import Service
+
+_SWEEP_SECONDS = 30
+
+
+def application(serving: Service) -> Any:
+    """The page and its downloads as an ASGI application.
+
+    Args:
+        serving: does what the page is told.
+
+    Returns:
+        A `fastapi.FastAPI`.
+
+    Raises:
+        InputError: gradio is not installed.
+    """
+    check_installed()
+    import fastapi
+    import gradio
+
+    from bitdiff_jax.serve import layout, markup
+
+    app = fastapi.FastAPI(
+        docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeps(serving)
+    )
+
+    @app.get("/download/{key}/{format_name}")
+    def download(key: str, format_name: str) -> fastapi.Response:
+        try:
+            made = downloads.make(serving.view(key).full, format_name)
+        except InputError as error:
+            return fastapi.Response(str(error), 400, media_type="text/plain; charset=utf-8")
+        quoted = urllib.parse.quote(made.name, safe="")
+        headers = {
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quoted}",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return fastapi.Response(made.data, media_type=made.media_type, headers=headers)
+
+    return gradio.mount_gradio_app(
+        app, layout.build(serving), path="/", theme=layout.theme(), css=markup.css(),
+        max_file_size=serving.limits.max_bytes, footer_links=[], run_history=False,
+        ssr_mode=False, show_error=False, enable_monitoring=False, pwa=False, mcp_server=False,
+    )  # fmt: skip
+
+
+def check_installed() -> None:
+    """Raises InputError unless gradio is installed; it is told to tell nothing to anyone."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
+    try:
+        importlib.import_module("gradio")
+    except ImportError:
+        raise InputError("the page needs gradio: pip install 'bitdiff_jax[serve]'") from None
+
+
+def run(serving: Service, host: str, port: int) -> None:
+    """Serves the page until it is interrupted.
+
+    Args:
+        serving: does what the page is told.
+        host: the address to listen on.
+        port: 0 for any that is free.
+
+    Raises:
+        InputError: gradio is not installed, or the address cannot be listened on.
+    """
+    with listening(host, port) as found, temporary_files():
+        app = application(serving)
+        import uvicorn
+
+        shown = "localhost" if host in ("127.0.0.1", "::1") else host
+        print(f"the page is at http://{shown}:{found.getsockname()[1]}; Ctrl-C ends it", flush=True)
+        uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[found])
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens.
+
+    Raises:
+        InputError: the address is not of this machine, or the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind((host, port))
+            made.listen()
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise InputError(
+                f"--host {host} --port {port}: cannot be listened on ({why}); name another port, "
+                "or 0 for any that is free"
+            ) from None
+        yield made
+
+
+@contextlib.contextmanager
+def temporary_files() -> Iterator[None]:
+    """A folder of this server alone for gradio's temporary files, which is gone in the end."""
+    name, before = "GRADIO_TEMP_DIR", os.environ.get("GRADIO_TEMP_DIR")
+    folder = tempfile.mkdtemp(prefix="bitdiff_serve_")
+    os.environ[name] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweeps(serving: Service) -> Callable[[object], contextlib.AbstractAsyncContextManager]:
+    """Frees what is old every now and then, though nobody asks for anything."""
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            serving.forget_old()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: object) -> AsyncIterator[None]:
+        task = asyncio.create_task(sweep())
+        yield
+        task.cancel()
+
+    return lifespan

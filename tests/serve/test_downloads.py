@@ -1,0 +1,78 @@
+import io
+import pathlib
+import tempfile
+import zipfile
+
+import numpy as np
+import pytest
+
+from bitdiff_jax.data import images
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference import formats
+from bitdiff_jax.serve import downloads
+from tests.serve.conftest import samples, segmentation
+
+
+def own(result, folder, name):
+    (folder / f"{name}.own").write_text(str(result.label_map().max()))
+
+
+def broken(result, folder, name):
+    raise InputError("formats: broken cannot hold it; use another")
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    monkeypatch.setattr(formats, "FORMATS", {**formats.FORMATS, "own": own, "broken": broken})
+
+
+def test_every_format_of_the_registry_is_offered(registry):
+    assert downloads.names() == list(formats.FORMATS) and "own" in downloads.names()
+    made = downloads.make(segmentation(samples()), "own")
+    assert (made.name, made.data) == ("given.own", b"2")
+
+
+def test_a_file_is_what_segment_writes(tmp_path):
+    result = segmentation(samples())
+    made = downloads.make(result, "id_png")
+    assert (made.name, made.media_type) == ("given_labels.png", "image/png")
+    (tmp_path / "a.png").write_bytes(made.data)
+    np.testing.assert_array_equal(images.read_labels(tmp_path / "a.png"), result.label_map())
+
+
+def test_several_files_are_a_zip():
+    made = downloads.make(segmentation(samples() * 2), "boundary")
+    assert (made.name, made.media_type) == ("given_boundary.zip", "application/zip")
+    with zipfile.ZipFile(io.BytesIO(made.data)) as archive:
+        assert archive.namelist() == ["given_boundary.npy", "given_boundary.png"]
+
+
+def test_all_are_a_zip_and_say_which_could_not_be_written(registry):
+    made = downloads.make(segmentation(samples()), "all")
+    with zipfile.ZipFile(io.BytesIO(made.data)) as archive:
+        names = archive.namelist()
+        assert "given.own" in names and "given_overlay.png" in names
+        assert b"broken cannot hold it" in archive.read("not_written.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("broken", "broken cannot hold it"),
+        ("nonsense", "'nonsense' is not known; there are id_png"),
+        ("boundary", "boundary has nothing to write of 4 sample"),
+        ("tests.serve.test_downloads:own", "test_downloads:own' is not known"),  # not imported
+    ],
+)
+def test_what_cannot_be_written_is_one_sentence(registry, name, says):
+    with pytest.raises(InputError) as caught:
+        downloads.make(segmentation(samples()), name)
+    assert "\n" not in str(caught.value) and says in str(caught.value)
+
+
+def test_nothing_stays_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    result = segmentation(samples())
+    downloads.make(result, "overlay")
+    assert not list(pathlib.Path(tmp_path).iterdir())
+    assert not set(vars(result)) & {"label_maps", "_kept"}  # nor in memory
