@@ -95,6 +95,11 @@ def build(serving: service.Service) -> gr.Blocks:
                             info="Regions are joined up to this mean probability of lying apart.",
                         )  # fmt: skip
                         automatic = gr.Button("Automatic", scale=1, min_width=110)
+                    with gr.Row():
+                        redraw = gr.Button(
+                            "Draw what is not held anew", elem_id="redraw", min_width=90
+                        )
+                        undo = gr.Button("Undo the last edit", elem_id="undo", min_width=90)
                     question = gr.HTML("", elem_id="question")
                     with gr.Row():
                         yes = gr.Button("Yes, one region", elem_id="yes", min_width=90)
@@ -192,6 +197,29 @@ def build(serving: service.Service) -> gr.Blocks:
         def on_back(key: str) -> dict[Any, Any]:
             return _told(status, lambda: outputs(*_looked_at(serving.forget_answers(key))))
 
+        def edited(key: str, edit: dict[str, Any], progress: gr.Progress) -> dict[Any, Any]:
+            def tell(share: float, text: str) -> None:
+                progress(share, desc=text)
+
+            return _told(
+                status, lambda: outputs(*_looked_at(serving.edit(key, edit, tell))) | {cut: 0.7}
+            )
+
+        def on_edit(
+            key: str, event: gr.EventData, progress: gr.Progress = gr.Progress()  # noqa: B008
+        ) -> dict[Any, Any]:  # fmt: skip
+            return edited(key, {"edit": event.edit, "points": event.points}, progress)
+
+        def on_redraw(
+            key: str, progress: gr.Progress = gr.Progress()  # noqa: B008
+        ) -> dict[Any, Any]:  # fmt: skip
+            return edited(key, {"edit": "redraw"}, progress)
+
+        def on_undo(
+            key: str, progress: gr.Progress = gr.Progress()  # noqa: B008
+        ) -> dict[Any, Any]:  # fmt: skip
+            return edited(key, {"edit": "undo"}, progress)
+
         device: dict[str, Any] = {
             "outputs": drawn, "concurrency_id": _DEVICE, "concurrency_limit": 1,
             "show_progress_on": status,
@@ -204,6 +232,10 @@ def build(serving: service.Service) -> gr.Blocks:
         examples.select(on_example, settings, **device, api_visibility="private")
         again.click(on_key, [image_key, *settings], **device, api_visibility="private")
         linked.change(on_key, [linked, *settings], **device, api_visibility="private")
+        editing = {**device, "outputs": [*looked_at, cut], "api_visibility": "private"}
+        view.submit(on_edit, [result], **editing)
+        redraw.click(on_redraw, [result], **editing)
+        undo.click(on_undo, [result], **editing)
         page.load(on_load, None, [status, linked, *settings], **looking)
         view.select(on_points, [result], [status, said], **looking)
         view.input(on_sample, [result], [status, view], **looking)

@@ -47,7 +47,13 @@ class ResultView:
         """The view of a result that was just drawn."""
         side = min(VIEW_SIDE, max(full.shape))
         shape = transforms.resized_shape(*full.shape, side)
-        small = dataclasses.replace(full, image=transforms.resize_image(full.image, shape))
+        small = full
+        if shape != full.shape:
+            image = transforms.resize_image(full.image, shape)
+            # What is held is of pixels of the image at its own size; `maps` hold it already.
+            small = dataclasses.replace(
+                full, image=image, codes=full.maps, drawn=None, held=None, redraw=None
+            )
         samples = np.stack([small.label_map(k) for k in range(small.num_samples)])
         # Of many samples, ids of four bytes would fill the memory.
         samples = samples.astype(np.min_scalar_type(samples.max()))
@@ -266,5 +272,6 @@ def _only(segmentation: Segmentation, samples: np.ndarray) -> Segmentation:
         segmentation,
         codes=segmentation.codes[samples],
         certainty=segmentation.certainty[samples],
-        drawn=drawn and dataclasses.replace(drawn, x0=drawn.x0[samples]),
+        drawn=None if drawn is None else dataclasses.replace(drawn, x0=drawn.x0[samples]),
+        held=None if segmentation.held is None else segmentation.held.taken(samples),
     )

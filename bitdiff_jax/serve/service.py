@@ -3,20 +3,22 @@
 A visitor's images and results are found by keys that cannot be guessed, in stores that forget.
 """
 
+import dataclasses
 import math
 import os
 import pathlib
 import tempfile
 import threading
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import entries, image_input
+from bitdiff_jax.inference.editor import Editor
 from bitdiff_jax.inference.segmenter import Segmenter
-from bitdiff_jax.serve import uploads
+from bitdiff_jax.serve import edits, uploads
 from bitdiff_jax.serve.kept import Kept
 from bitdiff_jax.serve.limits import Limits
 from bitdiff_jax.serve.links import Settings
@@ -27,6 +29,25 @@ BATCH_SIZE = 4
 _EXAMPLE = "example:"
 
 OnStage = Callable[[float, str], None]  # the share that is done, in [0, 1], and what comes next
+
+
+@dataclasses.dataclass
+class _Result:
+    """A result of a visitor.
+
+    Attributes:
+        first: as it was drawn or edited last.
+        now: as it is looked at.
+        image_key: of the image.
+        settings: how it was drawn.
+        editor: of the image; None before the first edit.
+    """
+
+    first: ResultView
+    now: ResultView
+    image_key: str
+    settings: Settings
+    editor: Editor | None = None
 
 
 class _Upload(NamedTuple):
@@ -55,7 +76,7 @@ class Service:
         listed = entries.list_entries([str(entries.EXAMPLE_IMAGES)])
         self.examples = {pathlib.Path(each.file).stem: os.fspath(each.file) for each in listed}
         self._uploads = Kept[_Upload](limits.keep_seconds, limits.memory)
-        self._views = Kept[tuple[ResultView, ResultView]](limits.keep_seconds, limits.memory)
+        self._results = Kept[_Result](limits.keep_seconds, limits.memory)
         self._device = threading.Lock()
 
     def receive(self, path: os.PathLike | str, name: str) -> str:
@@ -110,7 +131,7 @@ class Service:
         view = ResultView.of(result)
         tell(0.9, "finding their consensus")
         _ = view.label_map
-        return self._views.put((view, view), view.nbytes)
+        return self._results.put(_Result(view, view, image_key, settings), view.nbytes)
 
     def view(self, key: str) -> ResultView:
         """The result of a key as it is looked at now.
@@ -118,7 +139,7 @@ class Service:
         Raises:
             InputError: it is not there any more.
         """
-        return self._both(key)[1]
+        return self._result(key).now
 
     def change(self, key: str, change: Callable[[ResultView], ResultView]) -> ResultView:
         """Changes how a result is looked at.
@@ -126,27 +147,63 @@ class Service:
         Raises:
             InputError: the result is not there any more, or what `change` raises.
         """
-        first, now = self._both(key)
-        changed = change(now)
-        self._views.put((first, changed), first.nbytes, key)
-        return changed
+        result = self._result(key)
+        result.now = change(result.now)
+        return result.now
 
     def forget_answers(self, key: str) -> ResultView:
-        """Shows a result as it was drawn.
+        """Shows a result as it was drawn or edited last.
 
         Raises:
             InputError: it is not there any more.
         """
-        first, _ = self._both(key)
-        return self.change(key, lambda now: first)
+        result = self._result(key)
+        result.now = result.first
+        return result.now
+
+    def edit(
+        self, key: str, edit: Mapping[str, Any], on_stage: OnStage | None = None
+    ) -> ResultView:
+        """Edits a result: what the edit says is held, and the rest is drawn anew.
+
+        Edits are made on the consensus of all samples; answers and cuts are forgotten.
+
+        Args:
+            key: of the result.
+            edit: see `edits.apply`.
+            on_stage: told how far it is.
+
+        Raises:
+            InputError: the result or its image is not there any more, or see `edits.apply`.
+        """
+        tell = on_stage or (lambda share, text: None)
+        result = self._result(key)
+        with self._device:
+            if result.editor is None:
+                tell(0.1, "opening the image to be edited")
+                name, image = self._read(result.image_key)
+                settings = result.settings
+                result.editor = self.segmenter.open(
+                    image,
+                    settings.num_samples,
+                    seed=settings.seed,
+                    preset=settings.preset,
+                    temperature=settings.temperature,
+                    name=image_input.name_of(name),
+                )
+            tell(0.5, "drawing the rest anew")
+            edits.apply(result.editor, edit, result.first.small.shape)
+        tell(0.8, "bringing the samples to the image's size")
+        result.first = result.now = ResultView.of(result.editor.segmentation)
+        return result.now
 
     def forget_old(self) -> None:
         """Frees the memory of images and results whose time is over."""
         self._uploads.forget_old()
-        self._views.forget_old()
+        self._results.forget_old()
 
-    def _both(self, key: str) -> tuple[ResultView, ResultView]:
-        found = self._views.get(key)
+    def _result(self, key: str) -> _Result:
+        found = self._results.get(key)
         if found is None:
             raise InputError(
                 f"this result is not kept any more ({self.limits.keep_text} at most); draw the "

@@ -1,9 +1,9 @@
 // The image, its regions and what is said of them. `props.value` is `ResultView.shown`; the server
-// is told of two points ('select') and of the sample to look at ('input').
+// is told of two points ('select'), of the sample to look at ('input') and of edits ('submit').
 const part = (name) => element.querySelector(name);
 const state = {
   layer: "regions", mode: "region", strength: 0.45,
-  points: [], cross: null, hovered: 0, picked: 0,
+  points: [], stroke: null, cross: null, hovered: 0, picked: 0,
 };
 let value = null, size = null, ids = null, layers = {}, turn = 0;
 
@@ -13,6 +13,15 @@ const LEGENDS = {
   agreement: "Orange where the samples disagree on the region: the stronger, the less they agree.",
   image: "The image alone.",
 };
+
+const HINTS = {
+  points: "Click two points: do they lie in one region?",
+  merge: "Click two regions that are to be one.",
+  split: "Draw a line over the part that is to be a region of its own.",
+  paint: "Draw along what is to be a region of its own.",
+};
+const isEdit = () => ["merge", "split", "paint"].includes(state.mode);
+const isStroke = () => ["split", "paint"].includes(state.mode);
 
 const pixels = async (uri) => {
   const image = new Image();
@@ -84,8 +93,9 @@ const load = async () => {
     agreement: greys.agreement && painted((i) => [255, 140, 0, 255 - greys.agreement[4 * i]]),
     outlines: {},
   };
-  if (isNew) Object.assign(state, { points: [], cross: null });
-  Object.assign(state, { hovered: 0, picked: 0 });
+  if (isNew) state.cross = null;
+  if (isNew || isEdit()) state.points = [];
+  Object.assign(state, { stroke: null, hovered: 0, picked: 0 });
   const canvas = part("canvas");
   [canvas.width, canvas.height] = size;
   canvas.style.width = `min(100%, calc(72vh * ${size[0] / size[1]}))`;
@@ -160,6 +170,14 @@ const draw = () => {
     marker(context, value.question.q, "B");
   }
   state.points.forEach((point, k) => marker(context, point, String(k + 1)));
+  if (state.stroke) {
+    context.beginPath();
+    for (const [row, column] of state.stroke) context.lineTo(column + 0.5, row + 0.5);
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = state.mode === "paint" ? Math.max(1, Math.max(...size) / 40) : 3;
+    context.strokeStyle = "rgba(255, 255, 255, 0.85)";
+    context.stroke();
+  }
   if (state.cross) {
     const [row, column] = state.cross;
     context.strokeStyle = "#fff";
@@ -189,10 +207,10 @@ const words = (id) => {
 
 const tell = () => {
   let text = `Point at a region, or click it. ${value.regions.length} regions.`;
-  if (state.mode === "points") {
-    text = ["Click two points: do they lie in one region?", "Click the second point."][
-      state.points.length
-    ] ?? "Asking.";
+  if (state.mode !== "region") {
+    text = HINTS[state.mode];
+    if (isEdit()) text += " The rest is drawn anew.";
+    if (state.points.length === 1) text = "Click the second one.";
   } else if (state.picked) {
     text = words(state.picked);
   }
@@ -205,10 +223,29 @@ const click = (point) => {
     state.picked = state.picked === id ? 0 : id;
   } else {
     state.points = state.points.length === 2 ? [point] : [...state.points, point];
-    if (state.points.length === 2) trigger("select", { p: state.points[0], q: state.points[1] });
+    if (state.points.length === 2) {
+      const [p, q] = state.points;
+      if (isEdit()) trigger("submit", { edit: state.mode, points: [p, q] });
+      else trigger("select", { p, q });
+    }
   }
   tell();
   draw();
+};
+
+// A line for split and paint: begun, drawn on, and sent.
+const begin = (point) => {
+  state.stroke = [point];
+  draw();
+};
+const drawOn = (point) => {
+  const [row, column] = state.stroke.at(-1);
+  if (row === point[0] && column === point[1]) return;
+  state.stroke.push(point);
+  draw();
+};
+const send = () => {
+  trigger("submit", { edit: state.mode, points: state.stroke });
 };
 
 const pointOf = (event) => {
@@ -237,7 +274,24 @@ const hover = (id, event) => {
   }
 };
 
+let pressed = false;
+element.addEventListener("pointerdown", (event) => {
+  if (!value || !isStroke() || event.target !== part("canvas") || event.button) return;
+  pressed = true;
+  event.target.setPointerCapture(event.pointerId);
+  begin(pointOf(event));
+});
+element.addEventListener("pointerup", () => {
+  if (pressed) send();
+  pressed = false;
+});
+element.addEventListener("pointercancel", () => {
+  if (pressed) state.stroke = null;
+  pressed = false;
+  draw();
+});
 element.addEventListener("pointermove", (event) => {
+  if (pressed) drawOn(pointOf(event));
   if (!value || event.pointerType === "touch") return;
   const over = event.target === part("canvas") && state.mode === "region";
   const [row, column] = over ? pointOf(event) : [0, 0];
@@ -246,7 +300,7 @@ element.addEventListener("pointermove", (event) => {
 element.addEventListener("pointerleave", (event) => value && hover(0, event));
 element.addEventListener("click", (event) => {
   if (!value) return;
-  if (event.target === part("canvas")) {
+  if (event.target === part("canvas") && !isStroke()) {
     state.cross = null;
     click(pointOf(event));
   }
@@ -261,7 +315,10 @@ element.addEventListener("input", (event) => {
   const { name } = event.target;
   if (name === "bd-layer") state.layer = event.target.value;
   if (name === "bd-strength") state.strength = event.target.value / 100;
-  if (name === "bd-mode") Object.assign(state, { mode: event.target.value, points: [], picked: 0 });
+  if (name === "bd-mode") {
+    Object.assign(state, { mode: event.target.value, points: [], stroke: null, picked: 0 });
+    part("canvas").style.touchAction = isStroke() ? "none" : "";
+  }
   if (value) {
     tell();
     draw();
@@ -276,11 +333,14 @@ element.addEventListener("keydown", (event) => {
     const from = state.cross ?? [size[1] >> 1, size[0] >> 1];
     state.cross = [0, 1].map((k) =>
       Math.min(size[1 - k] - 1, Math.max(0, from[k] + step * move[k])));
+    if (state.stroke) drawOn(state.cross);
     state.hovered = state.mode === "region" ? ids[state.cross[0] * size[0] + state.cross[1]] : 0;
   } else if ((event.key === "Enter" || event.key === " ") && state.cross) {
-    click(state.cross);
+    if (!isStroke()) click(state.cross);
+    else if (state.stroke) send();
+    else begin(state.cross);
   } else if (event.key === "Escape") {
-    Object.assign(state, { points: [], cross: null, hovered: 0, picked: 0 });
+    Object.assign(state, { points: [], stroke: null, cross: null, hovered: 0, picked: 0 });
     tell();
   } else {
     return;
