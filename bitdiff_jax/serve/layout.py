@@ -112,7 +112,7 @@ def build(serving: service.Service) -> gr.Blocks:
 
         settings = [num_samples, seed, preset, temperature]
         looked_at = [status, view, question, yes, no, back]
-        drawn = [*looked_at, said, result, image_key, again, tools, results, cut, upload]
+        drawn = [*looked_at, said, result, image_key, again, tools, results, cut]
 
         def outputs(*values: Any) -> dict[Any, Any]:
             """What changes on the page when another result, or another view of it, is shown."""
@@ -131,7 +131,6 @@ def build(serving: service.Service) -> gr.Blocks:
                 again: gr.update(interactive=True, value="Draw again"),
                 tools: gr.update(visible=True),
                 cut: 0.7,
-                upload: None,
                 results: {
                     "key": found,
                     "formats": downloads.names(),
@@ -148,7 +147,7 @@ def build(serving: service.Service) -> gr.Blocks:
             return _told(status, lambda: draw(serving.receive(*sent), fields, progress))
 
         def on_example(
-            *fields: Any, event: gr.EventData, progress: gr.Progress = gr.Progress()  # noqa: B008
+            event: gr.EventData, *fields: Any, progress: gr.Progress = gr.Progress()  # noqa: B008
         ) -> dict[Any, Any]:  # fmt: skip
             return _told(
                 status, lambda: draw(service.example_key(str(event.name)), fields, progress)
@@ -228,7 +227,10 @@ def build(serving: service.Service) -> gr.Blocks:
             "concurrency_id": "looking", "concurrency_limit": 4, "api_visibility": "private",
             "show_progress": "hidden",
         }  # fmt: skip
-        upload.input(on_upload, [upload, *settings], **device, api_name="segment")
+        # Emptied by itself: among the outputs above gradio would make the field anew.
+        upload.input(on_upload, [upload, *settings], **device, api_name="segment").then(
+            lambda: None, None, upload, **looking
+        )
         examples.select(on_example, settings, **device, api_visibility="private")
         again.click(on_key, [image_key, *settings], **device, api_visibility="private")
         linked.change(on_key, [linked, *settings], **device, api_visibility="private")
@@ -239,7 +241,7 @@ def build(serving: service.Service) -> gr.Blocks:
         page.load(on_load, None, [status, linked, *settings], **looking)
         view.select(on_points, [result], [status, said], **looking)
         view.input(on_sample, [result], [status, view], **looking)
-        cut.release(on_cut, [result, cut], looked_at, **looking)
+        cut.input(on_cut, [result, cut], looked_at, trigger_mode="always_last", **looking)
         automatic.click(on_automatic, [result], looked_at, **looking)
         yes.click(lambda key: on_answer(key, True), [result], looked_at, **looking)
         no.click(lambda key: on_answer(key, False), [result], looked_at, **looking)

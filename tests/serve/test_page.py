@@ -1,0 +1,278 @@
+"""The page in a browser."""
+
+import contextlib
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitdiff_jax.data import images
+from bitdiff_jax.serve.limits import Limits
+from bitdiff_jax.serve.service import Service
+from tests.inference import tiny
+from tests.serve import serving
+from tests.serve.test_uploads import huge_png
+
+pytest.importorskip("gradio")
+playwright = pytest.importorskip("playwright.sync_api")
+_CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(not os.path.exists(_CHROMIUM), reason=f"there is no {_CHROMIUM}"),
+]
+_DRAWN = "#view .bd:not(.bd-none) .bd-strip button"
+
+
+@pytest.fixture(scope="module")
+def served(segmenter):
+    limits = Limits(max_bytes=400_000, max_pixels=1_000_000, max_samples=8)
+    with serving.served(Service(segmenter, limits)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def opened(chromium, url, **options):
+    """A visitor's page; fails where a script fails or another host is asked for anything."""
+    context = chromium.new_context(viewport={"width": 1300, "height": 1000}, **options)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    asked, failed = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.goto(url)
+    page.wait_for_selector("#upload input[type=file]", state="attached")
+    try:
+        yield page
+    finally:
+        context.close()
+    assert not failed
+    host = url.split("?")[0].rstrip("/")
+    others = [each for each in asked if not each.startswith((host, "data:", "blob:"))]
+    assert asked and not others
+
+
+@pytest.fixture
+def visitor(chromium, served):
+    with opened(chromium, served) as page:
+        yield page
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "my photo.png"
+    Image.fromarray(tiny.image(60, 90)).save(path)
+    return path
+
+
+def draw(page, path):
+    page.set_input_files("#upload input[type=file]", str(path))
+    page.wait_for_selector(_DRAWN)
+    said(page, path.stem)
+
+
+def said(page, text):
+    """Waits until the page says this above the image, and gives all that it says there."""
+    page.wait_for_function(
+        "(text) => document.querySelector('#status')?.textContent.includes(text)", arg=text
+    )
+    return page.inner_text("#status")
+
+
+def click_at(page, across, down):
+    box = page.locator("#view canvas").bounding_box()
+    position = {"x": across * box["width"], "y": down * box["height"]}
+    page.locator("#view canvas").click(position=position)
+
+
+def painted(page):
+    """The canvas as the visitor sees it, as text."""
+    return page.evaluate("document.querySelector('#view canvas').toDataURL()")
+
+
+def choose(page, value):
+    page.locator(f"#view label:has(input[value={value}])").click()
+
+
+def test_upload_look_click_and_ask(visitor, photo):
+    draw(visitor, photo)
+    assert "region" in said(visitor, "my photo: ")
+    assert visitor.locator("#view .bd-strip button").count() == 9  # 8 samples and the consensus
+    seen = {painted(visitor)}
+    for layer in ("boundary", "agreement", "image"):
+        choose(visitor, layer)
+        seen.add(painted(visitor))
+    assert len(seen) == 4
+    choose(visitor, "regions")
+    click_at(visitor, 0.1, 0.1)
+    assert "pixels" in visitor.inner_text("#view .bd-info")
+    visitor.locator("#view canvas").hover(position={"x": 30, "y": 30})
+    assert "pixels" in visitor.inner_text("#view .bd-tip")
+    choose(visitor, "points")
+    click_at(visitor, 0.1, 0.1)
+    click_at(visitor, 0.9, 0.9)
+    visitor.wait_for_selector("#said >> text=/lie in one region in \\d of 8 samples/")
+    visitor.locator("#view .bd-strip button", has_text="Sample 3").click()
+    visitor.wait_for_selector("#view button[aria-pressed=true] >> text=Sample 3")
+
+
+def test_answers_granularity_and_back(visitor, photo):
+    draw(visitor, photo)
+    assert "A and B" in visitor.inner_text("#question")
+    visitor.click("#no")
+    visitor.wait_for_function("document.querySelectorAll('#view .bd-strip button').length !== 9")
+    visitor.click("#back")
+    visitor.wait_for_function("document.querySelectorAll('#view .bd-strip button').length === 9")
+    visitor.locator("#cut input[type=range]").focus()
+    visitor.keyboard.press("End")
+    said(visitor, "my photo: 1 region (")
+
+
+def test_edits(visitor, photo):
+    draw(visitor, photo)
+    before = said(visitor, "my photo")
+    choose(visitor, "paint")
+    box = visitor.locator("#view canvas").bounding_box()
+    visitor.mouse.move(box["x"] + 30, box["y"] + 30)
+    visitor.mouse.down()
+    visitor.mouse.move(box["x"] + 200, box["y"] + 60, steps=5)
+    visitor.mouse.up()
+    visitor.wait_for_function(
+        "(text) => document.querySelector('#status').innerText.trim() !== text.trim()"
+        " && document.querySelector('#status').innerText.includes('my photo')",
+        arg=before,
+    )
+    visitor.click("#undo")
+    visitor.wait_for_function(
+        "(text) => document.querySelector('#status').innerText.trim() === text.trim()", arg=before
+    )
+    visitor.click("#undo")
+    said(visitor, "nothing was edited yet")
+
+
+def test_every_format_is_a_download(visitor, photo, tmp_path):
+    from bitdiff_jax.serve import downloads
+
+    draw(visitor, photo)
+    buttons = visitor.locator("#results button[data-format]")
+    offered = [buttons.nth(k).get_attribute("data-format") for k in range(buttons.count())]
+    assert offered == [*downloads.names(), "all"]
+    with visitor.expect_download() as caught:
+        visitor.click("#results button[data-format=id_png]")
+    assert caught.value.suggested_filename == "my photo_labels.png"
+    caught.value.save_as(tmp_path / "labels.png")
+    labels = images.read_labels(tmp_path / "labels.png")
+    assert labels.shape == (60, 90) and labels.min() == 1
+
+
+def test_a_reload_draws_the_same(visitor, photo):
+    draw(visitor, photo)
+    address, before = visitor.url, said(visitor, "my photo")
+    assert "image=" in address and "seed=0" in address and "num_samples=8" in address
+    canvas = painted(visitor)
+    visitor.reload()
+    visitor.wait_for_selector(_DRAWN)
+    assert said(visitor, "my photo").strip() == before.strip() and painted(visitor) == canvas
+    assert visitor.url == address
+
+
+def test_an_expired_link_is_one_sentence(chromium, served):
+    with opened(chromium, f"{served}/?image=gone&seed=3&num_samples=4") as page:
+        told = said(page, "the link has expired")
+        assert "upload it again" in told and told.strip().count("\n") == 0
+        assert page.locator("#num_samples input[type=number]").input_value() == "4"
+    with opened(chromium, f"{served}/?image=gone&seed=x") as page:
+        said(page, "the link's seed is 'x'")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("huge.png", huge_png(20_000, 15_000), "20000 x 15000 pixels are more than"),
+        ("broken.png", b"\x89PNG\r\n\x1a\n rubbish", "not an image file"),
+        ("report.png", b"%PDF-1.7 nothing", "report.png: not an image file"),
+    ],
+)
+def test_bad_files_are_one_sentence_and_the_page_goes_on(visitor, photo, name, data, says):
+    path = photo.with_name(name)
+    path.write_bytes(data)
+    visitor.set_input_files("#upload input[type=file]", str(path))
+    assert said(visitor, says).strip().count("\n") == 0
+    draw(visitor, photo)
+
+
+def test_a_truncated_file(visitor, photo):
+    cut = photo.with_name("cut.png")
+    cut.write_bytes(photo.read_bytes()[:-500])
+    visitor.set_input_files("#upload input[type=file]", str(cut))
+    said(visitor, "cut.png: the file is damaged or cut short")
+
+
+@pytest.mark.parametrize(("name", "size"), [("report.pdf", 200), ("large.png", 500_000)])
+def test_what_the_browser_itself_refuses_is_told(visitor, photo, name, size):
+    path = photo.with_name(name)
+    path.write_bytes(b"%PDF-1.7" + os.urandom(size))
+    visitor.set_input_files("#upload input[type=file]", str(path))
+    visitor.wait_for_selector("#status .bd-error, .toast-body")
+    draw(visitor, photo)
+
+
+def test_two_visitors_at_once_see_their_own(chromium, served, tmp_path):
+    paths = []
+    for seed, name in ((1, "mine"), (2, "yours")):
+        paths.append(tmp_path / f"{name}.png")
+        Image.fromarray(tiny.image(50, 70, seed)).save(paths[-1])
+    with opened(chromium, served) as one, opened(chromium, served) as other:
+        one.set_input_files("#upload input[type=file]", str(paths[0]))
+        other.set_input_files("#upload input[type=file]", str(paths[1]))
+        for page, path in ((one, paths[0]), (other, paths[1])):
+            page.wait_for_selector(_DRAWN)
+            assert path.stem in said(page, path.stem)
+            choose(page, "image")
+        assert painted(one) != painted(other)
+        assert one.url != other.url
+        assert "yours" not in one.content() and "mine" not in other.content()
+
+
+def test_by_keyboard(visitor, photo):
+    draw(visitor, photo)
+    visitor.locator("#view canvas").focus()
+    visitor.keyboard.press("ArrowRight")
+    visitor.keyboard.press("Enter")
+    assert "pixels" in visitor.inner_text("#view .bd-info")
+    visitor.keyboard.press("Escape")
+    assert "pixels" not in visitor.inner_text("#view .bd-info")
+    visitor.locator("#view input[value=regions]").focus()
+    visitor.keyboard.press("ArrowRight")
+    assert visitor.locator("#view input[value=boundary]").is_checked()
+    visitor.locator("#examples button").first.focus()
+    visitor.keyboard.press("Enter")
+    said(visitor, "astronaut: ")
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_phone_needs_no_scrolling_sideways(chromium, served, photo, scheme):
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
+    )
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.goto(served)
+    page.wait_for_selector("#upload input[type=file]", state="attached")
+    draw(page, photo)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    grey = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+    )
+    assert np.mean(grey) < 60 if scheme == "dark" else np.mean(grey) > 200
+    context.close()
