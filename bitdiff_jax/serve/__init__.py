@@ -1,6 +1,6 @@
 """The page: an image onto it, regions out of it, in a browser.
 
 `service.Service` is what the page can do, and `result_view.ResultView` one result that is being
-looked at; both are plain Python. `layout` alone imports gradio, and `server` puts the page on a
-port; see `bitdiff serve`.
+looked at; both are plain Python. Only `layout`, `image_field` and `actions` import gradio; `server`
+puts the page on a port, see `bitdiff serve`.
 """

@@ -34,7 +34,7 @@ def application(serving: Service) -> Any:
     import fastapi
     import gradio
 
-    from bitdiff_jax.serve import layout, markup
+    from bitdiff_jax.serve import actions, layout, markup
 
     app = fastapi.FastAPI(
         docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeps(serving)
@@ -55,7 +55,7 @@ def application(serving: Service) -> Any:
         return fastapi.Response(made.data, media_type=made.media_type, headers=headers)
 
     return gradio.mount_gradio_app(
-        app, layout.build(serving), path="/", theme=layout.theme(), css=markup.css(),
+        app, actions.build(serving), path="/", theme=layout.theme(), css=markup.css(),
         max_file_size=serving.limits.max_bytes, footer_links=[], run_history=False,
         ssr_mode=False, show_error=False, enable_monitoring=False, pwa=False, mcp_server=False,
     )  # fmt: skip

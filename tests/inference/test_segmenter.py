@@ -166,6 +166,13 @@ def test_a_stream_reads_no_further_than_it_must(segmenter, images):
     assert next(results).name == "1" and taken == [0, 1]
 
 
+def test_batches_are_told_of_before_they_are_drawn(segmenter, images):
+    told = []
+    result = segmenter(images[0], 5, batch_size=2, on_batch=told.append)
+    assert told == [0, 2, 4]
+    np.testing.assert_array_equal(result.codes, segmenter(images[0], 5, batch_size=2).codes)
+
+
 def test_nothing_in_nothing_out(segmenter):
     assert segmenter.segment_batch([]) == []
 

@@ -166,6 +166,20 @@ def test_the_default_depends_on_the_number_of_samples():
     assert default_criterion(3) in CRITERIA and default_criterion(3) != "medoid"
 
 
+def test_the_linkage_is_cut_where_it_is_told():
+    halves = [[0, 0, 1, 1]] * 3
+    atoms = refine(np.array([*halves, [0, 0, 1, 2]]).reshape(4, 1, 4))
+    regions = [consensus(atoms, f"linkage:{cut}").max() + 1 for cut in (0, 0.2, 0.3, 0.99, 1)]
+    assert regions == [3, 3, 2, 2, 1]
+    np.testing.assert_array_equal(consensus(atoms, "linkage:0.7"), consensus(atoms, "linkage"))
+
+
+@pytest.mark.parametrize("criterion", ["linkage:", "linkage:x", "linkage:1.1", "linkage:nan"])
+def test_a_cut_that_cannot_be_is_told(criterion):
+    with pytest.raises(InputError, match=f"{criterion}.*cut the linkage at a number from 0 to 1"):
+        consensus(refine(np.zeros((1, 2, 2), int)), criterion)
+
+
 def test_an_unknown_criterion_is_told():
     with pytest.raises(InputError, match=r"'bindr'.*did you mean binder"):
         consensus(refine(np.zeros((1, 2, 2), int)), "bindr")

@@ -46,7 +46,7 @@ def opened(chromium, url, **options):
     """A visitor's page; fails where a script fails or another host is asked for anything."""
     context = chromium.new_context(viewport={"width": 1300, "height": 1000}, **options)
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(240_000)
     asked, failed = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: failed.append(str(error)))
@@ -266,7 +266,7 @@ def test_a_phone_needs_no_scrolling_sideways(chromium, served, photo, scheme):
         viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
     )
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(240_000)
     page.goto(served)
     page.wait_for_selector("#upload input[type=file]", state="attached")
     draw(page, photo)

@@ -5,7 +5,7 @@ const state = {
   layer: "regions", mode: "region", strength: 0.45,
   points: [], stroke: null, cross: null, hovered: 0, picked: 0,
 };
-let value = null, size = null, ids = null, layers = {}, turn = 0;
+let value = null, size = null, ids = null, layers = {}, zoom = 1, turn = 0;
 
 const LEGENDS = {
   regions: "A colour for each region; white where two meet.",
@@ -97,7 +97,9 @@ const load = async () => {
   if (isNew || isEdit()) state.points = [];
   Object.assign(state, { stroke: null, hovered: 0, picked: 0 });
   const canvas = part("canvas");
-  [canvas.width, canvas.height] = size;
+  // Of a small image, marks and lines need more pixels than it has.
+  zoom = Math.max(1, Math.round(900 / Math.max(...size)));
+  [canvas.width, canvas.height] = size.map((side) => side * zoom);
   canvas.style.width = `min(100%, calc(72vh * ${size[0] / size[1]}))`;
   for (const name of ["boundary", "agreement"]) {
     part(`input[value=${name}]`).disabled = !layers[name];
@@ -127,12 +129,12 @@ const strip = () => {
 };
 
 const marker = (context, [row, column], text) => {
-  const radius = Math.max(9, size[0] / 60);
+  const radius = Math.max(...size) / 55;
   context.beginPath();
   context.arc(column + 0.5, row + 0.5, radius, 0, 2 * Math.PI);
   context.fillStyle = "#111";
   context.fill();
-  context.lineWidth = Math.max(2, radius / 5);
+  context.lineWidth = radius / 5;
   context.strokeStyle = "#fff";
   context.stroke();
   context.fillStyle = "#fff";
@@ -148,6 +150,9 @@ const draw = () => {
   part("input[name=bd-strength]").value = 100 * state.strength;
   part(".bd-legend").textContent = LEGENDS[state.layer];
   const context = part("canvas").getContext("2d");
+  const pen = Math.max(...size) / 450;
+  context.setTransform(zoom, 0, 0, zoom, 0, 0);
+  context.imageSmoothingEnabled = false;
   context.globalAlpha = 1;
   context.drawImage(layers.image, 0, 0);
   if (state.layer === "regions") {
@@ -174,17 +179,16 @@ const draw = () => {
     context.beginPath();
     for (const [row, column] of state.stroke) context.lineTo(column + 0.5, row + 0.5);
     context.lineCap = context.lineJoin = "round";
-    context.lineWidth = state.mode === "paint" ? Math.max(1, Math.max(...size) / 40) : 3;
+    context.lineWidth = state.mode === "paint" ? Math.max(1, Math.max(...size) / 40) : 2 * pen;
     context.strokeStyle = "rgba(255, 255, 255, 0.85)";
     context.stroke();
   }
   if (state.cross) {
     const [row, column] = state.cross;
     context.strokeStyle = "#fff";
-    context.lineWidth = 1.5;
-    context.setLineDash([4, 3]);
-    context.strokeRect(column - 6, row - 6, 13, 13);
-    context.setLineDash([]);
+    context.lineWidth = pen;
+    const arm = 8 * pen;
+    context.strokeRect(column + 0.5 - arm, row + 0.5 - arm, 2 * arm, 2 * arm);
   }
 };
 
