@@ -4,3 +4,9 @@
 looked at; both are plain Python. Only `layout`, `image_field` and `actions` import gradio; `server`
 puts the page on a port, see `bitdiff serve`.
 """
+
+from bitdiff_jax.serve.limits import Limits
+from bitdiff_jax.serve.server import run
+from bitdiff_jax.serve.service import Service
+
+__all__ = ["Limits", "Service", "run"]

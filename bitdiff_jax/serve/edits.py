@@ -50,7 +50,7 @@ def apply(editor: Editor, edit: Mapping[str, Any], shape: tuple[int, int]) -> No
 def _at_own_size(points: Any, shape: Sequence[int], own: Sequence[int]) -> np.ndarray:
     """Places in a copy of an image as those of the image, int [n, 2]: centres on centres."""
     try:
-        found = np.asarray(points, np.int64)
+        found: np.ndarray = np.asarray(points, np.int64)
     except (TypeError, ValueError, OverflowError):
         found = np.zeros(0)
     if found.ndim != 2 or found.shape[1:] != (2,) or not 0 < len(found) <= _MOST_POINTS:

@@ -18,7 +18,7 @@ class Limits:
             the ones that were not asked for longest go first.
     """
 
-    max_bytes: int = 32 << 20
+    max_bytes: int = 32_000_000
     max_pixels: int = 50_000_000
     max_samples: int = 32
     max_waiting: int = 20
