@@ -13,7 +13,6 @@ from bitdiff_jax.serve.result_view import ResultView
 
 _LOGGER = logging.getLogger(__name__)
 _DEVICE = "device"  # drawings wait for each other; what is asked of a result does not
-_SWEEP_SECONDS = 60
 _FAILED = "The server failed at this, and has noted why; try it again, or another image."
 
 
@@ -26,14 +25,9 @@ def build(serving: service.Service) -> gr.Blocks:
     Returns:
         It is put on a port by `server.run`.
     """
-    limits = serving.limits
-    with gr.Blocks(
-        title="bitdiff",
-        analytics_enabled=False,
-        delete_cache=(_SWEEP_SECONDS, limits.keep_seconds),
-    ) as page:
+    with gr.Blocks(title="bitdiff", analytics_enabled=False) as page:
         connect(page, layout.add_fields(serving), serving)
-        page.queue(max_size=limits.max_waiting, default_concurrency_limit=1)
+        page.queue(max_size=serving.limits.max_waiting, default_concurrency_limit=1)
     return page
 
 

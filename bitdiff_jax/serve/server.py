@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -18,11 +19,12 @@ from bitdiff_jax.serve.service import Service
 _SWEEP_SECONDS = 30
 
 
-def application(serving: Service) -> Any:
+def application(serving: Service, folder: str) -> Any:
     """The page and its downloads as an ASGI application.
 
     Args:
         serving: does what the page is told.
+        folder: of `temporary_files`.
 
     Returns:
         A `fastapi.FastAPI`.
@@ -37,7 +39,7 @@ def application(serving: Service) -> Any:
     from bitdiff_jax.serve import actions, layout, markup
 
     app = fastapi.FastAPI(
-        docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeps(serving)
+        docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeps(serving, folder)
     )
 
     @app.get("/download/{key}/{format_name}")
@@ -81,8 +83,8 @@ def run(serving: Service, host: str, port: int) -> None:
     Raises:
         InputError: gradio is not installed, or the address cannot be listened on.
     """
-    with listening(host, port) as found, temporary_files():
-        app = application(serving)
+    with listening(host, port) as found, temporary_files() as folder:
+        app = application(serving, folder)
         import uvicorn
 
         shown = "localhost" if host in ("127.0.0.1", "::1") else host
@@ -113,13 +115,13 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def temporary_files() -> Iterator[None]:
+def temporary_files() -> Iterator[str]:
     """A folder of this server alone for gradio's temporary files, which is gone in the end."""
     name, before = "GRADIO_TEMP_DIR", os.environ.get("GRADIO_TEMP_DIR")
     folder = tempfile.mkdtemp(prefix="bitdiff_serve_")
     os.environ[name] = folder
     try:
-        yield
+        yield folder
     finally:
         if before is None:
             del os.environ[name]
@@ -128,13 +130,36 @@ def temporary_files() -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweeps(serving: Service) -> Callable[[object], contextlib.AbstractAsyncContextManager]:
+def remove_old(folder: str, seconds: float) -> None:
+    """Removes the files of a folder that were written longer ago, and the folders that hold none.
+
+    Gradio's own removal (`delete_cache`) ends for good where a file comes while it looks.
+
+    Args:
+        folder: with all that is in it.
+        seconds: how old files may become.
+    """
+    oldest = time.time() - seconds
+    for place, _, names in os.walk(folder, topdown=False):
+        for path in (os.path.join(place, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.getmtime(path) < oldest:
+                    os.remove(path)
+        if place != folder:
+            with contextlib.suppress(OSError):  # it is not empty
+                os.rmdir(place)
+
+
+def _sweeps(
+    serving: Service, folder: str
+) -> Callable[[object], contextlib.AbstractAsyncContextManager]:
     """Frees what is old every now and then, though nobody asks for anything."""
 
     async def sweep() -> None:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             serving.forget_old()
+            await asyncio.to_thread(remove_old, folder, serving.limits.keep_seconds)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: object) -> AsyncIterator[None]:

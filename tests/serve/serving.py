@@ -13,8 +13,9 @@ def served(serving: Service):
     """Gives the address of the page, at a free port, as long as it lasts."""
     import uvicorn
 
-    with server.listening("127.0.0.1", 0) as found, server.temporary_files():
-        runner = uvicorn.Server(uvicorn.Config(server.application(serving), log_level="error"))
+    with server.listening("127.0.0.1", 0) as found, server.temporary_files() as folder:
+        app = server.application(serving, folder)
+        runner = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         thread = threading.Thread(target=runner.run, kwargs={"sockets": [found]}, daemon=True)
         thread.start()
         while not runner.started:

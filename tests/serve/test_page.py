@@ -46,7 +46,7 @@ def opened(chromium, url, **options):
     """A visitor's page; fails where a script fails or another host is asked for anything."""
     context = chromium.new_context(viewport={"width": 1300, "height": 1000}, **options)
     page = context.new_page()
-    page.set_default_timeout(240_000)
+    page.set_default_timeout(120_000)
     asked, failed = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: failed.append(str(error)))
@@ -190,6 +190,7 @@ def test_an_expired_link_is_one_sentence(chromium, served):
     with opened(chromium, f"{served}/?image=gone&seed=3&num_samples=4") as page:
         told = said(page, "the link has expired")
         assert "upload it again" in told and told.strip().count("\n") == 0
+        page.click("text=Settings")
         assert page.locator("#num_samples input[type=number]").input_value() == "4"
     with opened(chromium, f"{served}/?image=gone&seed=x") as page:
         said(page, "the link's seed is 'x'")
@@ -266,7 +267,7 @@ def test_a_phone_needs_no_scrolling_sideways(chromium, served, photo, scheme):
         viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
     )
     page = context.new_page()
-    page.set_default_timeout(240_000)
+    page.set_default_timeout(120_000)
     page.goto(served)
     page.wait_for_selector("#upload input[type=file]", state="attached")
     draw(page, photo)
