@@ -141,11 +141,13 @@ def remove_old(folder: str, seconds: float) -> None:
     """
     oldest = time.time() - seconds
     for place, _, names in os.walk(folder, topdown=False):
+        # A new folder is about to get its file.
+        is_old = place != folder and os.path.getmtime(place) < oldest
         for path in (os.path.join(place, name) for name in names):
             with contextlib.suppress(FileNotFoundError):
                 if os.path.getmtime(path) < oldest:
                     os.remove(path)
-        if place != folder:
+        if is_old:
             with contextlib.suppress(OSError):  # it is not empty
                 os.rmdir(place)
 

@@ -9,7 +9,8 @@ def test_old_files_go_and_new_ones_stay(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "image.png").write_bytes(b"x")
     an_hour_ago = time.time() - 3600
-    os.utime(tmp_path / "old" / "image.png", (an_hour_ago, an_hour_ago))
+    for path in (tmp_path / "old" / "image.png", tmp_path / "old"):
+        os.utime(path, (an_hour_ago, an_hour_ago))
     server.remove_old(str(tmp_path), 60)
     assert not (tmp_path / "old").exists() and (tmp_path / "new" / "image.png").exists()
     server.remove_old(str(tmp_path), 0)
