@@ -129,7 +129,9 @@ const strip = () => {
 };
 
 const marker = (context, [row, column], text) => {
-  const radius = Math.max(...size) / 55;
+  // On a small screen it is larger in the image, so that it can still be read.
+  const shown = part("canvas").clientWidth || 500;
+  const radius = (Math.max(...size) / 55) * Math.max(1, 550 / shown);
   context.beginPath();
   context.arc(column + 0.5, row + 0.5, radius, 0, 2 * Math.PI);
   context.fillStyle = "#111";
