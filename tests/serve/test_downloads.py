@@ -23,7 +23,8 @@ def broken(result, folder, name):
 
 @pytest.fixture
 def registry(monkeypatch):
-    monkeypatch.setattr(formats, "FORMATS", {**formats.FORMATS, "own": own, "broken": broken})
+    monkeypatch.setitem(formats.FORMATS, "own", own)
+    monkeypatch.setitem(formats.FORMATS, "broken", broken)
 
 
 def test_every_format_of_the_registry_is_offered(registry):
