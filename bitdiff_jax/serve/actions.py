@@ -159,9 +159,10 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
         "show_progress": "hidden",
     }  # fmt: skip
     # Emptied by itself: among the outputs above gradio would make the field anew.
-    f.upload.input(on_upload, [f.upload, *settings], **device, api_name="segment").then(
-        lambda: None, None, f.upload, **looking
-    )
+    # 'multiple': the next file may come while this one is being told of.
+    f.upload.input(
+        on_upload, [f.upload, *settings], trigger_mode="multiple", api_name="segment", **device
+    ).then(lambda: None, None, f.upload, **looking)
     f.examples.select(on_example, settings, **device, api_visibility="private")
     f.examples.input(on_refused, None, f.status, **looking)
     f.again.click(on_key, [f.image_key, *settings], **device, api_visibility="private")
