@@ -75,8 +75,15 @@ def photo(tmp_path):
     return path
 
 
-def draw(page, path):
+def send(page, path):
+    """Chooses a file, once the field is empty again."""
+    page.wait_for_selector("#upload >> text=Drop Image Here")
+    page.wait_for_timeout(500)  # a file that is chosen while the field is made anew is lost
     page.set_input_files("#upload input[type=file]", str(path))
+
+
+def draw(page, path):
+    send(page, path)
     page.wait_for_selector(_DRAWN)
     said(page, path.stem)
 
@@ -207,7 +214,7 @@ def test_an_expired_link_is_one_sentence(chromium, served):
 def test_bad_files_are_one_sentence_and_the_page_goes_on(visitor, photo, name, data, says):
     path = photo.with_name(name)
     path.write_bytes(data)
-    visitor.set_input_files("#upload input[type=file]", str(path))
+    send(visitor, path)
     assert said(visitor, says).strip().count("\n") == 0
     draw(visitor, photo)
 
@@ -215,7 +222,7 @@ def test_bad_files_are_one_sentence_and_the_page_goes_on(visitor, photo, name, d
 def test_a_truncated_file(visitor, photo):
     cut = photo.with_name("cut.png")
     cut.write_bytes(photo.read_bytes()[:-500])
-    visitor.set_input_files("#upload input[type=file]", str(cut))
+    send(visitor, cut)
     said(visitor, "cut.png: the file is damaged or cut short")
 
 
@@ -223,7 +230,7 @@ def test_a_truncated_file(visitor, photo):
 def test_what_the_browser_itself_refuses_is_told(visitor, photo, name, size):
     path = photo.with_name(name)
     path.write_bytes(b"%PDF-1.7" + os.urandom(size))
-    visitor.set_input_files("#upload input[type=file]", str(path))
+    send(visitor, path)
     visitor.wait_for_selector("#status .bd-error, .toast-body")
     draw(visitor, photo)
 
@@ -234,8 +241,8 @@ def test_two_visitors_at_once_see_their_own(chromium, served, tmp_path):
         paths.append(tmp_path / f"{name}.png")
         Image.fromarray(tiny.image(50, 70, seed)).save(paths[-1])
     with opened(chromium, served) as one, opened(chromium, served) as other:
-        one.set_input_files("#upload input[type=file]", str(paths[0]))
-        other.set_input_files("#upload input[type=file]", str(paths[1]))
+        send(one, paths[0])
+        send(other, paths[1])
         for page, path in ((one, paths[0]), (other, paths[1])):
             page.wait_for_selector(_DRAWN)
             assert path.stem in said(page, path.stem)
