@@ -21,7 +21,8 @@ def as_mask(marked: ArrayLike, shape: tuple[int, ...], name: str) -> np.ndarray:
     Raises:
         InputError: neither, of another shape, outside of the image, or empty.
     """
-    found = np.asarray(marked)
+    wanted = f"bool {tuple(shape)}, or the points [n, 2] of a line, at least one"
+    found = points.as_array(marked, name, wanted)
     if found.dtype == bool:
         if found.shape != shape:
             raise InputError(
@@ -30,11 +31,8 @@ def as_mask(marked: ArrayLike, shape: tuple[int, ...], name: str) -> np.ndarray:
         if not found.any():
             raise InputError(f"{name}: is empty; mark at least one pixel")
         return found.copy()
-    if found.size == 0 or found.ndim != 2:
-        raise InputError(
-            f"{name} is {found.dtype} of shape {found.shape}; give bool {tuple(shape)}, or the "
-            "points [n, 2] of a line, at least one"
-        )
+    if found.size == 0 or found.ndim != 2 or found.shape[1] != 2:
+        raise InputError(f"{name} is {found.dtype} of shape {found.shape}; give {wanted}")
     points.atoms_at(np.zeros(shape, np.int32), found, name)
     mask = np.zeros(shape, bool)
     mask[tuple(found.T)] = True
@@ -73,12 +71,15 @@ def of_runs(lengths: list[int], shape: tuple[int, int]) -> np.ndarray:
     Raises:
         InputError: they are no lengths, or of another number of pixels.
     """
+    size = shape[0] * shape[1]
     try:
         counts = np.array(lengths, np.int64)
-        total = int(counts.sum()) if counts.ndim == 1 and (counts >= 0).all() else -1
+        # None is longer than the image: the sum of longer ones might wrap round to its size.
+        valid = counts.ndim == 1 and ((counts >= 0) & (counts <= size)).all()
+        total = sum(counts.tolist()) if valid else -1
     except (TypeError, ValueError, OverflowError):
         total = -1
-    if total != shape[0] * shape[1]:
+    if total != size:
         raise InputError(
             f"mask: its runs do not have the {shape[0]} x {shape[1]} pixels of the image; give "
             "those that were saved for it"

@@ -24,7 +24,7 @@ from scipy.sparse import csgraph
 from bitdiff_jax.data import labelmaps
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.posterior import points
-from bitdiff_jax.posterior.constraints import Pairs
+from bitdiff_jax.posterior.constraints import Pairs, as_pairs
 
 _PAIRS = ("same", "different")
 
@@ -51,7 +51,7 @@ class Constraints:
 
     def __post_init__(self) -> None:
         for name in _PAIRS:
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            object.__setattr__(self, name, as_pairs(getattr(self, name), name))
         weight = self.prompt_weight
         real = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
         if not real or not 0 <= weight < math.inf:
@@ -131,6 +131,11 @@ def groups_of(
     kept = group[: len(ids)]
     apart[np.ix_(kept, kept)] = ~np.eye(len(ids), dtype=bool)
     for ends, pixel_pair in zip(group[different], pairs["different"], strict=True):
+        if pixel_pair[0] == pixel_pair[1]:
+            raise InputError(
+                f"different: ({_text(pixel_pair[0], shape)}) is named twice in one pair; name two "
+                "points"
+            )
         if ends[0] == ends[1]:
             p, q = (_text(pixel, shape) for pixel in pixel_pair)
             raise InputError(
@@ -168,12 +173,14 @@ def _kept(
     """The ids of `keep`, ascending, and the index of each pixel's id, int32 [h, w], -1 = free."""
     if keep is None:
         return np.zeros(0, np.int64), np.full(shape, labelmaps.IGNORE, np.int32)
-    found = np.asarray(keep)
+    found = points.as_array(keep, "keep", f"integers of the image's shape, {shape}")
     if found.shape != shape or not np.issubdtype(found.dtype, np.integer):
         raise InputError(
             f"keep is {found.dtype} of shape {found.shape}; give integers of the image's shape, "
             f"{shape}"
         )
+    if found.max() > np.iinfo(np.int64).max:
+        raise InputError(f"keep: id {found.max()} is 2^63 or more; give smaller ids, 0 and on")
     if not (found >= 0).any():
         raise InputError("keep: all pixels are unknown; give some an id, or leave keep out")
     ids, pixels = labelmaps.renumber(np.maximum(found.astype(np.int64), labelmaps.IGNORE))
@@ -192,7 +199,8 @@ def _pairs(pairs: Pairs, where: np.ndarray, name: str) -> np.ndarray:
         pixels = points.atoms_at(where, pair, name)
         if pixels.shape != (2,):
             raise InputError(
-                f"{name} must hold pairs of points ((row, column), (row, column)), got {pair!r}"
+                f"{name} must hold pairs of points ((row, column), (row, column)), got "
+                f"{points.brief(pair)}"
             )
         found.append(pixels)
     return np.array(found, np.int64).reshape(-1, 2)

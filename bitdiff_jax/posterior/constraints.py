@@ -1,5 +1,6 @@
 """Which partitions keep pairs of points together and apart as they are told to."""
 
+import numbers
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,17 @@ from bitdiff_jax.posterior.atoms import Atoms
 
 # Pairs (p, q) of points (row, column).
 Pairs = Iterable[Any]
+
+
+def as_pairs(pairs: Pairs, name: str) -> tuple[Any, ...]:
+    """Pairs of points as a tuple; InputError if they are no sequence."""
+    try:
+        return tuple(pairs)
+    except TypeError:
+        raise InputError(
+            f"{name} is {points.brief(pairs)}; give pairs of points ((row, column), (row, "
+            "column)), or () for none"
+        ) from None
 
 
 def likelihood(atoms: Atoms, same: Pairs, different: Pairs, reliability: float) -> np.ndarray:
@@ -30,14 +42,14 @@ def likelihood(atoms: Atoms, same: Pairs, different: Pairs, reliability: float) 
         InputError: the reliability is out of its range; it is 1 and no partition meets all answers;
             or a point is none, see `points.atoms_at`.
     """
-    if not 0.5 < reliability <= 1:
+    if not isinstance(reliability, numbers.Real) or not 0.5 < reliability <= 1:
         raise InputError(
-            f"reliability is {reliability}; use a probability in (.5, 1], 1 for answers that are "
-            "certain"
+            f"reliability is {points.brief(reliability)}; use a probability in (.5, 1], 1 for "
+            "answers that are certain"
         )
     left = np.ones(len(atoms.regions))
     for name, pairs, wanted in (("same", same, True), ("different", different, False)):
-        for pair in pairs:
+        for pair in as_pairs(pairs, name):
             p, q = _atoms_of(atoms, pair, name)
             meets = (atoms.regions[:, p] == atoms.regions[:, q]) == wanted
             left *= np.where(meets, 1, (1 - reliability) / reliability)
@@ -55,7 +67,8 @@ def _atoms_of(atoms: Atoms, pair: Any, name: str) -> tuple[int, int]:
     found = points.atoms_at(atoms.index, pair, name)
     if found.shape != (2,):
         raise InputError(
-            f"{name} must hold pairs of points ((row, column), (row, column)), got {pair!r}"
+            f"{name} must hold pairs of points ((row, column), (row, column)), got "
+            f"{points.brief(pair)}"
         )
     return int(found[0]), int(found[1])
 

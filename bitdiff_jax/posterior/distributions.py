@@ -86,5 +86,5 @@ def distribution(
 
 def check_level(level: float) -> None:
     """Raises InputError unless `level` is a probability in (0, 1]."""
-    if not 0 < level <= 1:
-        raise InputError(f"level is {level}; use a probability in (0, 1], such as .9")
+    if not isinstance(level, numbers.Real) or not 0 < level <= 1:
+        raise InputError(f"level is {level!r}; use a probability in (0, 1], such as .9")

@@ -1,5 +1,6 @@
 """Points of an image, by which questions about regions are asked."""
 
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -42,14 +43,33 @@ def atoms_at(index: np.ndarray, points: ArrayLike, name: str) -> np.ndarray:
     return atoms
 
 
-def _as_points(points: ArrayLike, name: str) -> np.ndarray:
+def as_array(values: Any, name: str, wanted: str) -> np.ndarray:
+    """An argument as an array.
+
+    Args:
+        values: the argument.
+        name: of it, for the message.
+        wanted: what it should be, likewise.
+
+    Raises:
+        InputError: it has rows of different lengths.
+    """
     try:
-        found = np.asarray(points)
-    except ValueError:  # ragged
-        found = np.empty(0)
+        return np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name} has rows of different lengths; give {wanted}") from None
+
+
+def brief(value: Any) -> str:
+    """A value in one line, for a message."""
+    return " ".join(reprlib.repr(value).split())
+
+
+def _as_points(points: ArrayLike, name: str) -> np.ndarray:
+    found = as_array(points, name, "(row, column) of integers, or an array [..., 2]")
     if found.ndim < 1 or found.shape[-1] != 2 or not np.issubdtype(found.dtype, np.integer):
         raise InputError(
-            f"{name} must be (row, column) of integers, or an array [..., 2], got {points!r}"
+            f"{name} must be (row, column) of integers, or an array [..., 2], got {brief(points)}"
         )
     return found
 

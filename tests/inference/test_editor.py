@@ -190,3 +190,15 @@ def test_a_history_of_something_else_is_refused(segmenter, image, editor, tmp_pa
 def test_runs_give_the_mask_back(seed):
     mask = np.random.default_rng(seed).random((7, 9)) < [0, 0.2, 0.5, 0.9, 1][seed]
     np.testing.assert_array_equal(edit_masks.of_runs(edit_masks.runs(mask), (7, 9)), mask)
+
+
+def test_runs_whose_sum_wraps_round_are_refused():
+    with pytest.raises(InputError, match="its runs do not have the 4 x 4 pixels"):
+        edit_masks.of_runs([2**62] * 4 + [16], (4, 4))
+
+
+@pytest.mark.parametrize("marked", [[[1, 2], [3]], np.ones((4, 6), int), np.zeros((0, 2), int)])
+def test_what_is_neither_a_mask_nor_a_line_is_told_in_one_line(marked):
+    with pytest.raises(InputError, match=r"scribble .*give bool") as told:
+        edit_masks.as_mask(marked, (4, 6), "scribble")
+    assert "\n" not in str(told.value)

@@ -19,7 +19,8 @@ def test_values_come_back_within_half_a_factor(values):
     assert whole.dtype == np.int8 and scale.dtype == np.float32
     assert whole.shape == values.shape and scale.shape == values.shape[-1:]
     error = np.abs(np.float64(whole) * scale - values)
-    assert (error <= 0.5001 * np.float64(scale) + np.finfo(np.float32).tiny).all()
+    # A factor below the smallest normal number may count as 0.
+    assert (error <= 0.5001 * np.float64(scale) + 128 * np.finfo(np.float32).tiny).all()
     back = eight_bits.restored({"a": whole, "scales/a": scale, "b": values})
     assert set(back) == {"a", "b"} and back["a"].dtype == np.float32
     np.testing.assert_array_equal(back["a"], whole * scale)

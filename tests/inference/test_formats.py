@@ -78,3 +78,8 @@ def test_one_line_says_what_is_wrong(result, tmp_path, monkeypatch):
 def test_the_ends_of_names_are_known():
     chosen = formats.open_formats(["id_png", "overlay", len])
     assert formats.suffixes_of(chosen) == {"_labels.png", "_overlay.png"}
+
+
+def test_one_name_instead_of_a_list_is_told():
+    with pytest.raises(InputError, match=r"formats is 'geojson'; give a list, \['geojson'\]"):
+        formats.open_formats("geojson")

@@ -168,7 +168,7 @@ KEPT = np.where(np.arange(60) < 30, 2, 5) * np.ones((40, 1), int)
             "different: .row 1, column 2. and .row 30, column 29. lie in one region",
         ),
         ({"same": POINTS, "different": POINTS}, "lie in one region by keep or same; leave out"),
-        ({"different": [((1, 1), (1, 1))]}, "lie in one region"),
+        ({"different": [((1, 1), (1, 1))]}, "is named twice in one pair"),
         ({"different": [((1, 1), (1, 2))]}, "lie in one pixel of the 11 x 16 that the network"),
         (
             {"different": [((0, 0), (20 + i // 13, 4 * (i % 13))) for i in range(64)]},
@@ -214,3 +214,20 @@ def test_a_background_is_code_0_and_no_other_region_is(image):
     held = imposed_codes.of_free_samples(groups, free, None, 64, True)
     assert groups.background == 0 and (held.codes[:, 0] == 0).all()
     assert (held.codes[:, 1:] > 0).all() and (held.codes[:, 1] != held.codes[:, 2]).all()
+
+
+@pytest.mark.parametrize("name", ["same", "different"])
+@pytest.mark.parametrize("value", [5, None])
+def test_what_is_no_sequence_of_pairs_is_told(name, value):
+    with pytest.raises(InputError, match=f"{name} is {value}; give pairs of points"):
+        Constraints(**{name: value})
+
+
+def test_keep_of_ragged_rows_or_of_ids_that_do_not_fit_is_told():
+    shape = (4, 4)
+    ragged = Constraints(keep=[[1, 2], [3]])
+    with pytest.raises(InputError, match="keep has rows of different lengths; give integers"):
+        imposed.groups_of(ragged, shape, shape, 64)
+    huge = Constraints(keep=np.full(shape, 2**63 + 5, np.uint64))
+    with pytest.raises(InputError, match=r"keep: id 9223372036854775813 is 2\^63 or more"):
+        imposed.groups_of(huge, shape, shape, 64)

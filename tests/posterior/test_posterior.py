@@ -372,3 +372,23 @@ def test_mistakes_are_told_in_one_line(ask, message):
     with pytest.raises(InputError, match=message) as error:
         ask(Posterior.from_maps([[[0, 0, 1], [0, 0, 1]], [[0, 1, 1], [0, 1, 1]]]))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("reliability", ["0.9", None, [0.9], 0.5, 1.1, math.nan])
+def test_a_reliability_that_is_no_probability_is_told(reliability):
+    posterior = Posterior.from_maps(np.array([[[0, 1]], [[0, 0]]]))
+    with pytest.raises(InputError, match=r"reliability is .*use a probability in \(\.5, 1\]"):
+        posterior.given(same=[((0, 0), (0, 1))], reliability=reliability)
+
+
+@pytest.mark.parametrize("pairs", [5, None])
+def test_pairs_that_are_no_sequence_are_told(pairs):
+    posterior = Posterior.from_maps(np.array([[[0, 1]], [[0, 0]]]))
+    with pytest.raises(InputError, match=f"same is {pairs}; give pairs of points"):
+        posterior.given(same=pairs)
+
+
+@pytest.mark.parametrize("level", ["a", None, 0, 1.5, math.nan])
+def test_a_level_that_is_no_probability_is_told(level):
+    with pytest.raises(InputError, match=r"level is .*use a probability"):
+        Distribution(np.array([1.0]), np.array([1.0])).interval(level)

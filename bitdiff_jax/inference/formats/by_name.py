@@ -68,6 +68,8 @@ def open_formats(formats: Sequence["str | Format"]) -> dict[str, Format]:
         InputError: one is not known, cannot be imported, is not a function, or needs a package
             that is not installed.
     """
+    if isinstance(formats, str):
+        raise InputError(f"formats is {formats!r}; give a list, [{formats!r}]")
     found: dict[str, Format] = {}
     for each in formats:
         if not isinstance(each, str):

@@ -11,6 +11,7 @@ from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import outputs
 from bitdiff_jax.inference.formats import coco_file, subfolders
+from bitdiff_jax.inference.formats.label_maps import check_label_map
 
 if TYPE_CHECKING:
     from bitdiff_jax.inference.segmentation import Segmentation
@@ -26,8 +27,9 @@ def segment_colours(label_map: np.ndarray) -> np.ndarray:
         label_map: integers [h, w] in 0..2^24 - 1; 0 is void.
 
     Raises:
-        InputError: an id is beyond 24 bits.
+        InputError: an id is beyond 24 bits, or it is no label map.
     """
+    check_label_map(label_map)
     low, high = int(label_map.min()), int(label_map.max())
     if low < 0 or high > _MAX_ID:
         raise InputError(

@@ -1,6 +1,7 @@
 """The regions of a label map as polygons without gaps or overlaps."""
 
 import math
+import numbers
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.formats import planar
+from bitdiff_jax.inference.formats.label_maps import check_label_map
 from bitdiff_jax.inference.formats.simplification import simplify
 
 TOLERANCE = 1.0
@@ -50,8 +52,8 @@ def signed_area(ring: np.ndarray) -> float:
 
 def check_tolerance(tolerance: float, argument: str = "tolerance") -> None:
     """Raises InputError unless the tolerance is a number of pixels."""
-    if not 0 <= tolerance < math.inf:
-        raise InputError(f"{argument} is {tolerance}; use a number of pixels >= 0")
+    if not isinstance(tolerance, numbers.Real) or not 0 <= tolerance < math.inf:
+        raise InputError(f"{argument} is {tolerance!r}; use a number of pixels >= 0")
 
 
 def outlines(label_map: np.ndarray, tolerance: float = TOLERANCE) -> dict[int, list[Polygon]]:
@@ -71,12 +73,11 @@ def outlines(label_map: np.ndarray, tolerance: float = TOLERANCE) -> dict[int, l
         ascending order.
 
     Raises:
-        InputError: the tolerance is negative or not finite, or the label map has no pixels or no
-            two axes.
+        InputError: the tolerance is negative or not finite, or the label map is none, see
+            `label_maps.check_label_map`.
     """
     check_tolerance(tolerance)
-    if label_map.ndim != 2 or not label_map.size:
-        raise InputError(f"label_map has the shape {label_map.shape}; it needs [h, w], h, w >= 1")
+    check_label_map(label_map)
     piece = planar.pieces(label_map)
     arcs = planar.trace(piece)
     if tolerance:

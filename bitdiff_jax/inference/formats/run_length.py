@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from bitdiff_jax.inference.formats.label_maps import check_label_map
+
 _BITS = 5  # of a number in each character
 _FIRST = ord("0")
 
@@ -16,7 +18,11 @@ def run_lengths(label_map: np.ndarray) -> dict[int, str]:
 
     Returns:
         Region -> counts, in ascending order of the regions. With `"size": [h, w]` they are a mask.
+
+    Raises:
+        InputError: it is no label map.
     """
+    check_label_map(label_map)
     pixels = label_map.ravel(order="F")
     begin = np.flatnonzero(np.diff(pixels, prepend=pixels[0] - 1))
     length = np.diff(begin, append=pixels.size)

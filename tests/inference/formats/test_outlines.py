@@ -173,3 +173,23 @@ def test_shapely_finds_them_valid(tolerance):
     assert shapely.is_valid(polygons).all()
     assert shapely.area(polygons).sum() == label_map.size
     assert shapely.unary_union(polygons).equals(shapely.box(0, 0, 200, 160))
+
+
+@pytest.mark.parametrize("write", [formats.outlines, formats.run_lengths, formats.segment_colours])
+@pytest.mark.parametrize(
+    ("label_map", "told"),
+    [
+        (None, "of type NoneType; give an array of integers"),
+        (np.zeros((0, 0), int), r"has the shape \(0, 0\); it needs"),
+        (np.zeros((4, 4, 3), int), r"has the shape \(4, 4, 3\); it needs"),
+        (np.full((3, 3), np.nan), "is float64; give integers"),
+    ],
+)
+def test_what_is_no_label_map_is_told(write, label_map, told):
+    with pytest.raises(InputError, match=f"label_map .*{told}"):
+        write(label_map)
+
+
+def test_a_tolerance_that_is_no_number_is_told():
+    with pytest.raises(InputError, match="tolerance is '1'; use a number of pixels"):
+        formats.outlines(np.ones((2, 2), int), "1")
