@@ -199,7 +199,9 @@ class Segmentation:
         """
         if self.num_samples == 1:
             return None
-        return sample_statistics.count_interval(self._small._samples())
+        # What is held may be smaller than a pixel of the smaller copy.
+        counted = self._small if self.held is None else self
+        return sample_statistics.count_interval(counted._samples())
 
     @functools.cached_property
     def warnings(self) -> tuple[str, ...]:

@@ -231,3 +231,12 @@ def test_keep_of_ragged_rows_or_of_ids_that_do_not_fit_is_told():
     huge = Constraints(keep=np.full(shape, 2**63 + 5, np.uint64))
     with pytest.raises(InputError, match=r"keep: id 9223372036854775813 is 2\^63 or more"):
         imposed.groups_of(huge, shape, shape, 64)
+
+
+def test_the_interval_of_numbers_counts_what_is_held(image):
+    keep = np.full(SHAPE, -1)
+    keep[::9, ::9] = np.arange(35).reshape(5, 7)  # single pixels
+    result = tiny.shared()[1](image, **DRAW, keep=keep, prompt_weight=0)
+    counts = [int(result.label_map(k).max()) for k in range(result.num_samples)]
+    assert min(counts) >= 35
+    assert result.num_regions_interval == (min(counts), max(counts))
