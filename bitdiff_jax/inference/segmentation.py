@@ -251,13 +251,21 @@ class Segmentation:
                     f"{MIN_SAMPLES_LEFT}; draw more, or draw with a segmenter"
                 )
             return self.redraw(constraints)
+        return self.of_samples(kept)
+
+    def of_samples(self, samples: np.ndarray) -> "Segmentation":
+        """The result of some of its samples.
+
+        Args:
+            samples: their indices, integers [m], m >= 1.
+        """
         drawn = self.drawn
         return dataclasses.replace(
             self,
-            codes=self.codes[kept],
-            certainty=self.certainty[kept],
-            drawn=None if drawn is None else dataclasses.replace(drawn, x0=drawn.x0[kept]),
-            held=None if self.held is None else self.held.taken(kept),
+            codes=self.codes[samples],
+            certainty=self.certainty[samples],
+            drawn=None if drawn is None else dataclasses.replace(drawn, x0=drawn.x0[samples]),
+            held=None if self.held is None else self.held.taken(samples),
         )
 
     def save(

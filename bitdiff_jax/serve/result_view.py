@@ -117,8 +117,8 @@ class ResultView:
         kept = np.flatnonzero(posterior.weights[self.kept] > 0)
         return dataclasses.replace(
             self,
-            full=_only(self.full, kept),
-            small=_only(self.small, kept),
+            full=self.full.of_samples(kept),
+            small=self.small.of_samples(kept),
             posterior=posterior,
             answers=(*self.answers, same),
         )
@@ -263,15 +263,3 @@ class ResultView:
                 raise InputError(
                     f"the point ({row}, {column}) lies outside of the image; click inside of it"
                 )
-
-
-def _only(segmentation: Segmentation, samples: np.ndarray) -> Segmentation:
-    """The result of some of its samples."""
-    drawn = segmentation.drawn
-    return dataclasses.replace(
-        segmentation,
-        codes=segmentation.codes[samples],
-        certainty=segmentation.certainty[samples],
-        drawn=None if drawn is None else dataclasses.replace(drawn, x0=drawn.x0[samples]),
-        held=None if segmentation.held is None else segmentation.held.taken(samples),
-    )
