@@ -101,6 +101,7 @@ def default() -> ml_collections.ConfigDict:
     c.model.objective.ignored = "nearest"  # nearest | as_released
 
     c.optimizer = ml_collections.ConfigDict()
+    c.optimizer.name = "adamw"  # or "muon", for kernels
     c.optimizer.learning_rate = 1e-4
     c.optimizer.encoder_learning_rate = 1e-5  # of an encoder that is tuned
     c.optimizer.warmup_steps = 1_000

@@ -97,6 +97,7 @@ CHECKS: dict[str, Domain] = {
     "model.objective.self_condition": _SHARE,
     "model.objective.padding": Choice(("exclude", "as_released")),
     "model.objective.ignored": Choice(("nearest", "as_released")),
+    "optimizer.name": Choice(("adamw", "muon")),
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.encoder_learning_rate": _POSITIVE,
     "optimizer.warmup_steps": _NATURAL,

@@ -1,11 +1,13 @@
-"""AdamW with warm-up, a constant stretch and a cosine tail, behind a clip of the norm."""
+"""AdamW or Muon, with warm-up, a constant stretch and a cosine tail, behind a clip of the norm."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
+from optax import contrib
 
 from bitdiff_jax.errors import InputError
 
@@ -48,7 +50,7 @@ def learning_rate(
 
 
 def make_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
-    """AdamW behind a clip of the global gradient norm.
+    """The optimizer that `config.optimizer.name` names, behind a clip of the global gradient norm.
 
     Args:
         config: the whole config; `optimizer`, `train.num_steps` and `model.encoder.tuned` are read.
@@ -60,9 +62,52 @@ def make_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransform
     rate = learning_rate(c.learning_rate, config.train.num_steps, c.warmup_steps, c.decay_steps)
     return optax.chain(
         _clip_by_global_norm(c.clip_norm),
-        optax.adamw(rate, b1=c.b1, b2=c.b2, eps=c.eps, weight_decay=c.weight_decay),
+        OPTIMIZERS[c.name](rate, c),
         *([_scaled_encoder(slower)] if encoder.tuned else []),
     )
+
+
+def _adamw(rate: optax.Schedule, c: ml_collections.ConfigDict) -> optax.GradientTransformation:
+    """AdamW (arXiv 1711.05101) for all parameters."""
+    return optax.adamw(rate, b1=c.b1, b2=c.b2, eps=c.eps, weight_decay=c.weight_decay)
+
+
+def _muon(rate: optax.Schedule, c: ml_collections.ConfigDict) -> optax.GradientTransformation:
+    """Muon (arXiv 2502.16982) for kernels, and AdamW with Nesterov's momentum for the rest.
+
+    A kernel is a matrix from all its inputs to its outputs, whose momentum is made orthogonal. The
+    root mean square of its update is .2 of the rate, about that of AdamW (ibid., eq. 4), so that
+    one learning rate serves both. `b1` is the decay of either momentum.
+    """
+    return contrib.muon(
+        rate,
+        beta=c.b1,
+        weight_decay=c.weight_decay,
+        adam_b1=c.b1,
+        adam_b2=c.b2,
+        eps=c.eps,
+        adam_weight_decay=c.weight_decay,
+        adam_learning_rate=rate,
+        muon_weight_dimension_numbers=_matrices,
+        consistent_rms=0.2,
+    )
+
+
+def _matrices(params: Any) -> Any:
+    """Which axes of each kernel are inputs, all but the last; None where Muon is not used."""
+    return jax.tree.map(
+        lambda x: (
+            contrib.MuonDimensionNumbers(tuple(range(x.ndim - 1)), x.ndim - 1)
+            if x.ndim > 1
+            else None
+        ),
+        params,
+    )
+
+
+OPTIMIZERS: dict[
+    str, Callable[[optax.Schedule, ml_collections.ConfigDict], optax.GradientTransformation]
+] = {"adamw": _adamw, "muon": _muon}
 
 
 def _scaled_encoder(factor: float) -> optax.GradientTransformation:

@@ -43,6 +43,14 @@ def test_the_same_batches_give_the_same_losses(runs, name, steps):
             np.testing.assert_allclose(value, expected[metric], rtol=1e-5, err_msg=metric)
 
 
+def test_muon_takes_the_same_steps_where_its_momentum_is_split(runs):
+    assert len(runs["muon"]) == 4
+    assert runs["muon"] != runs["one"][:4]
+    for expected, step in zip(runs["muon"], runs["muon_fsdp"], strict=True):
+        for metric, value in step.items():
+            np.testing.assert_allclose(value, expected[metric], rtol=1e-4, err_msg=metric)
+
+
 def test_accumulation_communicates_after_the_loop_only(runs):
     everywhere, in_loops = runs["collectives"]
     assert in_loops == []

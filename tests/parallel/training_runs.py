@@ -145,6 +145,9 @@ def main(out, process_id=None, port=None):
         fsdp = Run(mesh_lib.make_mesh(data=4, fsdp=2))
         result["fsdp"] = fsdp.losses()
         result["fsdp_collectives"] = collectives(fsdp.step.as_text())
+        muon = {"optimizer__name": "muon"}
+        result["muon"] = Run(mesh_lib.make_mesh(devices=devices[:1]), **muon).losses(4)
+        result["muon_fsdp"] = Run(mesh_lib.make_mesh(data=4, fsdp=2), **muon).losses(4)
         result["bytes"] = [
             partition_rules.bytes_per_device(fsdp.state, fsdp.shardings),
             sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(fsdp.state)),

@@ -57,3 +57,31 @@ def test_the_clip_is_that_of_optax(size, clip_norm):
         jax.tree.leaves((got, state)), jax.tree.leaves((want, their_state)), strict=True
     ):
         np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-12)
+
+
+def test_muon_makes_kernels_orthogonal_and_gives_the_rest_to_adamw():
+    rng = np.random.default_rng(1)
+    shapes = {"kernel": (3, 3, 4, 24), "bias": (24,), "gain": ()}
+    params = {name: rng.standard_normal(s).astype("f") for name, s in shapes.items()}
+    grads = {name: rng.standard_normal(s).astype("f") for name, s in shapes.items()}
+    config = config_lib.load("base:smoke")
+    config.optimizer.clip_norm = float("inf")
+
+    config.optimizer.name = "muon"
+    config.optimizer.warmup_steps = 0
+    c = config.optimizer
+    theirs = optax.nadamw(c.learning_rate, b1=c.b1, b2=c.b2, eps=c.eps, weight_decay=c.weight_decay)
+    got, want = (
+        tx.update(grads, tx.init(params), params)[0] for tx in (make_optimizer(config), theirs)
+    )
+    for name in ("bias", "gain"):
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-5)
+
+    update = np.asarray(got["kernel"]).reshape(-1, 24)
+    assert np.sqrt(np.mean(update**2)) == pytest.approx(0.2 * c.learning_rate, rel=0.3)
+    values = np.linalg.svd(update, compute_uv=False)
+    # Five Newton-Schulz iterations bring all singular values near to one value.
+    assert values.max() < 2 * values.min()
+    raw = np.linalg.svd(grads["kernel"].reshape(-1, 24), compute_uv=False)
+    assert raw.max() > 2 * raw.min()
+    assert np.sum(update * grads["kernel"].reshape(-1, 24)) < 0  # downhill
