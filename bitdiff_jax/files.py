@@ -66,6 +66,17 @@ def make_folder(path: epath.PathLike, argument: str) -> epath.Path:
     return folder
 
 
+def listed(folder: epath.PathLike) -> list[epath.Path]:
+    """What is in a folder, sorted by name; nothing if it is not there.
+
+    A folder in a bucket is there only once a file is.
+    """
+    try:
+        return sorted(epath.Path(folder).iterdir())
+    except FileNotFoundError:
+        return []
+
+
 @contextlib.contextmanager
 def no_empty_folder(path: epath.PathLike | None) -> Iterator[None]:
     """Removes the folder at the end, and those above it, if they were made meanwhile and are empty.

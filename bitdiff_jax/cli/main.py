@@ -16,6 +16,7 @@ _COMMANDS = {
     "prepare": "turn a data set into records that train fast",
     "train": "train a model, or resume a training",
     "segment": "segment pictures with a trained model",
+    "join": "one table of those of all shards of `bitdiff segment --shard`",
     "evaluate": "score a trained model, or anyone's segmentations on disk",
     "compare": "several tools' segmentations side by side, with paired tests",
     "consensus": "one label map for several people's, tools' or samples' of the same images",

@@ -2,13 +2,14 @@
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import files
-from bitdiff_jax.cli import constraint_options, options
+from bitdiff_jax.cli import constraint_options, options, shard_option
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bitdiff_jax.inference.formats import Format
     from bitdiff_jax.inference.request import Request
     from bitdiff_jax.inference.results_folder import ResultsFolder
+    from bitdiff_jax.inference.shards import Shard
 
 _NO_CONSENSUS = "none"
 _DESCRIPTION = """\
@@ -47,7 +49,12 @@ same command again, or one with more pictures or other settings, replaces the re
 picture that it draws; those of a picture that can no longer be read stay, with their rows.
 unfinished.csv names the pictures of a command that is running or was killed; the same command again
 clears up. A folder that holds results of other pictures is refused, and so is one that another
-command is writing to."""
+command is writing to.
+
+With --shard 0/8 ... 7/8 the same command is run by the jobs of an array, each of which draws its
+share of the pictures and, when it is started again, goes on where it was; `bitdiff join` makes
+their tables one. There is no overview.png then, and a picture that cannot be read does not change
+the exit code: `bitdiff join` names it. See docs/shards.md."""
 
 
 def main(argv: list[str]) -> int:
@@ -57,7 +64,7 @@ def main(argv: list[str]) -> int:
         argv: what follows `segment` on the command line.
 
     Returns:
-        0, or 1 if pictures had to be left out; those are named on stderr.
+        0, or 1 if pictures had to be left out, which are named on stderr; with --shard 0 then too.
 
     Raises:
         InputError: nothing could be done, or not to the end.
@@ -71,7 +78,7 @@ def _segment(args: argparse.Namespace) -> int:
     # After the parsing: they import jax.
     from bitdiff_jax.diffusion.sampler import Sampler
     from bitdiff_jax.inference import entries as entries_lib
-    from bitdiff_jax.inference import formats, results_folder
+    from bitdiff_jax.inference import formats, results_folder, shards
     from bitdiff_jax.inference.request import Request
     from bitdiff_jax.posterior.consensus import check_criterion
 
@@ -84,34 +91,38 @@ def _segment(args: argparse.Namespace) -> int:
     Sampler().override(**options.sampler_fields(args))
     entries = entries_lib.list_entries(args.images)
     constraints = constraint_options.constraints_of(args, len(entries))
+    shard = None if args.shard is None else shard_option.shard_of(args.shard, chosen, constraints)
     known = {**formats.FORMATS, **chosen}
     suffixes = formats.suffixes_of(known)
     entries_lib.check_folder(args.out, args.images, entries, suffixes)
     for argument in dict.fromkeys(args.images):
         if others := entries_lib.unread(argument):
             print(f"{argument}: {others}", flush=True)
-    with results_folder.claim(args.out, entries, known) as folder:
-        done = _draw(
-            args, request.with_at_most(len(entries) * args.num_samples), entries, chosen, folder,
-            constraints,
-        )  # fmt: skip
-    if left_out := len(entries) - done:
+    claimed: contextlib.AbstractContextManager[ResultsFolder | Shard]
+    if shard is None:
+        claimed = results_folder.claim(args.out, entries, known)
+    else:
+        claimed = shards.claim(args.out, entries, *shard)
+    del entries  # of a million pictures, a shard holds on to its own
+    with claimed as folder:
+        left_out = _draw(args, request, chosen, folder, constraints)
+        total = len(folder)
+    if left_out:
         print(
-            f"bitdiff segment: {left_out} of {len(entries)} picture(s) left out, see above",
+            f"bitdiff segment: {left_out} of {total} picture(s) left out, see above",
             file=sys.stderr,
         )
-    return 1 if left_out else 0
+    return 1 if left_out and shard is None else 0
 
 
 def _draw(
     args: argparse.Namespace,
     request: "Request",
-    entries: "list[Entry]",
     chosen: "Mapping[str, Format]",
-    folder: "ResultsFolder",
+    folder: "ResultsFolder | Shard",
     constraints: "Constraints",
 ) -> int:
-    """Draws the pictures that can be read and writes their results; how many there were."""
+    """Draws the pictures that can be read and writes their results; how many were left out."""
     from bitdiff_jax.inference import Segmenter, outputs
     from bitdiff_jax.inference.overview import Overview
     from bitdiff_jax.inference.posterior_outputs import MIN_SAMPLES
@@ -123,7 +134,8 @@ def _draw(
         kept = f"; {cache} keeps it for the next time" if cache else ""
         print(f"compiling the program{kept}", flush=True)
 
-    segmenter = Segmenter.from_loaded(options.load_weights(args), on_compile=on_compile)
+    loaded = options.load_weights(args)
+    segmenter = Segmenter.from_loaded(loaded, on_compile=on_compile)
     trained_on = segmenter.trained_on or "pictures of a kind that its training did not name"
     print(f"{options.weights_name(args)}, step {segmenter.step}, trained on: {trained_on}")
     sampler = options.sampler_of(args, segmenter.sampler)
@@ -135,16 +147,23 @@ def _draw(
         flush=True,
     )
 
-    readable: collections.deque[Entry] = collections.deque()
-    items = _read(entries, readable)
-    results = _results(segmenter, items, sampler, request, constraints)
-    done, overview = 0, Overview()
     criterion = "medoid" if args.consensus == _NO_CONSENSUS else args.consensus
+    name = options.weights_name(args)
+    entries = folder.start(
+        shard_option.settings_of(name, loaded, sampler, request, chosen, criterion)
+    )
+    if finished := len(folder) - len(entries):
+        print(f"{finished} of {len(folder)} picture(s) were finished before", flush=True)
+    request = request.with_at_most(len(folder) * request.num_samples)
+    readable: collections.deque[Entry] = collections.deque()
+    items = _read(entries, readable, folder)
+    results = _results(segmenter, items, sampler, request, constraints)
+    done, overview = 0, None if args.shard else Overview()
     for result in results:
         entry = readable.popleft()
         result = dataclasses.replace(result, criterion=criterion, file=entry.file)
         row = folder.add(result, entry, chosen)
-        if overview.add(result):
+        if overview and overview.add(result):
             overview.save(folder.path)
         _tell(result, row)
         done += 1
@@ -157,7 +176,7 @@ def _draw(
         # With fewer, no probabilities are written.
         if request.num_samples >= MIN_SAMPLES and (sharp := _sharpened(sampler)):
             print(sharp)
-    return done
+    return len(entries) - done
 
 
 def _results(
@@ -229,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--num_samples", type=int, default=4, help="maps drawn of each picture (4)")
     options.add_sampler(add)
     constraint_options.add_constraints(add)
+    shard_option.add_shard(add)
     add(
         "--consensus",
         metavar="CRITERION",
@@ -284,7 +304,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _read(
-    entries: "list[Entry]", readable: "collections.deque[Entry]"
+    entries: "Sequence[Entry]",
+    readable: "collections.deque[Entry]",
+    folder: "ResultsFolder | Shard",
 ) -> Iterator[tuple[str, Any]]:
     """The pictures that can be read, noted in `readable`; a line on stderr for each other one."""
     from bitdiff_jax.data import images
@@ -295,6 +317,7 @@ def _read(
             image = images.read_image(entry.file)
         except InputError as error:
             print(f"bitdiff segment: error: {error}", file=sys.stderr, flush=True)
+            folder.leave_out(entry, str(error))
             continue
         readable.append(entry)
         # Not the identity, which depends on what else was named: a picture's maps do not.

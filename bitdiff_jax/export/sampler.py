@@ -194,7 +194,7 @@ def _about(
 def _folder(out: epath.PathLike) -> epath.Path:
     folder = files.make_folder(out, "--out")
     ours = {run_sampler.PROGRAM, run_sampler.PARAMS, run_sampler.ABOUT, run_sampler.SCRIPT}
-    if others := sorted(path.name for path in folder.iterdir() if path.name not in ours):
+    if others := [path.name for path in files.listed(folder) if path.name not in ours]:
         raise InputError(
             f"--out {os.fspath(out)}: holds {others[0]}, which is no part of an export; name a new "
             "folder"

@@ -8,7 +8,7 @@ import contextlib
 import csv
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etils import epath
 
@@ -70,6 +70,7 @@ class ResultsFolder:
     ):
         """Reads what an earlier command left; `claim` describes the arguments and errors."""
         self.path = path
+        self._entries = entries
         self._suffixes = formats.suffixes_of(known)
         self._shared = formats.of_folders(known)
         images = _read(path / outputs.IMAGES, outputs.ImageRow._fields)
@@ -84,6 +85,17 @@ class ResultsFolder:
         self._modes = {name: outputs.as_csv(*modes.get(name, ())) for name in images}
         self._check(entries, {name: rows[-1][1] for name, rows in begun.items()})
         self._clear(begun.keys() - images.keys())
+
+    def __len__(self) -> int:
+        """Images of the command, readable or not."""
+        return len(self._entries)
+
+    def start(self, settings: Mapping[str, Any]) -> Sequence[Entry]:
+        """The images that are drawn, which are all: other `settings` may replace what is here."""
+        return self._entries
+
+    def leave_out(self, entry: Entry, why: str) -> None:
+        """Nothing: what an earlier command wrote of an image that cannot be read stays."""
 
     def add(
         self,
@@ -179,7 +191,7 @@ class ResultsFolder:
             if entry.identity not in known
             for suffix in self._suffixes
         }
-        unknown = sorted(planned & {each.name for each in self.path.iterdir()})
+        unknown = sorted(planned & {each.name for each in files.listed(self.path)})
         if not known:
             unknown += [each.file for each in self._shared if (self.path / each.file).exists()]
         if unknown:
@@ -195,7 +207,7 @@ class ResultsFolder:
         written |= {outputs.REGIONS, outputs.IMAGES, outputs.OVERVIEW, UNFINISHED}
         written.add(posterior_outputs.MODES)
         written |= {f"{name}{suffix}" for name in names for suffix in self._suffixes}
-        for path in self.path.iterdir():
+        for path in files.listed(self.path):
             found = files.PARTIAL.fullmatch(path.name)
             if found and found[1] in written:
                 files.remove(path)

@@ -53,7 +53,7 @@ def is_the_papers_recipe(config):
 
 
 def test_the_scripts_are_all_here():
-    assert SCRIPTS == ["gke.sh", "slurm.sh", "tpu_vm.sh"]
+    assert SCRIPTS == ["gke.sh", "segment_gke.sh", "segment_slurm.sh", "slurm.sh", "tpu_vm.sh"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
