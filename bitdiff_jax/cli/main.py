@@ -22,6 +22,7 @@ _COMMANDS = {
     "consensus": "one label map for several people's, tools' or samples' of the same images",
     "serve": "a page in the browser: drop an image, look at its regions, take them along",
     "pack": "make one file or a hub's folder of a trained model",
+    "import-reference": "make a model of a checkpoint of the paper's released code",
     "export": "write a trained model as a program for machines without this package",
     "compile": "compile for a TPU or GPU that is not there; tell what it needs",
 }
@@ -50,8 +51,8 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print("usage: bitdiff SUBCOMMAND [options]; `bitdiff SUBCOMMAND --help` tells them\n")
         for name, purpose in _COMMANDS.items():
-            print(f"  {name:12s}{purpose}")
-        print("\n  --version   the version of bitdiff_jax, jax and Python")
+            print(f"  {name:18s}{purpose}")
+        print("\n  --version         the version of bitdiff_jax, jax and Python")
         return 0 if argv else 2
     if argv[0] in ("--version", "-V", "version"):
         python = ".".join(map(str, sys.version_info[:3]))
@@ -71,7 +72,7 @@ def main(argv: list[str]) -> int:
         )
         return 2
     # Imported here: `bitdiff --help` should not wait for jax.
-    command = importlib.import_module(f"bitdiff_jax.cli.{name}")
+    command = importlib.import_module(f"bitdiff_jax.cli.{name.replace('-', '_')}")
     try:
         logs.set_up()
         return command.main(rest)

@@ -10,7 +10,7 @@ import pytest
 
 from bitdiff_jax.diffusion import losses, parameterization, schedules, weighting
 from bitdiff_jax.encoding import bits
-from bitdiff_jax.nets import FusedUNet, UNet
+from bitdiff_jax.nets import FusedUNet, UNet, reference_names
 from bitdiff_jax.nets.fused.layers import Biased
 from tests.nets import torch_names
 from tests.nets.helpers import compiled
@@ -79,7 +79,7 @@ def test_outputs_and_activations_of_the_small_net(golden, dtype, atol, network):
         stride = got.shape[1] // want.shape[1]  # The copied subset keeps every fourth pixel.
         np.testing.assert_allclose(got[:, ::stride, ::stride], want, atol=atol, err_msg=name)
 
-    for i, (torch_name, modules) in enumerate(torch_names.blocks(net)):
+    for i, (torch_name, modules) in enumerate(reference_names.blocks(net)):
         activation = output(state, modules[-1])[:2]
         shape = "({}, {}, {}, {})".format(*np.moveaxis(activation, -1, 1).shape)
         assert shape == g["small/act_shape"][i], torch_name
@@ -129,7 +129,7 @@ def test_five_training_steps_of_the_small_net(golden, network):
     norms = []
     for name in g["small/param_names"]:
         leaf = per_parameter
-        for key in torch_names.flax_path(net, str(name)):
+        for key in reference_names.path(net, str(name)):
             leaf = leaf[key]
         norms.append(np.linalg.norm(np.asarray(leaf)))
     np.testing.assert_allclose(norms, g["train/grad_norm_per_param_step0"], rtol=1e-3, atol=1e-5)
@@ -148,7 +148,7 @@ def test_the_paper_net(golden, network):
     want = nhwc(g["out"])
     stride = out.shape[1] // want.shape[1]  # The copied subset keeps every fourth pixel.
     np.testing.assert_allclose(out[:, ::stride, ::stride], want, atol=1e-4)
-    for i, (torch_name, modules) in enumerate(torch_names.blocks(net)):
+    for i, (torch_name, modules) in enumerate(reference_names.blocks(net)):
         activation = output(state, modules[-1])
         got = [np.mean(activation, dtype=np.float64), np.std(activation, dtype=np.float64, ddof=1)]
         want = [g["act_mean"][i], g["act_std"][i]]
