@@ -14,7 +14,11 @@ not this package. The folder --out gets
   run.py              draws label maps of image files: python DIR/run.py photo.jpg --out drawn
 
 How maps are drawn becomes part of the program. A newer JAX reads it for at least six months, the
-compatibility that jax.export promises."""
+compatibility that jax.export promises.
+
+With --to onnx the folder gets net.onnx, the network alone, and a run.py whose loop is numpy, for
+machines that have onnxruntime and not JAX. An image encoder is left out, and maps are drawn by DDIM
+at uniform times. It needs jax2onnx, see docs/export.md."""
 
 
 def main(argv: list[str]) -> int:
@@ -27,11 +31,16 @@ def main(argv: list[str]) -> int:
 def _export(args: argparse.Namespace) -> int:
     # After the parsing: they import jax.
     from bitdiff_jax.diffusion import sampler as sampler_lib
-    from bitdiff_jax.export import export_sampler
+    from bitdiff_jax.export import export_denoiser, export_sampler
 
     sampler_lib.Sampler().override(**options.sampler_fields(args))
     loaded = options.load_weights(args)
     sampler = options.sampler_of(args, sampler_lib.from_settings(loaded.config.sampling))
+    if args.to == "onnx":
+        written = export_denoiser(loaded, args.out, sampler)
+        size = f"graphs {written.program_bytes / 1e6:.1f} MB"
+        print(f"written: {written.folder} ({size}), {sampler.num_steps} steps")
+        return 0
     done = export_sampler(
         loaded,
         args.out,
@@ -57,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     options.add_weights(parser, default="photos")
     add("--out", required=True, metavar="DIR", help="folder for the export; made if need be")
     options.add_sampler(add)
+    add(
+        "--to",
+        choices=("stablehlo", "onnx"),
+        default="stablehlo",
+        help="the whole sampler for JAX, or the network for onnxruntime (stablehlo)",
+    )
     add(
         "--no_encoder",
         action="store_true",

@@ -1,0 +1,173 @@
+"""The loop of the ONNX export against our sampler; the graphs where jax2onnx is installed."""
+
+import dataclasses
+import functools
+import json
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitdiff_jax import config as config_lib
+from bitdiff_jax.cli.main import main
+from bitdiff_jax.diffusion import Ddim, Sampler, sample, schedules
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.export import export_denoiser, onnx_denoiser, run_onnx
+from bitdiff_jax.inference import load
+from bitdiff_jax.model_config import from_config
+from bitdiff_jax.target import valid_mask
+from tests.inference import tiny
+
+SIDE = 16
+ABOUT = {
+    "num_steps": 5, "guidance_weight": 0.7, "temperature": 0.4, "time_input": "logsnr",
+    "input_scale": 0.05, "logsnr_min": -20.0, "logsnr_max": 15.0, "clip": [-1.0, 1.0],
+    "pad_value": 0.0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    return load(tiny.save_checkpoint(tmp_path_factory.mktemp("tiny")))
+
+
+def test_the_schedule_is_ours():
+    schedule = schedules.cosine(0.05, -20.0, 15.0)
+    for t in np.linspace(0, 1, 9):
+        alpha, sigma, logsnr = run_onnx.at_time(t, ABOUT)
+        np.testing.assert_allclose(alpha, schedule.alpha(jnp.float32(t)), rtol=2e-5)
+        np.testing.assert_allclose(sigma, schedule.sigma(jnp.float32(t)), rtol=2e-5)
+        np.testing.assert_allclose(logsnr, schedule.logsnr(jnp.float32(t)), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {"guidance_weight": None}, {"time_input": "t"}, {"pad_value": -1.0}]
+)
+def test_the_loop_is_our_ddim(changed):
+    about = ABOUT | changed
+    schedule = schedules.cosine(0.05, -20.0, 15.0)
+    rng = np.random.default_rng(0)
+    noise, cond = (rng.normal(size=(3, 8, 8, c)).astype(np.float32) for c in (6, 4))
+    valid = np.ones((3, 8, 8), bool)
+    valid[1, 5:] = False
+
+    def net(xp, inputs, times):
+        shown = inputs[..., 6:].mean(-1, keepdims=True)
+        return xp.tanh(0.5 * inputs[..., :6] + shown + 0.1 * times[:, None, None, None])
+
+    def denoise_fn(x_t, t, cond):
+        time = t if about["time_input"] == "t" else schedule.logsnr(t) / 4
+        return net(jnp, jnp.concatenate([x_t, cond], -1), time)
+
+    got = run_onnx.sample(functools.partial(net, np), cond, valid, noise, about)
+    want = sample(
+        denoise_fn, jnp.asarray(noise), jnp.asarray(cond),
+        Sampler(num_steps=5, guidance_weight=about["guidance_weight"], method=Ddim(),
+                temperature=0.4),
+        schedule=schedule, valid_mask=jnp.asarray(valid), pad_value=about["pad_value"],
+    )  # fmt: skip
+    np.testing.assert_allclose(got, want, atol=2e-4)
+
+
+def fake_graphs(monkeypatch):
+    """Writes what a graph would be made of, in place of jax2onnx."""
+    calls = []
+    monkeypatch.setattr(
+        onnx_denoiser, "_graph", lambda function, shapes: calls.append((function, shapes)) or b"g"
+    )
+    return calls
+
+
+def test_image_and_network_are_shown_as_in_the_model(loaded, tmp_path, monkeypatch):
+    calls = fake_graphs(monkeypatch)
+    sampler = Sampler(num_steps=3, method=Ddim(), guidance_weight=0.5)
+    export_denoiser(loaded, tmp_path, sampler)
+    ((function, shapes),) = calls
+    model = loaded.model
+    channels = model.encoding.num_channels + model.cond_channels
+    assert shapes == [("B", SIDE, SIDE, channels), ("B",)]
+    denoiser = run_onnx.Denoiser.__new__(run_onnx.Denoiser)
+    denoiser.about = json.loads((tmp_path / "denoiser.json").read_text())
+    denoiser._net, denoiser._stem = lambda *given: np.asarray(function(*given)), None
+    image = tiny.image(23, 40)
+    _, valid, (height, width) = denoiser.condition(image)
+    size = jnp.asarray([[height, width]])
+    np.testing.assert_array_equal(valid, valid_mask(size, (SIDE, SIDE)))
+    # Through the model itself, from the same noise.
+    noise = np.random.default_rng(4).standard_normal((2, SIDE, SIDE, 6)).astype(np.float32)
+    padded = np.zeros((2, SIDE, SIDE, 3), np.uint8)
+    padded[:, :height, :width] = run_onnx.by_area(image, (height, width))
+    shown = model.encode_image(
+        loaded.params, jnp.asarray(padded), jnp.asarray(np.repeat(valid, 2, 0))
+    )
+    want = sample(
+        functools.partial(model.apply, loaded.params), jnp.asarray(noise), shown,
+        sampler, schedule=model.schedule, valid_mask=valid,
+        pad_value=model.encoding.pad_value,
+    )  # fmt: skip
+    codes = denoiser(image, num_samples=2, seed=4)
+    ours = np.asarray(model.encoding.decode(want))[:, :height, :width]
+    assert codes.shape == ours.shape and (codes == ours).mean() >= 0.999
+
+
+def test_what_the_loop_does_not_know_is_refused(loaded, tmp_path):
+    for sampler, told in (
+        (Sampler(), "method"),
+        (Sampler(method=Ddim(eta=0.5)), "method"),
+        (Sampler(method=Ddim(), time_grid="logsnr"), "time_grid"),
+        (Sampler(method=Ddim(), clip=False), "clip"),
+    ):
+        with pytest.raises(InputError, match=told):
+            export_denoiser(loaded, tmp_path, sampler)
+    other = from_config(tiny.tiny_config(prediction="v"))
+    with pytest.raises(InputError, match=r"model\.prediction"):
+        changed = dataclasses.replace(loaded, model=other)
+        export_denoiser(changed, tmp_path, Sampler(method=Ddim()))
+
+
+def test_without_jax2onnx_a_line_says_what_to_do(loaded, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax2onnx", None)
+    with pytest.raises(InputError, match=r"jax2onnx.*docs/export\.md"):
+        export_denoiser(loaded, tmp_path, Sampler(method=Ddim()))
+
+
+def test_run_py_stands_by_itself(loaded, tmp_path, monkeypatch):
+    fake_graphs(monkeypatch)
+    export_denoiser(loaded, tmp_path, Sampler(method=Ddim()))
+    source = (tmp_path / "run.py").read_text()
+    assert "bitdiff_jax" not in source.replace('"bitdiff_jax.denoiser"', "")
+    done = subprocess.run(
+        [sys.executable, "-I", tmp_path / "run.py", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "--features" in done.stdout
+    names: dict = {"__name__": "run"}
+    exec(compile(source, "run.py", "exec"), names)
+    image = tiny.image(30, 20)
+    np.testing.assert_array_equal(names["by_area"](image, (9, 7)), run_onnx.by_area(image, (9, 7)))
+
+
+@pytest.mark.slow
+def test_onnxruntime_draws_our_maps(tmp_path):
+    """The small network with attention, at random parameters."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("jax2onnx")
+    config = config_lib.load("base:smoke")
+    config.model.image_size = SIDE
+    model = from_config(config)
+    params = tiny.random_params(model)
+    workdir = tiny.save_checkpoint(tmp_path / "run", config=config, params=params)
+    options = ["--method=ddim", "--num_steps=3"]
+    out = tmp_path / "onnx"
+    assert main(["export", f"--weights={workdir}", f"--out={out}", "--to=onnx", *options]) == 0
+    denoiser = run_onnx.Denoiser(out)
+    image = tiny.image(16, 16)
+    cond, valid, _ = denoiser.condition(image)
+    noise = np.random.default_rng(0).standard_normal((1, SIDE, SIDE, 6)).astype(np.float32)
+    got = run_onnx.sample(denoiser._net, cond, valid, noise, denoiser.about)
+    want = sample(
+        functools.partial(model.apply, params), jnp.asarray(noise), jnp.asarray(cond),
+        Sampler(num_steps=3, method=Ddim()), schedule=model.schedule, valid_mask=jnp.asarray(valid),
+    )  # fmt: skip
+    assert ((got > 0) == np.asarray(want > 0)).mean() >= 0.999
