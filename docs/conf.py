@@ -27,7 +27,7 @@ release = bitdiff_jax.__version__
 root_doc = "docs/index"
 include_patterns = [
     "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**", "launch/*.md",
-    "bitdiff_jax/weights/*.md", "bitdiff_jax/example_images/*.md",
+    "bitdiff_jax/weights/*.md", "bitdiff_jax/example_images/*.md", "tests/golden/README.md",
 ]  # fmt: skip
 exclude_patterns = ["docs/_build"]
 
@@ -43,6 +43,9 @@ suppress_warnings = [
     "myst.header",  # a page that begins below its first level
     "toc.not_included",  # pages that are found by links alone
     "docutils",  # docstrings are no reStructuredText, and rarely look like it
+    "ref.python",  # nor is a dimension of an array, [num_codes, 3], a reference
+    "misc.highlighting_failure",  # JSON with dots for what is left out
+    "myst.xref_missing",  # links to folders; tests/test_links.py looks after all links
 ]
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

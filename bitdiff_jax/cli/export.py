@@ -1,10 +1,13 @@
 """`bitdiff export --weights NAME --out DIR [options]`."""
 
 import argparse
+import dataclasses
 
 from bitdiff_jax import files
 from bitdiff_jax.cli import options
+from bitdiff_jax.errors import InputError
 
+_PLATFORMS = "cpu,cuda,tpu"
 _DESCRIPTION = """\
 Write the whole sampler of a trained model as a StableHLO program, for machines that have JAX and
 not this package. The folder --out gets
@@ -31,12 +34,21 @@ def main(argv: list[str]) -> int:
 def _export(args: argparse.Namespace) -> int:
     # After the parsing: they import jax.
     from bitdiff_jax.diffusion import sampler as sampler_lib
+    from bitdiff_jax.diffusion.step_methods import Ddim
     from bitdiff_jax.export import export_denoiser, export_sampler
 
+    if args.to == "onnx" and (args.no_encoder or args.platforms != _PLATFORMS):
+        raise InputError(
+            "--no_encoder and --platforms are of --to stablehlo: an ONNX export never has the "
+            "encoder, and runs where onnxruntime does; leave them out"
+        )
     sampler_lib.Sampler().override(**options.sampler_fields(args))
     loaded = options.load_weights(args)
     sampler = options.sampler_of(args, sampler_lib.from_settings(loaded.config.sampling))
     if args.to == "onnx":
+        if args.preset is None and not isinstance(sampler.method, Ddim):
+            print(f"maps are drawn by ddim: the loop does not know {sampler.method_name}")
+            sampler = dataclasses.replace(sampler, method=Ddim())
         written = export_denoiser(loaded, args.out, sampler)
         size = f"graphs {written.program_bytes / 1e6:.1f} MB"
         print(f"written: {written.folder} ({size}), {sampler.num_steps} steps")
@@ -79,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--platforms",
-        default="cpu,cuda,tpu",
+        default=_PLATFORMS,
         metavar="NAME[,...]",
         help="what the program is for (cpu,cuda,tpu)",
     )

@@ -101,8 +101,8 @@ def _about(model: Model, sampler: Sampler) -> dict[str, Any]:
     if strange := [name for name, is_known in known.items() if not is_known]:
         raise InputError(
             f"{strange[0]}: the loop of an ONNX export knows DDIM (eta 0), uniform times and "
-            "clipped x0 of models that predict x0 as bits on the cosine schedule; give --method "
-            "ddim, or export --to stablehlo"
+            "clipped x0 of models that predict x0 as bits on the cosine schedule; export "
+            "--to stablehlo"
         )
     weight = sampler.guidance_weight
     padded = model.objective.padding == "as_released"

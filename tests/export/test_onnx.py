@@ -127,6 +127,12 @@ def test_what_the_loop_does_not_know_is_refused(loaded, tmp_path):
         export_denoiser(changed, tmp_path, Sampler(method=Ddim()))
 
 
+@pytest.mark.parametrize("option", ["--no_encoder", "--platforms=tpu"])
+def test_options_of_the_other_kind_are_refused(option, tmp_path, capsys):
+    assert main(["export", "--to=onnx", f"--out={tmp_path}", option]) == 2
+    assert option.partition("=")[0] in capsys.readouterr().err
+
+
 def test_without_jax2onnx_a_line_says_what_to_do(loaded, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     with pytest.raises(InputError, match=r"jax2onnx.*docs/export\.md"):
@@ -158,9 +164,9 @@ def test_onnxruntime_draws_our_maps(tmp_path):
     model = from_config(config)
     params = tiny.random_params(model)
     workdir = tiny.save_checkpoint(tmp_path / "run", config=config, params=params)
-    options = ["--method=ddim", "--num_steps=3"]
     out = tmp_path / "onnx"
-    assert main(["export", f"--weights={workdir}", f"--out={out}", "--to=onnx", *options]) == 0
+    options = ["--to=onnx", "--num_steps=3"]
+    assert main(["export", f"--weights={workdir}", f"--out={out}", *options]) == 0
     denoiser = run_onnx.Denoiser(out)
     image = tiny.image(16, 16)
     cond, valid, _ = denoiser.condition(image)
