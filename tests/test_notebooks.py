@@ -12,7 +12,7 @@ TINY = {
     "NUM_SAMPLES = 8": "NUM_SAMPLES = 4",
     "NUM_STEPS = 8": "NUM_STEPS = 1",
     # A network that compiles in a tenth of the time.
-    "config.train.num_steps = 6": "config.train.num_steps = 2\n"
+    "config.train.num_steps = 6": "config.train.num_steps = 6\n"
     'config.model.net.implementation = "tests.own_network:ThreeConvs"',
 }
 NAMES = sorted(path.name for path in FOLDER.glob("*.md"))
