@@ -72,7 +72,7 @@ def listed(folder: epath.PathLike) -> list[epath.Path]:
     A folder in a bucket is there only once a file is.
     """
     try:
-        return sorted(epath.Path(folder).iterdir())
+        return sorted(epath.Path(folder).iterdir(), key=os.fspath)
     except FileNotFoundError:
         return []
 

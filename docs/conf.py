@@ -29,7 +29,7 @@ include_patterns = [
     "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**", "launch/*.md",
     "bitdiff_jax/weights/*.md", "bitdiff_jax/example_images/*.md", "tests/golden/README.md",
 ]  # fmt: skip
-exclude_patterns = ["docs/_build"]
+exclude_patterns = [".*", "build", "dist", "site"]  # environments and outputs, not walked
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 # The tests run the notebooks. NB_EXECUTION_MODE=auto runs them here too, and shows what they print.

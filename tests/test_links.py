@@ -46,7 +46,7 @@ def test_pages_and_links_are_found():
     assert len(PAGES) > 30 and len(list(links())) > 150
 
 
-@pytest.mark.parametrize(("page", "target"), links())
+@pytest.mark.parametrize(("page", "target"), list(links()))
 def test_a_link(page, target):
     if target == "reference/index.md":  # the site's build makes it of docstrings
         return
