@@ -10,13 +10,20 @@ the images, with 95 % intervals; the difference in ARI from the medoid is paired
     python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
         --checkpoint photos --num_samples 16 --temperature 1
     python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
+        --checkpoint photos --num_samples 16 --temperature 1 --as_written \
+        --criteria medoid vi appearance
+    python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
         --predictions drawn
+
+With `--as_written` maps are compared as `bitdiff segment` writes them: found at the resolution at
+which they were drawn, without specks, and brought to the image's size with edges that follow it.
 
 `--predictions` takes what `bitdiff evaluate` takes, with several maps of each image, such as
 `ID_0.png`, `ID_1.png`, ... or `ID.npz` with 'labels' [samples, h, w].
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import time
@@ -32,9 +39,9 @@ from bitdiff_jax.diffusion import presets
 from bitdiff_jax.evaluation.host_contingency import contingency
 from bitdiff_jax.evaluation.predictions import open_predictions
 from bitdiff_jax.evaluation.statistics import estimates
-from bitdiff_jax.inference import Segmenter
+from bitdiff_jax.inference import Segmentation, Segmenter
 from bitdiff_jax.posterior import Posterior
-from bitdiff_jax.posterior.consensus import CRITERIA
+from bitdiff_jax.posterior.consensus import APPEARANCE, CRITERIA
 
 ONE = "one sample"
 
@@ -45,6 +52,7 @@ class Case(NamedTuple):
     image: int
     samples: np.ndarray
     truths: list[np.ndarray]
+    result: Segmentation | None = None  # of a model's samples
 
 
 def truths_of(source: Source, index: int, size: int) -> list[np.ndarray]:
@@ -97,7 +105,7 @@ def of_model(
     for i in range(count):
         truths = truths_of(source, i, size)
         result = segmenter(source[i]["image"], num_samples=num_samples, **settings)
-        yield Case(i, labelmaps.at_centres(result.maps, truths[0].shape), truths)
+        yield Case(i, labelmaps.at_centres(result.maps, truths[0].shape), truths, result)
 
 
 def scores(label_map: np.ndarray, truths: list[np.ndarray]) -> list[float]:
@@ -110,13 +118,24 @@ def scores(label_map: np.ndarray, truths: list[np.ndarray]) -> list[float]:
     ]
 
 
-def rows_of(case: Case, criteria: Sequence[str]) -> dict[str, list[float]]:
+def rows_of(case: Case, criteria: Sequence[str], as_written: bool) -> dict[str, list[float]]:
     """ARI, IoU, regions and milliseconds by criterion."""
-    single = np.mean([scores(each, case.truths) for each in case.samples], axis=0)
+    result, shape = case.result, case.truths[0].shape
+    samples = case.samples
+    if as_written:
+        assert result is not None
+        samples = labelmaps.at_centres(result.label_maps, shape)
+    single = np.mean([scores(each, case.truths) for each in samples], axis=0)
     rows = {ONE: [*single.tolist(), 0.0]}
     for criterion in criteria:
         start = time.process_time()
-        label_map = Posterior.from_maps(case.samples).consensus(criterion)
+        if result is not None and as_written:
+            written = dataclasses.replace(result, criterion=criterion).label_map()
+            label_map = labelmaps.at_centres(written, shape)
+        else:
+            appearance = None if result is None else result.appearance
+            posterior = Posterior.from_maps(samples, appearance=appearance)
+            label_map = posterior.consensus(criterion)
         elapsed = 1e3 * (time.process_time() - start)
         rows[criterion] = [*scores(label_map, case.truths), elapsed]
     return rows
@@ -137,9 +156,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--temperature", type=float, help="factor of their noise (its own)")
     add("--size", type=int, default=128, help="longest side in pixels (128)")
     add("--num_images", type=int, default=100, help="images, at most (100)")
-    add("--criteria", nargs="*", choices=CRITERIA, default=list(CRITERIA))
+    add("--criteria", nargs="*", choices=(*CRITERIA, APPEARANCE), default=list(CRITERIA))
+    add("--as_written", action="store_true", help="of a model: score what `bitdiff segment` writes")
     add("--json", type=pathlib.Path, help="file to write the table to")
     args = parser.parse_args(argv)
+    if args.checkpoint is None and (args.as_written or APPEARANCE in args.criteria):
+        parser.error("--as_written and the criterion 'appearance' are for --checkpoint")
 
     source = specs.open_source(args.data, image_size=args.size)
     few = (source, min(args.num_images, len(source)), args.size)
@@ -153,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         cases = of_people(*few)
     by_image: dict[int, list[dict[str, list[float]]]] = {}
     for case in cases:
-        by_image.setdefault(case.image, []).append(rows_of(case, args.criteria))
+        by_image.setdefault(case.image, []).append(rows_of(case, args.criteria, args.as_written))
     values = {
         name: np.array([np.mean([row[name] for row in rows], axis=0) for rows in by_image.values()])
         for name in (ONE, *args.criteria)

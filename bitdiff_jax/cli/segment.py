@@ -80,14 +80,14 @@ def _segment(args: argparse.Namespace) -> int:
     from bitdiff_jax.inference import entries as entries_lib
     from bitdiff_jax.inference import formats, results_folder, shards
     from bitdiff_jax.inference.request import Request
-    from bitdiff_jax.posterior.consensus import check_criterion
+    from bitdiff_jax.posterior.consensus import APPEARANCE, check_criterion
 
     # All that can be refused is refused before a model is loaded.
     chosen = formats.open_formats(_formats(args.formats, args.consensus))
     chosen = formats.with_tolerance(chosen, args.outline_tolerance, "--outline_tolerance")
     request = Request(args.num_samples, args.seed, args.batch_size, args.min_area, args.edges)
     if args.consensus is not None:
-        check_criterion(args.consensus, "--consensus", also=(_NO_CONSENSUS,))
+        check_criterion(args.consensus, "--consensus", also=(APPEARANCE, _NO_CONSENSUS))
     Sampler().override(**options.sampler_fields(args))
     entries = entries_lib.list_entries(args.images)
     constraints = constraint_options.constraints_of(args, len(entries))
@@ -253,8 +253,9 @@ def _parser() -> argparse.ArgumentParser:
         "--consensus",
         metavar="CRITERION",
         help="by which one map is found for all samples: ari, vi, binder, linkage, vote or medoid, "
-        "see docs/posterior.md; or none: the sample closest to the others, and neither boundary "
-        "probability nor modes (vi for three different samples or more, and medoid for fewer)",
+        "or appearance (for photographs and a model with an encoder), see docs/posterior.md; or "
+        "none: the sample closest to the others, and neither boundary probability nor modes (vi "
+        "for three different samples or more, and medoid for fewer)",
     )
     add(
         "--seed",

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from bitdiff_jax.data import transforms
+from bitdiff_jax.data import labelmaps, transforms
 from bitdiff_jax.data.features import Features
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
@@ -52,6 +52,8 @@ class Drawn(NamedTuple):
     # float16 [num_samples, h, w, C], from which the codes were read; None once specks are gone.
     x0: np.ndarray | None
     original: np.ndarray  # uint8 [H, W, 3], the image as it was given
+    # float16 [h, w, C], what the encoder makes of each pixel of the maps; None without an encoder.
+    features: np.ndarray | None = None
 
 
 def draw(
@@ -133,6 +135,7 @@ class _Image:
     arrays: Mapping[str, np.ndarray | jax.Array]  # of a row: what the network is shown of the image
     shown: np.ndarray  # uint8 [h, w, 3]
     size: tuple[int, int]  # of the valid rectangle
+    side: int  # of the square that the network draws
     image_id: int
     codes: list[np.ndarray] = dataclasses.field(default_factory=list)
     certainty: list[np.ndarray] = dataclasses.field(default_factory=list)
@@ -147,7 +150,18 @@ class _Image:
             np.stack(self.certainty),
             np.stack(self.x0),
             self.item.image,
+            self._features(),
         )
+
+    def _features(self) -> np.ndarray | None:
+        features = self.arrays.get("features")
+        if features is None:
+            return None
+        # Of the square that the network sees, which may have another number of cells.
+        cells = np.moveaxis(np.asarray(features, np.float16), -1, 0)
+        square = labelmaps.at_centres(cells, (self.side, self.side))
+        height, width = self.size
+        return np.moveaxis(square[:, :height, :width], 0, -1).copy()
 
 
 _Row = tuple[_Image, int]  # and the number of the sample
@@ -207,7 +221,7 @@ def _draw(
 
 def _prepare(item: Item, model: Model, encode: Encode | None) -> _Image:
     arrays, shown, size = prepare(item, model, encode)
-    return _Image(item, arrays, shown, size, transforms.image_id(item.name))
+    return _Image(item, arrays, shown, size, model.image_size, transforms.image_id(item.name))
 
 
 def prepare(
@@ -279,7 +293,7 @@ def _blank(model: Model) -> _Image:
         for name, row in programs.image_rows(model, 1).items()
     }
     nothing = np.zeros((0, 0, IMAGE_CHANNELS), np.uint8)
-    return _Image(Item("", nothing), arrays, nothing, (side, side), 0)
+    return _Image(Item("", nothing), arrays, nothing, (side, side), side, 0)
 
 
 def _hand_out(batch: list[_Row], maps: programs.Maps) -> None:

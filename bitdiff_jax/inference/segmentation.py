@@ -16,6 +16,7 @@ from bitdiff_jax.inference import (
     consensus_codes,
     held_maps,
     imposed,
+    lab,
     sample_statistics,
     specks,
     trust,
@@ -24,9 +25,9 @@ from bitdiff_jax.inference import (
 from bitdiff_jax.inference import formats as formats_lib
 from bitdiff_jax.inference import region_table as regions_lib
 from bitdiff_jax.inference.formats import detections
-from bitdiff_jax.posterior import Mode, Posterior
+from bitdiff_jax.posterior import Appearance, Mode, Posterior
 from bitdiff_jax.posterior import agreement as agreement_lib
-from bitdiff_jax.posterior.consensus import check_criterion
+from bitdiff_jax.posterior.consensus import APPEARANCE, check_criterion
 from bitdiff_jax.posterior.constraints import Pairs
 
 if TYPE_CHECKING:
@@ -65,12 +66,15 @@ class Segmentation:
             like; None if that is not known.
         guided: they were drawn with guidance, see `Posterior.guided`.
         criterion: by which one map is found for all samples, a key of
-            `posterior.consensus.CRITERIA`; None for the default of the number of different ones.
+            `posterior.consensus.CRITERIA` or, with `features`, 'appearance'; None for the default
+            of the number of different ones.
         file: from which the picture was read, for formats that name it; '' if there is none.
         held: what all samples were told to hold, which their label maps and the consensus do at
             every pixel; None for free samples.
         redraw: function of constraints that draws as many samples anew; None if the segmenter that
             drew these is not known. `given` calls it.
+        features: floating-point [h', w', C], what the model's encoder makes of the picture; None
+            without an encoder.
     """
 
     image: np.ndarray
@@ -88,11 +92,17 @@ class Segmentation:
     file: str = ""
     held: imposed.Imposed | None = None
     redraw: "Callable[[imposed.Constraints], Segmentation] | None" = None
+    features: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         upsampling.check_edges(self.edges)
         if self.criterion is not None:
-            check_criterion(self.criterion)
+            check_criterion(self.criterion, also=(APPEARANCE,))
+        if self.criterion == APPEARANCE and self.features is None:
+            raise InputError(
+                f"criterion is {APPEARANCE!r}, which asks for an encoder's features of the image, "
+                "and the model that drew this has no encoder; use vi"
+            )
 
     @property
     def num_samples(self) -> int:
@@ -158,6 +168,17 @@ class Segmentation:
         return agreement_lib.medoid(self.maps)
 
     @functools.cached_property
+    def appearance(self) -> Appearance | None:
+        """What the picture looks like, at the resolution of the maps as drawn.
+
+        None if its `features` are not known.
+        """
+        if self.features is None:
+            return None
+        small = transforms.resize_image(self.image, self.resolution)
+        return Appearance(lab.from_rgb(small), self.features)
+
+    @functools.cached_property
     def posterior(self) -> Posterior:
         """The samples at the picture's own size as a distribution over partitions.
 
@@ -166,7 +187,7 @@ class Segmentation:
         Its `consensus` is found on these maps and keeps regions of any size; `label_map` is found
         on the maps as drawn, in a fraction of the time, and has no specks.
         """
-        return Posterior.from_maps(self.label_maps, guided=self.guided)
+        return Posterior.from_maps(self.label_maps, guided=self.guided, appearance=self.appearance)
 
     def modes(self, k: int = 3) -> list[Mode]:
         """The k most different answers of the samples, each with its probability.
@@ -396,7 +417,7 @@ class Segmentation:
     @functools.cached_property
     def _as_drawn(self) -> Posterior:
         """The posterior of `maps`."""
-        return Posterior.from_maps(self.maps, guided=self.guided)
+        return Posterior.from_maps(self.maps, guided=self.guided, appearance=self.appearance)
 
     @functools.cached_property
     def _agreement_as_drawn(self) -> np.ndarray | None:

@@ -11,6 +11,7 @@ Example:
 """
 
 from bitdiff_jax.posterior import measures
+from bitdiff_jax.posterior.appearance import Appearance
 from bitdiff_jax.posterior.credible import CredibleBall
 from bitdiff_jax.posterior.distributions import Distribution
 from bitdiff_jax.posterior.explanation import Decision, Explanation
@@ -19,6 +20,7 @@ from bitdiff_jax.posterior.posterior import Posterior
 from bitdiff_jax.posterior.questions import Question
 
 __all__ = [
+    "Appearance",
     "CredibleBall",
     "Decision",
     "Distribution",

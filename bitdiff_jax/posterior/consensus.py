@@ -4,13 +4,16 @@ The exact optimum is out of reach (correlation clustering is NP-hard), so each s
 is followed by local improvement; the result is never worse, by its own criterion, than the medoid.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 
 from bitdiff_jax.errors import InputError, did_you_mean
+from bitdiff_jax.posterior import appearance as appearance_lib
 from bitdiff_jax.posterior import overlaps
 from bitdiff_jax.posterior.agreement import are_medoids
+from bitdiff_jax.posterior.appearance import Appearance
 from bitdiff_jax.posterior.atoms import Atoms, by_first, largest_first
 from bitdiff_jax.posterior.expected_losses import AdjustedRand, Binder, Information, PairLoss
 from bitdiff_jax.posterior.merging import average_linkage, merge
@@ -18,6 +21,8 @@ from bitdiff_jax.posterior.moves import move
 from bitdiff_jax.posterior.units import Units, make_units
 from bitdiff_jax.posterior.voting import vote
 
+# The criterion that asks for an `Appearance` besides the maps.
+APPEARANCE = "appearance"
 # Mean probability of lying apart up to which 'linkage' joins.
 MAX_APART = 0.7
 # Units that a search moves about. With 2,000 instead the mean ARI of 16 noisy samples with 3,500
@@ -28,12 +33,12 @@ _Method = Callable[[Atoms], np.ndarray]
 _Search = Callable[[Units], np.ndarray]
 
 
-def consensus(atoms: Atoms, criterion: str) -> np.ndarray:
+def consensus(atoms: Atoms, criterion: str, appearance: Appearance | None = None) -> np.ndarray:
     """The partition of the atoms that is best by a criterion, as far as it is found.
 
     Args:
         atoms: of the label maps.
-        criterion: one of `CRITERIA`:
+        criterion: one of `CRITERIA`, or 'appearance':
 
             * 'binder': least expected Binder's loss (1978), which is highest expected Rand index.
               Greedy merging, then single moves and joins.
@@ -46,14 +51,20 @@ def consensus(atoms: Atoms, criterion: str) -> np.ndarray:
             * 'linkage': average linkage of the probabilities of lying apart, cut at .7, see
               `merging.average_linkage`; 'linkage:CUT' cuts it at another number in [0, 1]: less
               gives more and smaller regions.
+            * 'appearance': average linkage of the probability that a person joins two parts, by
+              the maps and by what the image looks like, see `appearance.affinity`.
+
+        appearance: of the image, for 'appearance' alone.
 
     Returns:
         intp [a], the region of each atom: 0 is the largest, of equals the one that begins first.
 
     Raises:
-        InputError: there is no such criterion.
+        InputError: there is no such criterion, or 'appearance' without an appearance.
     """
-    check_criterion(criterion)
+    check_criterion(criterion, also=(APPEARANCE,))
+    if criterion == APPEARANCE:
+        return largest_first(_by_appearance(atoms, appearance), atoms.areas)
     name, _, cut = criterion.partition(":")
     labels = _linkage(atoms, float(cut)) if cut else CRITERIA[name](atoms)
     return largest_first(labels, atoms.areas)
@@ -156,6 +167,18 @@ def _searched(
 def _linkage(atoms: Atoms, max_apart: float = MAX_APART) -> np.ndarray:
     units = make_units(atoms)
     return average_linkage(units, max_apart)[units.unit]
+
+
+def _by_appearance(atoms: Atoms, appearance: Appearance | None) -> np.ndarray:
+    if appearance is None:
+        raise InputError(
+            f"criterion is {APPEARANCE!r}, and what the image looks like is not known; give "
+            "`appearance`, or use vi"
+        )
+    units = appearance_lib.units_of(atoms)
+    joined = appearance_lib.affinity(atoms, units, appearance)
+    units = dataclasses.replace(units, together=joined)
+    return average_linkage(units, appearance_lib.MAX_APART)[units.unit]
 
 
 def _vote(atoms: Atoms) -> np.ndarray:

@@ -13,6 +13,7 @@ from bitdiff_jax.posterior import consensus as consensus_lib
 from bitdiff_jax.posterior import constraints, credible, explanation, points, questions
 from bitdiff_jax.posterior import modes as modes_lib
 from bitdiff_jax.posterior.agreement import disagreement
+from bitdiff_jax.posterior.appearance import Appearance
 from bitdiff_jax.posterior.atoms import Atoms, check_weights, refine
 from bitdiff_jax.posterior.boundaries import boundary_share
 from bitdiff_jax.posterior.constraints import Pairs
@@ -36,6 +37,8 @@ class Posterior:
         weights: float64 [n], >= 0, as they were given; probabilities after division by their sum.
         guided: the samples were drawn with guidance, which sharpens: probabilities are too near 0
             and 1, and intervals are too narrow, for the model's own belief.
+        appearance: what the image looks like, which the consensus by 'appearance' asks for; None if
+            that is not known.
 
     Example:
         >>> maps = np.array([[[0, 0, 1, 1]], [[0, 0, 0, 1]], [[0, 0, 1, 2]], [[3, 3, 1, 1]]])
@@ -49,10 +52,15 @@ class Posterior:
     label_maps: np.ndarray
     weights: np.ndarray
     guided: bool = False
+    appearance: Appearance | None = None
 
     @classmethod
     def from_maps(
-        cls, label_maps: ArrayLike, weights: ArrayLike | None = None, guided: bool = False
+        cls,
+        label_maps: ArrayLike,
+        weights: ArrayLike | None = None,
+        guided: bool = False,
+        appearance: Appearance | None = None,
     ) -> "Posterior":
         """The posterior of label maps.
 
@@ -61,6 +69,7 @@ class Posterior:
             weights: float [n], >= 0, of any positive sum; None for equal weights. A weight of 2 is
                 the same as the map twice.
             guided: whether the maps were drawn with guidance, see `guided`.
+            appearance: what the image looks like, of any resolution.
 
         Raises:
             InputError: see `atoms.refine`.
@@ -71,7 +80,7 @@ class Posterior:
             raise InputError("label_maps differ in shape; bring all to one size first") from None
         count = len(maps) if maps.ndim else 0
         raw = np.ones(count) if weights is None else check_weights(weights, count)
-        made = cls(maps, raw, guided)
+        made = cls(maps, raw, guided, appearance)
         _ = made.atoms  # so that maps that cannot be used are refused here
         return made
 
@@ -110,7 +119,7 @@ class Posterior:
             int32 [h, w]; region 0 is the largest, -1 = ignore.
 
         Raises:
-            InputError: there is no such criterion.
+            InputError: there is no such criterion; or it is 'appearance', and none is known.
         """
         return self.atoms.label_map(self._consensus(criterion))
 
@@ -294,7 +303,7 @@ class Posterior:
         if criterion is None:
             criterion = consensus_lib.default_criterion(len(self.atoms.regions))
         if criterion not in self._found:
-            self._found[criterion] = consensus_lib.consensus(self.atoms, criterion)
+            self._found[criterion] = consensus_lib.consensus(self.atoms, criterion, self.appearance)
         return self._found[criterion]
 
     @functools.cached_property

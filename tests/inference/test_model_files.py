@@ -17,7 +17,15 @@ from bitdiff_jax.cli import options
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import Segmenter, load, model_files, named_params, pack, weights_names
+from bitdiff_jax.inference import (
+    Segmenter,
+    drawing,
+    load,
+    model_files,
+    named_params,
+    pack,
+    weights_names,
+)
 from bitdiff_jax.nets import encoders
 from tests.inference import tiny
 
@@ -379,3 +387,18 @@ def test_a_model_given_in_python_is_given_again(workdir, tmp_path):
     pack(loaded, path)
     refused(path, "model=...")
     assert load(path, model=loaded.model).model == loaded.model
+
+
+@pytest.mark.slow
+def test_what_the_encoder_makes_of_an_image_comes_with_its_maps(tmp_path):
+    run, _ = with_encoder(tmp_path)
+    segmenter = Segmenter.from_checkpoint(run)
+    image = tiny.image(32, 22)
+    result = segmenter(image, num_samples=3, num_steps=1)
+    loaded = load(run)
+    encode = drawing.split_encoder(loaded.model, loaded.params)[1]
+    cells = np.asarray(encode(image, (16, 11)))  # 8 x 8, of 2 x 2 pixels of the map
+    assert result.resolution == (16, 11) and cells.shape == (8, 8, 4)
+    np.testing.assert_array_equal(result.features, cells[np.arange(16) // 2][:, np.arange(11) // 2])
+    seen = dataclasses.replace(result, criterion="appearance")
+    assert seen.label_map().shape == (32, 22)

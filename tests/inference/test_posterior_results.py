@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitdiff_jax.data import images
+from bitdiff_jax.data import images, labelmaps, transforms
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import posterior_outputs, sample_statistics
+from bitdiff_jax.inference import lab, posterior_outputs, sample_statistics
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.inference.specks import pieces
-from bitdiff_jax.posterior import Posterior, consensus, measures
+from bitdiff_jax.posterior import Appearance, Posterior, consensus, measures
 from tests.inference import tiny
 
 
@@ -215,3 +215,20 @@ def test_the_picture_of_the_modes_and_their_rows():
     assert [row[2] for row in rows] == ["1", "2", "3"]
     assert sum(float(row[3]) for row in rows) == pytest.approx(1, abs=1e-3)
     assert [int(row[4]) for row in rows] == [mode.label_map.max() for mode in modes]
+
+
+def test_the_consensus_by_appearance_sees_the_image_and_the_features():
+    codes = noisy(6)
+    features = np.random.default_rng(0).normal(size=(16, 16, 3)).astype(np.float16)
+    result = segmentation(codes, (40, 48), criterion="appearance", features=features)
+    small = transforms.resize_image(result.image, (16, 16))
+    image = Appearance(lab.from_rgb(small), features)
+    want = Posterior.from_maps(codes, appearance=image).consensus("appearance")
+    nearest = dataclasses.replace(result, edges="nearest")
+    assert same_partition(nearest.label_map(), labelmaps.at_centres(want, (40, 48)))
+    assert nearest.posterior.consensus("appearance").shape == (40, 48)
+
+
+def test_the_consensus_by_appearance_asks_for_features():
+    with pytest.raises(InputError, match=r"criterion is 'appearance'.*has no encoder; use vi"):
+        segmentation(noisy(3), criterion="appearance")
