@@ -2,14 +2,15 @@
 
 A model draws samples of each image; of pairs of pixels that are drawn at random the four numbers of
 `posterior.appearance.pair_features` are the input of a logistic regression, and the share of the
-people who join the two is its target. Where its average linkage is cut is what gives the highest
-mean adjusted Rand index at `--size` pixels. Both are scored on images that they were not fitted to:
-each half of the images with what was fitted to the other half.
+people who join the two is its target. Scored, by the mean adjusted Rand index at `--size` pixels,
+is each half of the images with what was fitted to the other half, so that no image has a part in
+what it is scored with. Last come the coefficients that all images give, and their scores by where
+the linkage is cut.
 
     python -m benchmarks.quality.fit_appearance --data folder:BSDS500,split=val,zero=region \
         --checkpoint photos --num_samples 16 --temperature 1
 
-What it prints goes into `posterior/appearance.py`.
+The last line goes into `posterior/appearance.py`.
 """
 
 import argparse
@@ -135,13 +136,13 @@ def of_model(args: argparse.Namespace) -> Iterator[Case]:
 def report(cases: Sequence[Case]) -> None:
     """Prints the scores of the halves, and what is fitted to all."""
     half = np.arange(len(cases)) % 2
+    cut = int(np.argmin(np.abs(_CUTS - appearance.MAX_APART)))
     found = np.zeros((len(cases), 2))
     for k in (0, 1):
         coefficients = fitted(case for case, h in zip(cases, half, strict=True) if h != k)
-        tables = np.array([by_cut(case, coefficients) for case in cases])
-        cut = tables[half != k, :, 0].mean(axis=0).argmax()
-        found[half == k] = tables[half == k, cut]
-        print(f"half {k}: cut at {_CUTS[cut]:.3f} with {_text(coefficients)}")
+        print(f"half {k}, fitted to the other: {_text(coefficients)}")
+        for i in np.flatnonzero(half == k):
+            found[i] = by_cut(cases[i], coefficients)[cut]
     default = np.array([case.default for case in cases])
     for name, values in (
         ("vi", default), ("appearance", found[:, 0]), ("difference", found[:, 0] - default),
@@ -151,8 +152,8 @@ def report(cases: Sequence[Case]) -> None:
     print(f"regions {found[:, 1].mean():.1f}")
     coefficients = fitted(cases)
     tables = np.array([by_cut(case, coefficients)[:, 0] for case in cases])
-    for cut, ari in zip(_CUTS, tables.mean(axis=0), strict=True):
-        print(f"cut {cut:.3f}: ARI {ari:.4f}")
+    for max_apart, ari in zip(_CUTS, tables.mean(axis=0), strict=True):
+        print(f"cut {max_apart:.3f}: ARI {ari:.4f}")
     print(f"best cut of each image: ARI {tables.max(axis=1).mean():.3f}")
     print(f"of all images: {_text(coefficients)}")
 

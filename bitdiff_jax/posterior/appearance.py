@@ -61,8 +61,8 @@ class Coefficients(NamedTuple):
 COEFFICIENTS = Coefficients(
     company=0.385, features=0.949, colours=-0.761, area=-1.651, constant=0.764
 )
-# Clusters are joined as long as a person more probably joins them than not. From .5 to .65 the mean
-# ARI of 100 images differed by .002; from .7 on it fell.
+# Clusters are joined as long as a person more probably joins them than not. Cut from .5 to .65, the
+# mean ARI of 100 images was .572 to .576; from .7 on it fell.
 MAX_APART = 0.5
 
 
