@@ -127,6 +127,7 @@ def _draw(
     from bitdiff_jax.inference.overview import Overview
     from bitdiff_jax.inference.posterior_outputs import MIN_SAMPLES
     from bitdiff_jax.parallel import compilation_cache
+    from bitdiff_jax.posterior.consensus import APPEARANCE
 
     cache = compilation_cache.enable()
 
@@ -136,6 +137,11 @@ def _draw(
 
     loaded = options.load_weights(args)
     segmenter = Segmenter.from_loaded(loaded, on_compile=on_compile)
+    if args.consensus == APPEARANCE and segmenter.model.features is None:
+        raise InputError(
+            f"--consensus is {APPEARANCE!r}, which asks for an encoder's features, and "
+            f"{options.weights_name(args)} has no encoder; use vi"
+        )
     trained_on = segmenter.trained_on or "pictures of a kind that its training did not name"
     print(f"{options.weights_name(args)}, step {segmenter.step}, trained on: {trained_on}")
     sampler = options.sampler_of(args, segmenter.sampler)

@@ -170,3 +170,9 @@ def test_what_sharpens_the_samples_is_said_with_the_remedy(sampler, says):
     assert text.startswith(says) and bool(text) == bool(says) and "\n" not in text
     for option in ("guidance", "temperature"):
         assert (f"--{option}" in text) == (option in says)
+
+
+def test_appearance_is_refused_of_a_model_without_an_encoder(run, picture, tmp_path, capsys):
+    assert run(picture, "--consensus=appearance") == 2
+    error_line(capsys, "--consensus is 'appearance'", "has no encoder; use vi")
+    assert not (tmp_path / "out").exists()
