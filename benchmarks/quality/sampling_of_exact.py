@@ -138,12 +138,15 @@ def settings(log_prior: np.ndarray) -> dict[str, list[Setting]]:
 
 
 def rows(
-    num_steps: Sequence[int], num_scenes: int, skipped: Collection[tuple[str, str, int]] = ()
+    num_steps: Sequence[int],
+    num_scenes: int,
+    skipped: Collection[tuple[str, str, int]],
+    chosen: Callable[[str, str], bool],
 ) -> Iterator[dict[str, Any]]:
     """A row for each denoiser, setting and number of steps, with an array by scene of each score.
 
     The first row, of 0 steps, is that of exact draws of the posterior. Those in `skipped` are left
-    out.
+    out, and settings that are not `chosen`, by the names of denoiser and setting.
     """
     log_prior = ragged_partitions.scenes(num_scenes, seed=1)
     truths = ragged_partitions.draws(log_prior, NUM_SEEDS, seed=2)
@@ -155,8 +158,8 @@ def rows(
     if ("exact", "exact draws", 0) not in skipped:
         drawn = ragged_partitions.draws(log_prior, NUM_SEEDS, seed=3)
         yield row("exact", "exact draws", 0, drawn)
-    for name, chosen in settings(log_prior).items():
-        for setting in chosen:
+    for name, found in settings(log_prior).items():
+        for setting in (each for each in found if chosen(name, each.name)):
             for n in num_steps:
                 if (name, setting.name, n) not in skipped:
                     drawn = draw(DENOISERS[name], setting, n, log_prior)

@@ -45,16 +45,17 @@ class Setting:
         fields, grid = dict(self.fields), self.grid or (lambda u: u)
         weight = fields.pop("guidance_weight", None) if self.interval else None
 
-        def asked(x_t: jax.Array, u: jax.Array, cond: Any) -> jax.Array:
+        def asked(x_t: jax.Array, u: jax.Array, cond: Any, *previous: jax.Array) -> jax.Array:
             t = grid(u)
             told = inverse_logsnr(schedule, schedule.logsnr(t) + self.shift) if self.shift else t
             if self.interval is None:
-                return denoise_fn(x_t, told, cond)
+                return denoise_fn(x_t, told, cond, *previous)
             both = guidance.interleave(x_t, x_t), jnp.repeat(told, 2), guidance.interleave(*cond)
+            own = [guidance.interleave(x, jnp.zeros_like(x)) for x in previous]
             logsnr = schedule.logsnr(t)
             inside = (logsnr >= self.interval[0]) & (logsnr <= self.interval[1])
             here = expand(jnp.where(inside, weight, 0.0), x_t)
-            return guidance.combine(*guidance.split(denoise_fn(*both)), here)
+            return guidance.combine(*guidance.split(denoise_fn(*both, *own)), here)
 
         return asked, on_grid(schedule, self.grid), Sampler(num_steps, **{**PLAIN, **fields})
 

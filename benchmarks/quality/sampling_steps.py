@@ -17,7 +17,7 @@ takes a quarter of an hour; the second asks the network 1,300 times for every ei
 import argparse
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,71 +25,91 @@ import numpy as np
 from benchmarks.predicted import curves
 from benchmarks.quality import sampling_of_exact, sampling_of_model
 from bitdiff_jax.evaluation.statistics import estimates
+from bitdiff_jax.parallel import compilation_cache
 
 NUM_STEPS = (2, 4, 8, 16, 32, 64, 100, 200)
-NUM_TOGETHER = 8  # images of one batch
-MODEL = "model"  # stands for the denoiser where it is a trained one
-TITLES = {
-    "ari": "ARI of one sample",
-    "iou": "IoU of one sample",
-    "ged2": "GED² with 1 - Rand, unbiased",
-    "mode": "how much too often the likeliest partition is drawn",
-    "edge": "how much too seldom an edge's pixel lies on the other side",
-}
+# What the columns after those of ARI say, from 8 steps to the most.
+CHANGES = {"ged2": "GED²", "mode": "likeliest", "edge": "edge"}
 PLOTTED = (
     ("exact denoiser: ARI of one sample", "ari", 0.3, "exact",
      ("DDPM", "DDIM", "2M, uniform in logsnr", "DDIM, temperature .1")),
     ("exact denoiser: GED²", "ged2", -0.02, "exact", ("DDPM", "DDIM", "2M, uniform in logsnr")),
-    ("photos: ARI of one sample", "ari", 0.2, MODEL,
+    ("photos: ARI of one sample", "ari", 0.2, "photos",
      ("DDIM, guidance 0", "2M, guidance 0", "DDIM, guidance 1",
       "DDIM, guidance 1, temperature .1")),
 )  # fmt: skip
 
-Key = tuple[str, str, int]
-Scores = dict[Key, dict[str, np.ndarray]]
+Key = tuple[str, str, int]  # denoiser, setting, number of steps
+Scores = dict[Key, dict[str, dict[int, float]]]  # by metric, then by image or scene
 
 
 def key_of(row: dict[str, Any]) -> Key:
-    return row.get("denoiser", MODEL), row["setting"], row["num_steps"]
+    return row["denoiser"], row["setting"], row["num_steps"]
 
 
 def read(paths: Iterable[pathlib.Path]) -> Scores:
-    """Scores by denoiser, setting and number of steps; arrays over the same images in order."""
-    rows = [json.loads(line) for path in paths if path.exists() for line in path.open()]
-    by_key: dict[Key, list[dict[str, Any]]] = {}
-    for row in sorted(rows, key=lambda row: row.get("image", 0)):
-        by_key.setdefault(key_of(row), []).append(row)
-    return {
-        key: {
-            name: np.concatenate([np.atleast_1d(row[name]) for row in found])
-            for name in TITLES
-            if name in found[0]
-        }
-        for key, found in by_key.items()
-    }
+    """Scores of JSON lines; those of known scenes hold an array, those of a model one image."""
+    scores: Scores = {}
+    for row in (json.loads(line) for path in paths if path.exists() for line in path.open()):
+        of = scores.setdefault(key_of(row), {})
+        for metric in ("ari", "iou", *CHANGES):
+            if metric in row:
+                values = np.atleast_1d(row[metric])
+                first = row.get("image", 0)
+                of.setdefault(metric, {}).update(enumerate(values.tolist(), first))
+    return scores
 
 
-def table(scores: Scores, metric: str) -> Iterator[str]:
-    """A Markdown table: settings down, numbers of steps across, the change from 8 steps at last."""
-    found = {
-        key: values[metric]
-        for key, values in scores.items()
-        if metric in values and np.isfinite(values[metric]).any()
-    }
-    columns = sorted({n for _, _, n in found})
-    yield f"\n### {TITLES[metric]}\n"
-    yield "| denoiser | setting | " + " | ".join(f"{n}" for n in columns) + " | most - 8 |"
-    yield "|" + "---|" * (len(columns) + 3)
-    for denoiser, setting in dict.fromkeys(key[:2] for key in found):
-        of = {n: found[denoiser, setting, n] for n in columns if (denoiser, setting, n) in found}
-        means = {n: values.mean() for n, values in of.items() if np.isfinite(values).all()}
-        cells = [f"{means[n]:.3f}" if n in means else "" for n in columns]
-        first, last = of.get(8), of[max(of)]
-        change = ""
-        if first is not None and max(of) > 8 and len(first) == len(last) and max(of) in means:
-            e = estimates.bootstrap(last - first)
-            change = f"{e.mean:+.3f} {estimates.interval_text(e.low, e.high, 3, '+')}"
-        yield f"| {denoiser} | {setting} | " + " | ".join([*cells, change]) + " |"
+def paired(scores: Scores, keys: Sequence[Key], metric: str) -> np.ndarray:
+    """A metric over the images that all the keys have, float [keys, images]."""
+    of = [
+        {i: v for i, v in scores.get(key, {}).get(metric, {}).items() if np.isfinite(v)}
+        for key in keys
+    ]
+    common = sorted(set.intersection(*(set(each) for each in of)))
+    return np.array([[each[i] for i in common] for each in of])
+
+
+def short(value: float, sign: str = "") -> str:
+    """Three digits, without the zero before the point."""
+    return f"{value:{sign}.3f}".replace("0.", ".", 1)
+
+
+def difference(scores: Scores, first: Key, second: Key, metric: str) -> str:
+    """The second's mean less the first's over common images, with its interval."""
+    values = paired(scores, (first, second), metric)
+    if not values.shape[1]:
+        return ""
+    e = estimates.bootstrap(values[1] - values[0])
+    return f"{short(e.mean, '+')} [{short(e.low, '+')}, {short(e.high, '+')}]"
+
+
+def table(scores: Scores) -> Iterator[str]:
+    """A Markdown table: settings down, ARI by steps across, then what changes from 8 steps on.
+
+    All figures of a row are over the same images.
+    """
+    columns = sorted({n for _, _, n in scores if n})
+    yield "| | images | " + " | ".join(map(str, columns)) + " | change | " + " | ".join(
+        CHANGES.values()
+    ) + " |"  # fmt: skip
+    yield "|" + "---|" * (len(columns) + 3 + len(CHANGES))
+    for denoiser, setting in dict.fromkeys(key[:2] for key in scores):
+        steps = [n for n in columns if (denoiser, setting, n) in scores] or [0]
+        keys = [(denoiser, setting, n) for n in steps]
+        ari = dict(zip(steps, paired(scores, keys, "ari"), strict=True))
+        shown = dict.fromkeys(columns, ari[0]) if steps == [0] else ari  # exact draws: no steps
+        cells = [short(shown[n].mean()) if n in shown else "" for n in columns]
+        first, last = (denoiser, setting, 8), keys[-1]
+        changes = [difference(scores, first, last, "ari") if last[2] > 8 else ""]
+        for metric in CHANGES:
+            ends = [
+                short(values.mean()) if (values := paired(scores, [key], metric)[0]).size else ""
+                for key in dict.fromkeys((first, last))
+            ]
+            changes.append(" → ".join(ends) if any(ends) else "")
+        name, count = f"{denoiser}: {setting}", len(ari[steps[0]])
+        yield f"| {name} | {count:,} | " + " | ".join([*cells, *changes]) + " |"
 
 
 def plot(scores: Scores) -> str:
@@ -98,7 +118,7 @@ def plot(scores: Scores) -> str:
     for label, metric, start, denoiser, settings in PLOTTED:
         named = {
             name: [
-                (n, float(values[metric].mean()))
+                (n, float(np.nanmean([*values[metric].values()])))
                 for (of, setting, n), values in sorted(scores.items(), key=lambda each: each[0][2])
                 if (of, setting) == (denoiser, name) and metric in values
             ]
@@ -120,19 +140,22 @@ def append(path: pathlib.Path, rows: Iterable[dict[str, Any]]) -> None:
             file.flush()
 
 
-def of_model(args: argparse.Namespace, done: set[tuple[Key, int]]) -> Iterator[dict[str, Any]]:
+def of_model(
+    args: argparse.Namespace, done: set[tuple[Key, int]], chosen: Callable[[str, str], bool]
+) -> Iterator[dict[str, Any]]:
+    name = pathlib.Path(args.checkpoint).name
     drawer = sampling_of_model.Drawer(args.checkpoint, args.data)
-    count = min(args.num_images, len(drawer.source))
-    chosen = np.linspace(0, len(drawer.source), count, endpoint=False).astype(int).tolist()
-    for start in range(0, count, NUM_TOGETHER):
-        batch = chosen[start : start + NUM_TOGETHER]
+    order = np.random.default_rng(0).permutation(len(drawer.source))
+    images = order[: args.num_images].tolist()
+    for start in range(0, len(images), args.batch_size):
+        batch = images[start : start + args.batch_size]
         runs = [
-            (setting, n, samples)
-            for setting, samples in sampling_of_model.settings()
+            sampling_of_model.Run(setting, n, args.num_samples or num_samples)
+            for setting, num_samples in sampling_of_model.settings()
             for n in args.num_steps
-            if ((MODEL, setting.name, n), batch[0]) not in done
+            if chosen(name, setting.name) and ((name, setting.name, n), batch[0]) not in done
         ]
-        yield from drawer.rows(batch, runs)
+        yield from ({"denoiser": name, **row} for row in drawer.rows(batch, runs))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -143,7 +166,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="JSON lines; what is drawn is appended to the first file")  # fmt: skip
     add("--checkpoint", help="weights by name, or the --workdir of a training")
     add("--data", help="images with maps of annotators, as of `bitdiff evaluate`")
-    add("--num_images", type=int, default=24, help="images, evenly spaced (24)")
+    add("--num_images", type=int, default=100, help="images, in an order by chance (100)")
+    add("--num_samples", type=int, help="samples of each image (by setting, 1 or 2)")
+    add("--batch_size", type=int, default=8, help="images at once (8)")
+    add("--settings", nargs="+", help="some of the settings, DENOISER: NAME (all)")
     add("--num_scenes", type=int, default=1000, help="scenes with a known posterior (1000)")
     add("--num_steps", type=int, nargs="+", default=NUM_STEPS, help="numbers of steps")
     add("--plot", type=pathlib.Path, help="SVG file of the curves; nothing is drawn anew")
@@ -152,18 +178,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.plot is not None:
         args.plot.write_text(plot(read(args.rows)) + "\n")
         return
+
+    def chosen(denoiser: str, setting: str) -> bool:
+        return args.settings is None or f"{denoiser}: {setting}" in args.settings
+
     lines = args.rows[0].open() if args.rows[0].exists() else ()
     there = [json.loads(line) for line in lines]
     if args.checkpoint is not None:
+        compilation_cache.enable()
         done = {(key_of(row), row["image"]) for row in there}
-        append(args.rows[0], of_model(args, done))
+        append(args.rows[0], of_model(args, done, chosen))
     else:
         skipped = {key_of(row) for row in there}
-        append(args.rows[0], sampling_of_exact.rows(args.num_steps, args.num_scenes, skipped))
-    scores = read(args.rows)
-    for metric in TITLES:
-        if any(metric in values for values in scores.values()):
-            print("\n".join(table(scores, metric)))
+        rows = sampling_of_exact.rows(args.num_steps, args.num_scenes, skipped, chosen)
+        append(args.rows[0], rows)
+    print("\n".join(table(read(args.rows))))
 
 
 if __name__ == "__main__":
