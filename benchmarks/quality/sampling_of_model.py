@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.quality.planted_errors import item_of, with_features
 from benchmarks.quality.sampling_settings import ScaledDdim, Setting
+from benchmarks.quality.step_checkpoints import model_of
 from bitdiff_jax import metrics
 from bitdiff_jax.data import labelmaps, specs
 from bitdiff_jax.diffusion import sampling
@@ -51,7 +52,7 @@ class Drawer:
     """
 
     def __init__(self, checkpoint: str, data: str):
-        self._loaded = loading.load(checkpoint)
+        self._loaded = loading.load(checkpoint, model=model_of(checkpoint))
         self.model = self._loaded.model
         source = specs.open_source(data, image_size=self.model.image_size)
         self.source = with_features(source, self._loaded)
@@ -128,7 +129,7 @@ class Drawer:
                        "num_samples": run.num_samples, **scores}  # fmt: skip
 
 
-def settings() -> list[tuple[Setting, int]]:
+def settings(self_conditioned: bool) -> list[tuple[Setting, int]]:
     """The settings, each with the samples of an image; one of them has no energy distance."""
     ddim, second = {"method": Ddim()}, {"method": Dpmpp2M()}
     methods = {"DDPM": {}, "DDIM": ddim, "2M": second}
@@ -142,6 +143,7 @@ def settings() -> list[tuple[Setting, int]]:
         (Setting("DDIM, logsnr told - .5, guidance 0", ddim, shift=-0.5), 2),
         (Setting("DDIM, eps / 1.01, guidance 0", {"method": ScaledDdim(1.01)}), 2),
         (Setting("DDIM, temperature .8, guidance 0", {**ddim, "temperature": 0.8}), 2),
+        (Setting("DDIM without its guess, guidance 0", ddim, guess=False), 2),
     ]
     for name, fields in methods.items():
         found.append((Setting(f"{name}, guidance 1", {**fields, **guided}), 1))
@@ -149,7 +151,8 @@ def settings() -> list[tuple[Setting, int]]:
     interval = Setting(
         "DDIM, guidance 1 in -6 .. 0, temperature .1", {**ddim, **cold}, interval=(-6.0, 0.0)
     )
-    return [*found, (interval, 1)]
+    found.append((interval, 1))
+    return [each for each in found if each[0].guess or self_conditioned]
 
 
 def scores_of(samples: np.ndarray, labels: Sequence[np.ndarray]) -> dict[str, float]:

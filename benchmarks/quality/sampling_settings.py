@@ -30,6 +30,7 @@ class Setting:
         grid: time t as a function of u in [0, 1], where steps are uniform; None for t = u.
         shift: what is added to the logsnr that the denoiser is told (time shift, arXiv 2305.15583).
         interval: logsnr (low, high) between which guidance is in force (arXiv 2404.07724).
+        guess: whether a self-conditioned network is shown its guess of the step before.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Setting:
     grid: Grid | None = None
     shift: float = 0.0
     interval: tuple[float, float] | None = None
+    guess: bool = True
 
     def applied(
         self, denoise_fn: Callable[..., jax.Array], schedule: Schedule, num_steps: int
@@ -47,6 +49,8 @@ class Setting:
 
         def asked(x_t: jax.Array, u: jax.Array, cond: Any, *previous: jax.Array) -> jax.Array:
             t = grid(u)
+            if not self.guess:
+                previous = tuple(jnp.zeros_like(x) for x in previous)
             told = inverse_logsnr(schedule, schedule.logsnr(t) + self.shift) if self.shift else t
             if self.interval is None:
                 return denoise_fn(x_t, told, cond, *previous)

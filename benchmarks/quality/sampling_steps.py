@@ -28,7 +28,7 @@ from bitdiff_jax.evaluation.statistics import estimates
 from bitdiff_jax.parallel import compilation_cache
 
 NUM_STEPS = (2, 4, 8, 16, 32, 64, 100, 200)
-# What the columns after those of ARI say, from 8 steps to the most.
+# The columns after that of the change in ARI.
 CHANGES = {"ged2": "GED²", "mode": "likeliest", "edge": "edge"}
 PLOTTED = (
     ("exact denoiser: ARI of one sample", "ari", 0.3, "exact",
@@ -85,9 +85,10 @@ def difference(scores: Scores, first: Key, second: Key, metric: str) -> str:
 
 
 def table(scores: Scores) -> Iterator[str]:
-    """A Markdown table: settings down, ARI by steps across, then what changes from 8 steps on.
+    """A Markdown table: settings down, ARI by steps across, then what changes to the most steps.
 
-    All figures of a row are over the same images.
+    All figures of a row are over the same images. Changes are from 8 steps, or from the fewest of a
+    row that has none with 8.
     """
     columns = sorted({n for _, _, n in scores if n})
     yield "| | images | " + " | ".join(map(str, columns)) + " | change | " + " | ".join(
@@ -100,8 +101,8 @@ def table(scores: Scores) -> Iterator[str]:
         ari = dict(zip(steps, paired(scores, keys, "ari"), strict=True))
         shown = dict.fromkeys(columns, ari[0]) if steps == [0] else ari  # exact draws: no steps
         cells = [short(shown[n].mean()) if n in shown else "" for n in columns]
-        first, last = (denoiser, setting, 8), keys[-1]
-        changes = [difference(scores, first, last, "ari") if last[2] > 8 else ""]
+        first, last = (denoiser, setting, 8 if 8 in steps else steps[0]), keys[-1]
+        changes = [difference(scores, first, last, "ari") if last != first else ""]
         for metric in CHANGES:
             ends = [
                 short(values.mean()) if (values := paired(scores, [key], metric)[0]).size else ""
@@ -113,18 +114,15 @@ def table(scores: Scores) -> Iterator[str]:
 
 
 def plot(scores: Scores) -> str:
-    """Curves of some of the settings as SVG."""
+    """Curves of some of the settings as SVG; all points of a curve are of the same images."""
     panels = []
     for label, metric, start, denoiser, settings in PLOTTED:
-        named = {
-            name: [
-                (n, float(np.nanmean([*values[metric].values()])))
-                for (of, setting, n), values in sorted(scores.items(), key=lambda each: each[0][2])
-                if (of, setting) == (denoiser, name) and metric in values
-            ]
-            for name in settings
-        }
-        named = {name: points for name, points in named.items() if points}
+        named = {}
+        for name in settings:
+            keys = sorted(key for key in scores if key[:2] == (denoiser, name))
+            if keys:
+                means = paired(scores, keys, metric).mean(axis=1).tolist()
+                named[name] = [(n, y) for (*_, n), y in zip(keys, means, strict=True)]
         if named:
             panels.append(
                 curves.Panel(label, named, lambda y: f"{y:.2f}", start=start, legend="bottom")
@@ -151,9 +149,10 @@ def of_model(
         batch = images[start : start + args.batch_size]
         runs = [
             sampling_of_model.Run(setting, n, args.num_samples or num_samples)
-            for setting, num_samples in sampling_of_model.settings()
+            for setting, num_samples in sampling_of_model.settings(drawer.model.self_conditioned)
             for n in args.num_steps
-            if chosen(name, setting.name) and ((name, setting.name, n), batch[0]) not in done
+            if chosen(name, setting.name)
+            if any(((name, setting.name, n), image) not in done for image in batch)
         ]
         yield from ({"denoiser": name, **row} for row in drawer.rows(batch, runs))
 

@@ -10,6 +10,8 @@ A training takes two to five minutes of one core.
 
 import argparse
 import dataclasses
+import json
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,20 +89,31 @@ def config_of(switch: str, num_steps: int) -> ml_collections.ConfigDict:
     return config
 
 
+def model_of(weights: str) -> Model | None:
+    """The model that the config of a training describes; None for weights that are no training.
+
+    The switches are of training alone, so it draws what any of these trainings learnt.
+    """
+    path = pathlib.Path(weights) / "config.json"
+    if not path.exists():
+        return None
+    return model_config.from_config(ml_collections.ConfigDict(json.loads(path.read_text())))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Reads the flags, trains."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("switch", choices=SWITCHES)
     add("workdir")
-    add("--num_steps", type=int, default=1000, help="steps of 32 scenes (1000)")
+    add("--num_steps", type=int, default=560, help="steps of 32 scenes (560)")
     args = parser.parse_args(argv)
     compilation_cache.enable()
     config = config_of(args.switch, args.num_steps)
-    model = model_config.from_config(config)
+    model = None
     if args.switch == "recycled":
-        fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
-        model = Recycled(**fields)
+        plain = model_config.from_config(config)
+        model = Recycled(**{f.name: getattr(plain, f.name) for f in dataclasses.fields(plain)})
     scenes = Resident(Oblong(length=str(NUM_SCENES)), SIDE)
     train(config, args.workdir, model=model, sources={"scenes": scenes})
 

@@ -67,6 +67,18 @@ def test_an_interval_of_everything_is_guidance_and_of_nothing_is_none():
     np.testing.assert_allclose(nowhere, draw(Setting("", DDIM), cond), atol=1e-6)
 
 
+def test_a_guess_can_be_kept_from_a_self_conditioned_network():
+    seen = []
+    x, t = jnp.ones((1, 2, 2, 1)), jnp.array([0.5])
+    for guess in (True, False):
+        asked = Setting("", DDIM, guess=guess).applied(
+            lambda x_t, t, cond, previous: seen.append(previous) or x_t, SCHEDULE, 4
+        )[0]
+        asked(x, t, None, 0.3 * x)
+    np.testing.assert_allclose(seen[0], 0.3)
+    np.testing.assert_allclose(seen[1], 0)
+
+
 def test_equal_steps_of_information_are_equal_parts_of_the_integral():
     t = np.sin(0.5 * np.pi * np.linspace(0, 1, 401)) ** 4
     grid = uniform_in_information(SCHEDULE, t, np.exp(-np.asarray(SCHEDULE.logsnr(t))))
