@@ -34,7 +34,7 @@ PLOTTED = (
     ("exact denoiser: ARI of one sample", "ari", 0.3, "exact",
      ("DDPM", "DDIM", "2M, uniform in logsnr", "DDIM, temperature .1")),
     ("exact denoiser: GED²", "ged2", -0.02, "exact", ("DDPM", "DDIM", "2M, uniform in logsnr")),
-    ("photos: ARI of one sample", "ari", 0.2, "photos",
+    ("photos: ARI of one sample", "ari", 0.0, "photos",
      ("DDIM, guidance 0", "2M, guidance 0", "DDIM, guidance 1",
       "DDIM, guidance 1, temperature .1")),
 )  # fmt: skip
@@ -107,15 +107,16 @@ def table(scores: Scores) -> Iterator[str]:
 
 
 def plot(scores: Scores) -> str:
-    """Curves of some of the settings as SVG; all points of a curve are of the same images."""
+    """Curves of some of the settings as SVG; all points of a panel are of the same images."""
     panels = []
     for label, metric, start, denoiser, settings in PLOTTED:
-        named = {}
-        for name in settings:
-            keys = sorted(key for key in scores if key[:2] == (denoiser, name))
-            if keys:
-                means = paired(scores, keys, metric).mean(axis=1).tolist()
-                named[name] = [(n, y) for (*_, n), y in zip(keys, means, strict=True)]
+        keys = sorted(key for key in scores if key[0] == denoiser and key[1] in settings)
+        named: dict[str, list[tuple[float, float | None]]] = {}
+        if keys:
+            means = paired(scores, keys, metric).mean(axis=1).tolist()
+            for (_, name, n), mean in zip(keys, means, strict=True):
+                named.setdefault(name, []).append((n, mean))
+        named = {name: named[name] for name in settings if name in named}
         if named:
             panels.append(
                 curves.Panel(label, named, lambda y: f"{y:.2f}", start=start, legend="bottom")
