@@ -17,7 +17,7 @@ ORDER = (
     "encoding", "metrics", "posterior", "nets", "config_files", "config", "target", "own_parts",
     "image_condition", "training_loss", "model", "flops", "scenes", "data", "parallel",
     "config_checks", "model_config", "checkpoint", "writers", "inference", "export", "evaluation",
-    "training", "napari_plugin", "tools", "compile", "testing", "serve", "cli", "__main__",
+    "training", "napari_plugin", "tools", "compile", "testing", "repro", "serve", "cli", "__main__",
 )  # fmt: skip
 GROUND_FLOOR = ("diffusion", "encoding", "metrics")
 HEAVY = (

@@ -25,6 +25,7 @@ _COMMANDS = {
     "import-reference": "make a model of a checkpoint of the paper's released code",
     "export": "write a trained model as a program for machines without this package",
     "compile": "compile for a TPU or GPU that is not there; tell what it needs",
+    "repro": "measure the paper's claims, each by one command",
 }
 
 

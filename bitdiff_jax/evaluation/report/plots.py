@@ -63,8 +63,17 @@ def histogram(title: str, x_label: str, series: Mapping[str, np.ndarray], *, bin
     return svg.frame(title, body)
 
 
-def intervals(title: str, x_label: str, estimates: Mapping[str, Estimate]) -> str:
-    """Means with their intervals, one per line, on an axis that holds 0 and all of them."""
+def intervals(
+    title: str, x_label: str, estimates: Mapping[str, Estimate], *, background: str = ""
+) -> str:
+    """Means with their intervals, one per line, on an axis that holds 0 and all of them.
+
+    Args:
+        title: title above the plot.
+        x_label: label of the axis.
+        estimates: the means by name.
+        background: colour of the background, for an image in a file of its own.
+    """
     known = {name: e for name, e in estimates.items() if e.num_images}
     if not known:
         return ""
@@ -90,7 +99,7 @@ def intervals(title: str, x_label: str, estimates: Mapping[str, Estimate]) -> st
             body.append(svg.line(x(estimate.low), y, x(estimate.high), y, svg.MAIN, 3))
         body.append(f'<circle cx="{x(estimate.mean):.1f}" cy="{y}" r="4" fill="{svg.MAIN}"/>')
         body.append(svg.text(svg.WIDTH - right + 14, y + 4, f"{estimate.mean:.3f}", "start"))
-    return svg.frame(title, body, height)
+    return svg.frame(title, body, height, background=background)
 
 
 def scatter(title: str, x_label: str, y_label: str, x: np.ndarray, y: np.ndarray) -> str:

@@ -1,0 +1,152 @@
+"""The rows that the page is made of, in a form small enough to lie in the repository.
+
+A file for each training, a line for each evaluation and seed: of the metrics that claims compare
+the value of every scene, in thousandths, in the order of the scenes; of the others the mean.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bitdiff_jax import files
+from bitdiff_jax.errors import InputError
+from bitdiff_jax.repro import cost, rows, runner
+from bitdiff_jax.repro.arms import Evaluation
+from bitdiff_jax.repro.claims import Claim
+from bitdiff_jax.repro.verdicts import Lookup
+
+_SCALE = 1000
+# The metrics of which each scene's value is kept.
+_KEPT = ("ari", "iou", "ari_best", "ari_medoid", "ari_consensus")
+_MEANS = (
+    "pq", "vi", "regions", "regions_true", "orphans", "seconds", "iou_best", "iou_medoid",
+    "iou_consensus", "diversity_rand",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The rows of an evaluation of one seed.
+
+    Attributes:
+        evaluation: key of the evaluation, 'TRAINING/NAME'.
+        seed: of the training and of what was drawn.
+        scenes: values by metric, of each scene, in thousandths; None where there is none.
+        means: means over the scenes of the other metrics.
+        seconds: processor seconds by what they were spent on, 'train' and 'draw'.
+        num_parameters: of the network; None where it is not known.
+    """
+
+    evaluation: str
+    seed: int
+    scenes: Mapping[str, Sequence[int | None]]
+    means: Mapping[str, float]
+    seconds: Mapping[str, float]
+    num_parameters: int | None = None
+
+    @property
+    def training(self) -> str:
+        """Name of the training."""
+        return self.evaluation.partition("/")[0]
+
+    @property
+    def num_scenes(self) -> int:
+        """Number of scenes."""
+        return max((len(each) for each in self.scenes.values()), default=0)
+
+
+def of_claim(claim: Claim, out: pathlib.Path) -> list[Record]:
+    """What a folder of runs has of a claim's arms."""
+    return [record for arm in claim.arms.values() for record in _of_arm(arm, out)]
+
+
+def gather(claims: Iterable[Claim], out: pathlib.Path) -> list[Record]:
+    """What a folder of runs has of these claims, each record once."""
+    found = {(r.evaluation, r.seed): r for claim in claims for r in of_claim(claim, out)}
+    return [found[key] for key in sorted(found)]
+
+
+def _of_arm(arm: Evaluation, out: pathlib.Path) -> list[Record]:
+    seeds = sorted(
+        int(path.parents[1].name.removeprefix("seed_"))
+        for path in (out / arm.training).glob(f"seed_*/{arm.name}/{rows.FILE}")
+    )
+    return [record for seed in seeds if (record := _record(arm, out, seed)) is not None]
+
+
+def _record(arm: Evaluation, out: pathlib.Path, seed: int) -> Record | None:
+    """A record; None while scenes are missing."""
+    folder = out / arm.training / f"seed_{seed}"
+    about = files.read_json(folder / arm.name / runner.ABOUT)
+    found = sorted(rows.read(folder / arm.name / rows.FILE), key=lambda row: str(row[rows.NAME]))
+    if len(found) < about["num_images"]:
+        return None
+    names = found[0].keys()
+    done = folder / "train" / runner.DONE
+    return Record(
+        arm.key,
+        seed,
+        {name: _thousandths(rows.column(found, name)) for name in _KEPT if name in names},
+        {name: _mean(rows.column(found, name)) for name in _MEANS if name in names},
+        {
+            "train": round(cost.seconds(folder / "train")),
+            "draw": round(cost.seconds(folder / arm.name)),
+        },
+        files.read_json(done)["num_parameters"] if done.exists() else None,
+    )
+
+
+def _thousandths(values: np.ndarray) -> list[int | None]:
+    return [round(v * _SCALE) if math.isfinite(v) else None for v in values]
+
+
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(f"{finite.mean():.4g}") if len(finite) else math.nan
+
+
+def values(records: Iterable[Record]) -> Lookup:
+    """The values of the records as `verdicts.judge` takes them."""
+    found: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
+    for record in records:
+        for metric, of_scenes in record.scenes.items():
+            found.setdefault((record.evaluation, metric), {})[record.seed] = {
+                str(place): value / _SCALE
+                for place, value in enumerate(of_scenes)
+                if value is not None
+            }
+    return found
+
+
+def write(records: Iterable[Record], folder: pathlib.Path) -> None:
+    """Writes the files, one for each training; those of other trainings stay."""
+    by_training: dict[str, list[Record]] = {}
+    for record in records:
+        by_training.setdefault(record.training, []).append(record)
+    files.make_folder(folder, "--to")
+    for training, of_one in by_training.items():
+        lines = [json.dumps(dataclasses.asdict(r), separators=(",", ":")) for r in of_one]
+        files.write(folder / f"{training}.jsonl", "".join(f"{line}\n" for line in lines).encode())
+
+
+def read(folder: pathlib.Path) -> list[Record]:
+    """The records of a folder's files.
+
+    Raises:
+        InputError: a file is of another kind.
+    """
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            lines: list[dict[str, Any]] = [
+                json.loads(x) for x in files.read_text(path).splitlines()
+            ]
+            found += [Record(**line) for line in lines]
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: no rows of `bitdiff repro` ({error}); remove it") from None
+    return found
