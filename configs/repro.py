@@ -17,7 +17,6 @@ SCENES = "bitdiff_jax.repro.rendered:RenderedScenes,level=2"
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config = config_lib.load("quickstart")
     config.data.train = f"{SCENES},size=32,seed=0,length=16384"
-    config.data.trained_on = "procedural scenes of a small world (level 2)"
     config.optimizer.decay_steps = 1_200
     config.train.num_steps = 2_000
     config.train.checkpoint_every = 250

@@ -22,7 +22,7 @@ FAILS = "does not hold"
 UNDECIDED = "undecided"
 NOT_TESTABLE = "not testable at this size"
 NOT_RUN = "not run"
-COMPUTED = "holds, computed"
+COMPUTED = "computed"
 
 _LEVEL = 0.05
 # Values of a metric by scene, of each seed: {seed: {scene: value}}.
