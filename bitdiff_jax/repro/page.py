@@ -91,10 +91,10 @@ def text(claims: Sequence[Claim], records: Sequence[Record]) -> str:
     lines = [_HEAD.format(hours=_hours(records), steps=steps)]
     lines += _summary(judged, records)
     for group, title in _GROUPS.items():
-        lines += [f"## {title}", ""]
-        for each in judged:
-            if each.claim.group == group:
-                lines += _section(each, records)
+        of_group = [each for each in judged if each.claim.group == group]
+        lines += [f"## {title}", ""] if of_group else []
+        for each in of_group:
+            lines += _section(each, records)
     return "\n".join(lines).rstrip() + "\n"
 
 

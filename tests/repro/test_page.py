@@ -36,7 +36,7 @@ def test_what_the_stored_page_says():
     text = (STORED / "page.md").read_text()
     assert "| [One call, no diffusion](#one-call-no-diffusion) | holds | 2 |" in text
     assert "| [Averaged or last parameters](#averaged-or-last-parameters) | undecided | 2 |" in text
-    assert "not testable at this size: it needs a model trained" in text
+    assert "**not testable at this size**: it needs a model trained" in text
     assert "| t | b = 1 | b = 0.1 |" in text
     assert "+.200" in text
 
