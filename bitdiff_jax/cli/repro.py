@@ -72,11 +72,15 @@ def _run(args: argparse.Namespace, claims: "list[Claim]") -> int:
 
 
 def _tell(claims: "list[Claim]", out: pathlib.Path) -> None:
+    from bitdiff_jax import extensions
     from bitdiff_jax.repro import ledger, verdicts
 
     for claim in claims:
         judged = verdicts.judge(claim, ledger.values(ledger.of_claim(claim, out)))
         print(f"\n{claim.name}: {judged.verdict}\n  {claim.says}")
+        if claim.computed:
+            for line in extensions.resolve(claim.computed, claim.name)():
+                print("  " + "".join(f"{cell:>20s}" for cell in line))
         for each in judged.comparisons:
             e = each.difference
             print(

@@ -10,7 +10,7 @@ from bitdiff_jax import config as config_lib
 from bitdiff_jax import extensions, files
 from bitdiff_jax.evaluation.report import plots
 from bitdiff_jax.evaluation.statistics.estimates import Estimate, bootstrap
-from bitdiff_jax.repro import catalogue, ledger, verdicts
+from bitdiff_jax.repro import catalogue, defaults, ledger, verdicts
 from bitdiff_jax.repro.claims import Claim
 from bitdiff_jax.repro.ledger import Record
 from bitdiff_jax.repro.verdicts import Judged
@@ -95,6 +95,7 @@ def text(claims: Sequence[Claim], records: Sequence[Record]) -> str:
         lines += [f"## {title}", ""] if of_group else []
         for each in of_group:
             lines += _section(each, records)
+    lines += _defaults(judged)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -106,6 +107,22 @@ def _summary(judged: Sequence[Judged], records: Sequence[Record]) -> list[str]:
         link = f"[{each.claim.title}](#{_anchor(each.claim.title)})"
         rows.append((link, each.verdict, str(len(seeds)), _hours(of_claim)))
     return [*table(rows), ""]
+
+
+def _defaults(judged: Sequence[Judged]) -> list[str]:
+    """Which row decided each default; of the claims that are on the page."""
+    shown = {each.claim.name: each for each in judged}
+    rows = [("setting", *(f"`{name}`" for name in defaults.CONFIGS), "decided by", "verdict")]
+    for key, values, row in defaults.values():
+        if row in shown:
+            title = shown[row].claim.title
+            link, verdict = f"[{title}](#{_anchor(title)})", shown[row].verdict
+        elif row.endswith(".md"):
+            link, verdict = f"[{row}]({row}), on photographs", ""
+        else:
+            continue
+        rows.append((f"`{key}`", *map(str, values), link, verdict))
+    return ["## Defaults, and the rows that decide them", "", *table(rows), ""]
 
 
 def _section(judged: Judged, records: Sequence[Record]) -> list[str]:

@@ -1,8 +1,10 @@
+import pathlib
+
 import pytest
 
 from bitdiff_jax import extensions, model_config
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.repro import catalogue
+from bitdiff_jax.repro import catalogue, defaults
 from bitdiff_jax.repro.arms import HELD_OUT_SEED, held_out
 from bitdiff_jax.repro.trainings import TRAININGS
 
@@ -65,3 +67,10 @@ def test_scenes_without_a_seed_cannot_be_held_out():
     config.data.train = "scenes,level=1"
     with pytest.raises(InputError, match="names no seed"):
         held_out(config, 3)
+
+
+def test_defaults_name_claims_or_pages_that_are_there():
+    docs = pathlib.Path(__file__).parents[2] / "docs"
+    for key, values, row in defaults.values():
+        assert len(values) == len(defaults.CONFIGS), key
+        assert row in catalogue.CLAIMS or (docs / row).exists(), row

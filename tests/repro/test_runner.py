@@ -95,7 +95,8 @@ def test_several_samples_and_members(finished, monkeypatch):
     work.make(Evaluation("base", "votes", num_samples=3), 0)
     (row, _) = read(finished, "votes")
     assert row["ari_best"] >= row["ari"] and -1 <= row["ari_consensus"] <= 1
-    monkeypatch.setattr(work.__class__, "folder", lambda self, t, seed: finished / t / "seed_0")
+    monkeypatch.setattr(runner.Runner, "folder", lambda self, t, seed: finished / t / "seed_0")
+    monkeypatch.setattr(runner.Runner, "train", lambda self, training, seed: True)
     work.make(Evaluation("base", "twice", members=2), 0)
     # The mean of a model and itself is what the model draws.
     assert without_seconds(read(finished, "twice")) == without_seconds(read(finished))[:2]
@@ -188,3 +189,9 @@ def test_the_list_names_every_claim(capsys):
     assert cli.main(["repro", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(CLAIMS)
+
+
+def test_what_is_computed_is_printed(tmp_path, capsys):
+    assert cli.main(["repro", "fig2", f"--config={CONFIG}", f"--out={tmp_path}"]) == 0
+    out = capsys.readouterr().out
+    assert "fig2: computed" in out and "b = 0.1" in out
