@@ -19,7 +19,7 @@ def small(name):
     """The model of a training, as small as it gets."""
     config = TRAININGS[name].config("repro:smoke", 0)
     config.model.image_size = 16
-    config.model.net.base_channels = 4
+    config.model.net.base_channels = 8
     return TRAININGS[name].own_model(config)
 
 
