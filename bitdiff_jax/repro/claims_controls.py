@@ -4,8 +4,8 @@ from bitdiff_jax.repro.arms import Evaluation
 from bitdiff_jax.repro.claims import Claim, Comparison
 
 _THESIS = (
-    "A prediction of the mean cannot do agnostic segmentation, since which code a region gets is "
-    "open; so diffusion is needed."
+    "Diffusion makes agnostic segmentation possible without masks (abstract); the thesis behind it "
+    "is that a prediction of the mean cannot do it, since which code a region gets is open."
 )
 _BASE = Evaluation("base")
 _SIXTEEN = Evaluation("base", "votes16", num_samples=16, num_images=100)
@@ -46,8 +46,8 @@ CLAIMS = (
         "pix2seq",
         "controls",
         "pix2seq-D: a softmax over codes, expected bits",
-        "Analog bits with a squared error and a final tanh suit discrete data; pix2seq-D has a "
-        "softmax over the codes in their place.",
+        "A final tanh is crucial for discrete data (abstract); pix2seq-D has a softmax over the "
+        "codes in its place.",
         {
             "tanh on bits": _BASE,
             **{
