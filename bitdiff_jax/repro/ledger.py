@@ -40,6 +40,8 @@ class Record:
         means: means over the scenes of the other metrics.
         seconds: processor seconds by what they were spent on, 'train' and 'draw'.
         num_parameters: of the network; None where it is not known.
+        failed: why there are no rows, '' where there are: the training's loss became nan or
+            infinite.
     """
 
     evaluation: str
@@ -48,6 +50,7 @@ class Record:
     means: Mapping[str, float]
     seconds: Mapping[str, float]
     num_parameters: int | None = None
+    failed: str = ""
 
     @property
     def training(self) -> str:
@@ -72,16 +75,22 @@ def gather(claims: Iterable[Claim], out: pathlib.Path) -> list[Record]:
 
 
 def _of_arm(arm: Evaluation, out: pathlib.Path) -> list[Record]:
-    seeds = sorted(
-        int(path.parents[1].name.removeprefix("seed_"))
-        for path in (out / arm.training).glob(f"seed_*/{arm.name}/{rows.FILE}")
-    )
+    found = [
+        *(out / arm.training).glob(f"seed_*/{arm.name}/{rows.FILE}"),
+        *(out / arm.training).glob(f"seed_*/train/{runner.FAILED}"),
+    ]
+    seeds = sorted(int(path.parents[1].name.removeprefix("seed_")) for path in found)
     return [record for seed in seeds if (record := _record(arm, out, seed)) is not None]
 
 
 def _record(arm: Evaluation, out: pathlib.Path, seed: int) -> Record | None:
     """A record; None while scenes are missing."""
     folder = out / arm.training / f"seed_{seed}"
+    failed = folder / "train" / runner.FAILED
+    if failed.exists():
+        spent = {"train": round(cost.seconds(folder / "train")), "draw": 0}
+        why = str(files.read_json(failed)["error"]).partition(";")[0]
+        return Record(arm.key, seed, {}, {}, spent, failed=why)
     about = files.read_json(folder / arm.name / runner.ABOUT)
     found = sorted(rows.read(folder / arm.name / rows.FILE), key=lambda row: str(row[rows.NAME]))
     if len(found) < about["num_images"]:
@@ -111,9 +120,12 @@ def _mean(values: np.ndarray) -> float:
 
 
 def values(records: Iterable[Record]) -> Lookup:
-    """The values of the records as `verdicts.judge` takes them."""
+    """The values of the records as `verdicts.judge` takes them; none of a training that failed."""
     found: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
     for record in records:
+        if record.failed:
+            for metric in _KEPT:
+                found.setdefault((record.evaluation, metric), {})[record.seed] = {}
         for metric, of_scenes in record.scenes.items():
             found.setdefault((record.evaluation, metric), {})[record.seed] = {
                 str(place): value / _SCALE

@@ -148,9 +148,15 @@ def _section(judged: Judged, records: Sequence[Record]) -> list[str]:
 
 
 def _arms(claim: Claim, records: Sequence[Record]) -> list[str]:
-    rows = [("arm", "seeds", "ARI", "IoU", "PQ", "regions", "orphans", "ms a scene", "parameters")]
+    rows: list[tuple[str, ...]] = [
+        ("arm", "seeds", "ARI", "IoU", "PQ", "regions", "orphans", "ms a scene", "parameters")
+    ]
     for name, arm in claim.arms.items():
         own = [record for record in records if record.evaluation == arm.key]
+        failed = [record.failed for record in own if record.failed]
+        own = [record for record in own if not record.failed]
+        if failed:
+            rows.append((name, str(len(failed)), failed[0], *[""] * 6))
         if not own:
             continue
         means = {key: float(np.mean([r.means[key] for r in own])) for key in own[0].means}
@@ -195,7 +201,7 @@ def _plot(claim: Claim, records: Sequence[Record]) -> str:
         return ""
     estimates: dict[str, Estimate] = {}
     for name, arm in claim.arms.items():
-        own = [record for record in records if record.evaluation == arm.key]
+        own = [r for r in records if r.evaluation == arm.key and not r.failed]
         if own:
             estimates[name] = bootstrap(_of_scenes(own, claim.plot))
     label = f"{claim.plot.upper()} on held-out scenes, 95 % over scenes"

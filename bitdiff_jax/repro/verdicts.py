@@ -70,13 +70,14 @@ def judge(claim: Claim, values: Lookup) -> Judged:
 
     Args:
         claim: the claim.
-        values: of the metrics and arms that it compares; what is missing has not been run.
+        values: of the metrics and arms that it compares; what is missing has not been run, and a
+            seed without a scene is of a training that failed.
     """
     compared = [_differences(claim, each, values) for each in claim.decides]
     p_values = [sign_test(np.array(list(d.values()))) if d else math.nan for d, _ in compared]
     corrected = significance.holm(p_values)
     decided = tuple(
-        _decide(claim, comparison, differences, seeds, p)
+        _decide(claim, comparison, differences, seeds, p, _were_run(claim, comparison, values))
         for comparison, (differences, seeds), p in zip(
             claim.decides, compared, corrected, strict=True
         )
@@ -119,17 +120,22 @@ def _differences(
     return {name: float(np.mean(each)) for name, each in by_scene.items()}, tuple(seeds)
 
 
+def _were_run(claim: Claim, comparison: Comparison, values: Lookup) -> bool:
+    return all((claim.arms[arm].key, metric) in values for arm, metric in comparison.sides())
+
+
 def _decide(
     claim: Claim,
     comparison: Comparison,
     differences: Mapping[str, float],
     seeds: tuple[float, ...],
     p: float,
+    were_run: bool,
 ) -> Decided:
     found = np.array(list(differences.values()))
     estimate = bootstrap(found)
-    if not seeds:
-        return Decided(comparison, estimate, p, seeds, NOT_RUN)
+    if not seeds:  # a training that failed was run, and has no values
+        return Decided(comparison, estimate, p, seeds, UNDECIDED if were_run else NOT_RUN)
     (better, _), (worse, _) = comparison.sides()
     same_training = claim.arms[better].training == claim.arms[worse].training
     verdict = UNDECIDED

@@ -64,7 +64,11 @@ def raw(out, evaluation, seed, values, num_images=None):
     runner._write(folder / runner.ABOUT, {"num_images": count})
     names = [f"scene-{i}" for i in range(len(values))]
     # In another order than that of the scenes, as a run that went on may leave them.
-    found = [{"image": n, "ari": v, "iou": v / 2, "pq": v} for n, v in zip(names, values)]  # noqa: B905
+    plain = {"regions": 9.0, "orphans": 0.0, "seconds": 0.1}
+    found = [
+        {"image": n, "ari": v, "iou": v / 2, "pq": v, **plain}
+        for n, v in zip(names, values, strict=True)
+    ]
     rows.append(folder / rows.FILE, reversed(found))
 
 
@@ -80,6 +84,20 @@ def test_rows_are_gathered_and_rounded(tmp_path):
     ledger.write(found, folder)
     assert ledger.read(folder) == found
     assert ledger.values(found)["base/drawn", "ari"][1] == {"0": 0.123, "2": -0.057}
+
+
+def test_a_training_that_failed_is_told(tmp_path):
+    raw(tmp_path, "base/drawn", 0, [0.5, 0.25])
+    folder = tmp_path / "one_call" / "seed_0" / "train"
+    folder.mkdir(parents=True)
+    error = "the loss became nan within steps 3 to 4; lower the rate"
+    runner._write(folder / runner.FAILED, {"error": error})
+    claim = CLAIMS["one_call"]
+    found = ledger.gather([claim], tmp_path)
+    assert [record.failed for record in found] == ["", error.partition(";")[0]]
+    text = page.text([claim], found)
+    assert "| one call | 1 | the loss became nan within steps 3 to 4 |" in text
+    assert "**undecided**" in text
 
 
 def test_other_files_are_named(tmp_path):
