@@ -124,6 +124,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PICTURES))
     parser.add_argument("--out", type=pathlib.Path, default=FOLDER, metavar="DIR")
     args = parser.parse_args()
+    if unknown := set(args.names) - PICTURES.keys():
+        parser.error(f"there is no picture {min(unknown)}; there are {', '.join(PICTURES)}")
     args.out.mkdir(parents=True, exist_ok=True)
     for name in args.names or PICTURES:
         outputs.save_png(args.out / f"{name}.png", PICTURES[name]())

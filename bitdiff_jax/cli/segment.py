@@ -91,7 +91,10 @@ def _segment(args: argparse.Namespace) -> int:
     Sampler().override(**options.sampler_fields(args))
     entries = entries_lib.list_entries(args.images)
     constraints = constraint_options.constraints_of(args, len(entries))
-    shard = None if args.shard is None else shard_option.shard_of(args.shard, chosen, constraints)
+    shard = None
+    if args.shard is not None:
+        shard = shard_option.shard_of(args.shard, chosen, constraints)
+        entries_lib.check_there(args.images)
     known = {**formats.FORMATS, **chosen}
     suffixes = formats.suffixes_of(known)
     entries_lib.check_folder(args.out, args.images, entries, suffixes)
@@ -173,12 +176,20 @@ def _draw(
             overview.save(folder.path)
         _tell(result, row)
         done += 1
+    if not len(folder):
+        print("there are no pictures in this share, which is finished so")
     if done:
-        print(f"written: {done} picture(s), regions.csv and images.csv to {folder.path}")
-        shown = "picture, its regions"
-        if request.num_samples > 1:
-            shown += ", how far the samples agree"
-        print(f"look at {folder.path / outputs.OVERVIEW}: {shown}")
+        if args.shard is None:
+            print(f"written: {done} picture(s), regions.csv and images.csv to {folder.path}")
+            shown = "picture, its regions"
+            if request.num_samples > 1:
+                shown += ", how far the samples agree"
+            print(f"look at {folder.path / outputs.OVERVIEW}: {shown}")
+        else:
+            print(
+                f"written: {done} picture(s) to {folder.path}; once all shares are drawn, `bitdiff "
+                f"join {args.out}` makes the tables"
+            )
         # With fewer, no probabilities are written.
         if request.num_samples >= MIN_SAMPLES and (sharp := _sharpened(sampler)):
             print(sharp)

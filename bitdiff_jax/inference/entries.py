@@ -85,6 +85,17 @@ def unread(argument: str) -> str:
     return f"{' and '.join(parts)} {verb} not read" + (f" ({shown})" if shown else "")
 
 
+def check_there(arguments: Sequence[str]) -> None:
+    """Raises InputError if one of several files and folders does not exist.
+
+    Without shards a missing file is told and left out like one that cannot be read. A share that
+    was begun with it would be of other pictures than the one that was meant.
+    """
+    for argument in arguments:
+        if _folder(argument) is None and not epath.Path(argument).exists():
+            raise InputError(f"{argument}: no such file or folder; check the path")
+
+
 def _expand(argument: str) -> list[str]:
     if not argument:  # such as a shell's variable that is not set
         raise InputError("a picture's name is empty; name an image file, or a folder of them")

@@ -20,6 +20,7 @@ from bitdiff_jax.inference.entries import Entry
 if TYPE_CHECKING:
     from bitdiff_jax.inference.segmentation import Segmentation
 
+SHARDS = "shards"  # the folder of their tables, see `inference.shards`
 UNFINISHED = "unfinished.csv"
 
 _Rows = dict[str, list[Sequence[str]]]  # of a table, by the image's identity
@@ -41,9 +42,14 @@ def claim(
 
     Raises:
         InputError: the folder cannot be made or written, another process writes there, or it holds
-            results of other images, or files that results would overwrite.
+            results of shards or of other images, or files that results would overwrite.
     """
     folder = files.make_folder(out, "--out")
+    if (folder / SHARDS).is_dir():
+        raise InputError(
+            f"--out {out}: holds results of a command with --shard, whose tables would no longer "
+            "be true; name another folder"
+        )
     with files.sole_writer(folder, "--out"):
         results = ResultsFolder(folder, entries, known)
         try:

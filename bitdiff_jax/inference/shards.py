@@ -22,13 +22,13 @@ from etils import epath
 
 from bitdiff_jax import files
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.inference import formats, outputs, posterior_outputs
+from bitdiff_jax.inference import formats, outputs, posterior_outputs, results_folder
 from bitdiff_jax.inference.entries import Entry
 
 if TYPE_CHECKING:
     from bitdiff_jax.inference.segmentation import Segmentation
 
-FOLDER, RECORD = "shards", "shard.json"
+FOLDER, RECORD = results_folder.SHARDS, "shard.json"
 BLOCK = 64  # images whose rows are held in memory, and which a killed shard draws again
 UNREAD = "unread.csv"
 UNREAD_COLUMNS = ("image", "file", "why")
@@ -228,10 +228,10 @@ def _difference(earlier: Any, now: Mapping[str, Any]) -> str:
     ):
         return "another version of this package"
     if any(earlier.get(key) != now[key] for key in ("num_images", "images")):
-        return (
-            f"{earlier.get('num_images')} images, and there are {now['num_images']}, or others of "
-            "that number"
-        )
+        before, here = earlier.get("num_images"), now["num_images"]
+        if before == here:
+            return f"other images, {before} as well"
+        return f"{before} images, and there are {here}"
     before = earlier.get("settings", {})
     for name, value in now["settings"].items():
         if before.get(name) != value:

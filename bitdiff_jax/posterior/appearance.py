@@ -38,6 +38,8 @@ class Appearance:
     features: np.ndarray
 
     def __post_init__(self) -> None:
+        for name in ("colours", "features"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
         colours, features = np.shape(self.colours), np.shape(self.features)
         if len(colours) != 3 or colours[2] != 3 or not np.prod(colours):
             raise InputError(f"colours must be CIE Lab [h, w, 3], got an array of shape {colours}")
@@ -46,6 +48,10 @@ class Appearance:
                 f"features must be [{colours[0]}, {colours[1]}, C] as the colours are, got an "
                 f"array of shape {features}"
             )
+        for name in ("colours", "features"):
+            values = getattr(self, name)
+            if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+                raise InputError(f"{name} must be finite numbers; leave out what is not known")
 
 
 class Coefficients(NamedTuple):

@@ -80,6 +80,11 @@ class Posterior:
             raise InputError("label_maps differ in shape; bring all to one size first") from None
         count = len(maps) if maps.ndim else 0
         raw = np.ones(count) if weights is None else check_weights(weights, count)
+        if appearance is not None and not isinstance(appearance, Appearance):
+            raise InputError(
+                f"appearance is a {type(appearance).__name__}; give posterior.Appearance(colours, "
+                "features)"
+            )
         made = cls(maps, raw, guided, appearance)
         _ = made.atoms  # so that maps that cannot be used are refused here
         return made

@@ -136,7 +136,7 @@ _BACKGROUND = "palette.background"
 
 
 def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epath.Path) -> None:
-    """Refuses to resume with another model; other images or more steps are allowed."""
+    """Refuses another model or optimizer; other images or more steps are allowed."""
     before, now = _settings(saved["config"]["model"]), _settings(wanted["config"]["model"])
     # From versions that had but these.
     before.setdefault(_NETWORK, "auto")
@@ -153,6 +153,13 @@ def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epa
         raise InputError(
             f"--workdir {workdir} holds a training with model.{key}={before.get(key)}, the {said} "
             f"says {now.get(key)}; {how}use that {said}, or another --workdir"
+        )
+    # Versions without the key had AdamW alone. The states of two optimizers have nothing in common.
+    optimizer = saved["config"].get("optimizer", {}).get("name", "adamw")
+    if optimizer != (name := wanted["config"]["optimizer"]["name"]):
+        raise InputError(
+            f"--workdir {workdir} holds a training with optimizer.name={optimizer}, the config "
+            f"says {name}; use that config, or another --workdir"
         )
     if saved["fingerprint"] != wanted["fingerprint"]:
         logging.warning("The input is not the one that %s was trained on so far.", workdir)

@@ -62,6 +62,8 @@ def parse_archive(path: str, data: bytes) -> NamedTensors:
             if sum(each.file_size for each in archive.infolist()) > len(data):
                 raise ValueError("it is compressed, which torch.save does not do")
             blocks = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+        if "data.pkl" not in blocks:
+            raise ValueError("it is an archive of something else, without data.pkl")
         contents = _Unpickler(path, io.BytesIO(blocks["data.pkl"])).load()
         found = _tensors(path, contents, lambda key: blocks[f"data/{key}"])
     except InputError:

@@ -121,10 +121,11 @@ def test_finished_pictures_are_not_drawn_again(run, pictures, tmp_path, small_bl
     assert not (out / "p0_labels.png").exists()
 
 
-def test_more_shards_than_pictures(run, tmp_path):
+def test_more_shards_than_pictures(run, tmp_path, capsys):
     for k in range(2):
         save(tmp_path / "in" / f"{k}.png", tiny.image(9, 9, seed=k))
     assert [run(tmp_path / "in", f"--shard={k}/3") for k in range(3)] == [0, 0, 0]
+    assert capsys.readouterr().out.count("there are no pictures in this share") == 1
     assert cli.main(["join", str(tmp_path / "out")]) == 0
     assert [row["image"] for row in rows(tmp_path / "out")] == ["0", "1"]
     assert {row["image"] for row in table(tmp_path / "out")} == {"0", "1"}
@@ -156,6 +157,12 @@ def test_other_pictures_or_numbers_of_shards_are_refused(run, pictures, tmp_path
     save(pictures / "later.png", tiny.image(9, 9))
     assert run(pictures, "--shard=0/20") == 2
     error_line(capsys, "11 images, and there are 12")
+    (pictures / "later.png").unlink()
+    (pictures / "p0.png").rename(pictures / "other.png")
+    assert run(pictures, "--shard=0/20") == 2
+    error_line(capsys, "other images, 11 as well")
+    (pictures / "other.png").rename(pictures / "p0.png")
+    save(pictures / "later.png", tiny.image(9, 9))
     assert run(pictures, "--shard=1/20") == 0  # join sees that they are not of one kind
     for k in range(2, 20):
         own = tmp_path / "out" / "shards" / f"{k:05d}-of-00020"
@@ -169,6 +176,26 @@ def test_other_pictures_or_numbers_of_shards_are_refused(run, pictures, tmp_path
     capsys.readouterr()
     assert run(pictures, "--shard=0/2", out=tmp_path / "plain") == 2
     error_line(capsys, "without --shard")
+
+
+def test_a_command_without_shards_leaves_a_folder_of_shards_alone(run, pictures, tmp_path, capsys):
+    assert run(pictures, "--shard=0/1") == 0
+    told = capsys.readouterr().out
+    assert "`bitdiff join" in told and "overview.png" not in told and "images.csv" not in told
+    for joined in (False, True):
+        if joined:
+            assert cli.main(["join", str(tmp_path / "out")]) == 0
+        before = contents(tmp_path / "out")
+        capsys.readouterr()
+        assert run(pictures, "--seed=5") == 2
+        error_line(capsys, "holds results of a command with --shard")
+        assert contents(tmp_path / "out") == before
+
+
+def test_what_is_not_there_begins_no_shard(run, pictures, tmp_path, capsys):
+    assert run(pictures, tmp_path / "mistyped", "--shard=0/2") == 2
+    error_line(capsys, "mistyped: no such file or folder")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("shard", ["2/2", "1", "-1/2", "a/b", "0/0", "1/2/3", "½/2"])

@@ -124,6 +124,12 @@ def test_an_appearance_that_is_missing_or_of_another_shape_is_refused():
     for changes, words in (
         ({"colours": image.colours[..., 0]}, r"colours must be CIE Lab.*\(6, 5\)"),
         ({"features": image.features[:3]}, r"features must be \[6, 5, C\].*\(3, 5, 4\)"),
+        ({"colours": image.colours * np.nan}, "colours must be finite numbers"),
+        ({"features": np.where(image.features > 0, np.inf, 0)}, "features must be finite numbers"),
     ):
         with pytest.raises(InputError, match=words):
             dataclasses.replace(image, **changes)
+    with pytest.raises(InputError, match=r"appearance is a tuple; give posterior.Appearance"):
+        Posterior.from_maps(noisy_maps(), appearance=(image.colours, image.features))
+    listed = Appearance(image.colours.tolist(), image.features.tolist())
+    np.testing.assert_array_equal(listed.colours, image.colours)

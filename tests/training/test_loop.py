@@ -141,6 +141,17 @@ def test_how_the_network_computes_may_change(tmp_path):
             resume._check_resumable(about(), about(**{key: value}), tmp_path)
 
 
+def test_the_optimizer_may_not_change(tmp_path):
+    adamw, muon = (
+        describe(tiny(optimizer__name=name), "0" * 12, "scenes") for name in ("adamw", "muon")
+    )
+    with pytest.raises(InputError, match=r"optimizer\.name=adamw, the config says muon"):
+        resume._check_resumable(adamw, muon, tmp_path)
+    del adamw["config"]["optimizer"]["name"]  # of a version that had no other
+    with pytest.raises(InputError, match=r"optimizer\.name=adamw, the config says muon"):
+        resume._check_resumable(adamw, muon, tmp_path)
+
+
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     config = tiny(model__objective__loss="tests.own_parts:never_finite")
