@@ -120,7 +120,7 @@ def test_settings_that_are_named_exist():
     config = config_lib.default()
     groups = "|".join(config)
     for page in PAGES:
-        for name in re.findall(rf"`(?:--config\.)?((?:{groups})\.[a-z_.]+)", page.read_text()):
+        for name in re.findall(rf"`(?:--config\.)?((?:{groups})\.[a-z_0-9.]+)", page.read_text()):
             node = config
             for part in name.split("."):
                 assert part in node, f"{page.name}: {name}"
