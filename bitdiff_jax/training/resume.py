@@ -95,7 +95,7 @@ def point_before(
 
     Raises:
         InputError: `on_nonfinite` is 'stop', or more than `train.max_skipped` batches would be
-            skipped.
+            skipped; `found` is its cause.
     """
     config = setup.config.train
     checkpoints.wait()
@@ -112,13 +112,13 @@ def point_before(
     if config.on_nonfinite == "stop":
         raise InputError(
             f"{found}; {advice}, or set config.train.on_nonfinite=skip; the batch is in {path}"
-        )
+        ) from found
     skipped = tuple(sorted({*skipped, *numbers}))
     if len(skipped) > config.max_skipped:
         raise InputError(
             f"{found}, and to skip its batches would make {len(skipped)}, above "
             f"config.train.max_skipped={config.max_skipped}; {advice}"
-        )
+        ) from found
     point = last_point(setup, checkpoints, below=first, init=init)
     if jax.process_index() == 0:
         print(
@@ -155,8 +155,10 @@ def _check_resumable(saved: dict[str, Any], wanted: dict[str, Any], workdir: epa
             f"says {now.get(key)}; {how}use that {said}, or another --workdir"
         )
     # Versions without the key had AdamW alone. The states of two optimizers have nothing in common.
-    optimizer = saved["config"].get("optimizer", {}).get("name", "adamw")
-    if optimizer != (name := wanted["config"]["optimizer"]["name"]):
+    optimizer, name = (
+        about["config"].get("optimizer", {}).get("name", "adamw") for about in (saved, wanted)
+    )
+    if optimizer != name:
         raise InputError(
             f"--workdir {workdir} holds a training with optimizer.name={optimizer}, the config "
             f"says {name}; use that config, or another --workdir"
