@@ -64,6 +64,29 @@ def claim(
                 (folder / UNFINISHED).unlink(missing_ok=True)
 
 
+def tables_of(
+    result: "Segmentation",
+    entry: Entry,
+    row: outputs.ImageRow,
+    chosen: Mapping[str, formats.Format],
+) -> dict[str, list[Sequence[str]]]:
+    """The rows of an image by the table that they belong to.
+
+    Args:
+        result: what was drawn.
+        entry: of which image.
+        row: its row of images.csv.
+        chosen: the formats; without 'modes' there are no rows of modes.
+    """
+    name = entry.identity
+    modes = posterior_outputs.modes_of(result) if "modes" in chosen else []
+    return {
+        outputs.REGIONS: outputs.region_fields(name, entry.file, result.regions()),
+        posterior_outputs.MODES: posterior_outputs.mode_fields(name, entry.file, modes),
+        outputs.IMAGES: [outputs.image_fields(row)],
+    }
+
+
 class ResultsFolder:
     """The results that lie in a folder, and how further ones get there.
 
@@ -129,12 +152,10 @@ class ResultsFolder:
         row = outputs.image_row(result, name, entry.file)
         try:
             formats.write(result, self.path, name, chosen)
-            regions = outputs.region_fields(name, entry.file, result.regions())
-            self._regions[name] = outputs.as_csv(*regions)
-            modes = posterior_outputs.modes_of(result) if "modes" in chosen else []
-            fields = posterior_outputs.mode_fields(name, entry.file, modes)
-            self._modes[name] = outputs.as_csv(*fields)
-            self._images[name] = outputs.as_csv(outputs.image_fields(row))
+            tables = tables_of(result, entry, row, chosen)
+            self._regions[name] = outputs.as_csv(*tables[outputs.REGIONS])
+            self._modes[name] = outputs.as_csv(*tables[posterior_outputs.MODES])
+            self._images[name] = outputs.as_csv(*tables[outputs.IMAGES])
             self._files[name] = entry.file
             self._save()
         except BaseException:

@@ -190,18 +190,9 @@ class Shard:
         Raises:
             InputError: the place cannot be written, or a format fails.
         """
-        name = entry.identity
-        row = outputs.image_row(result, name, entry.file)
-        formats.write(result, self.path, name, chosen)
-        modes = posterior_outputs.modes_of(result) if "modes" in chosen else []
-        self._add(
-            entry,
-            {
-                outputs.REGIONS: outputs.region_fields(name, entry.file, result.regions()),
-                posterior_outputs.MODES: posterior_outputs.mode_fields(name, entry.file, modes),
-                outputs.IMAGES: [outputs.image_fields(row)],
-            },
-        )
+        row = outputs.image_row(result, entry.identity, entry.file)
+        formats.write(result, self.path, entry.identity, chosen)
+        self._add(entry, results_folder.tables_of(result, entry, row, chosen))
         return row
 
     def leave_out(self, entry: Entry, why: str) -> None:

@@ -30,6 +30,7 @@ from bitdiff_jax.repro.arms import Evaluation, Training, held_out
 from bitdiff_jax.repro.deadline import Deadline, OutOfTime
 from bitdiff_jax.repro.trainings import TRAININGS
 from bitdiff_jax.training import loop
+from bitdiff_jax.training.trouble import NonFinite
 
 # Scenes that are drawn at once, after which their rows are written.
 _BATCH = 50
@@ -114,7 +115,7 @@ class Runner:
             self.deadline.check()
             raise
         except InputError as error:
-            if "became" not in str(error):  # see training.trouble.NonFinite
+            if not isinstance(error.__cause__, NonFinite):
                 raise
             _write(folder / FAILED, {"error": str(error)})
             self.tell(f"  {training.name}: {error}")

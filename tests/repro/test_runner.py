@@ -14,6 +14,7 @@ from bitdiff_jax.repro.arms import Evaluation
 from bitdiff_jax.repro.catalogue import CLAIMS
 from bitdiff_jax.repro.deadline import Deadline, OutOfTime
 from bitdiff_jax.training import loop
+from bitdiff_jax.training.trouble import NonFinite
 
 CONFIG = os.path.join(os.path.dirname(__file__), "tiny.py")
 DRAWN = Evaluation("base")
@@ -113,7 +114,8 @@ def test_a_failure_does_not_stop_the_others(finished, monkeypatch):
 
 def test_a_loss_that_is_not_finite_is_kept_as_the_result(tmp_path, monkeypatch):
     def diverges(*arguments, **options):
-        raise InputError("the loss became nan within steps 1 to 2; lower the rate")
+        found = NonFinite("loss", float("nan"), 1, 2)
+        raise InputError(f"{found}; lower the rate") from found
 
     monkeypatch.setattr(loop, "train", diverges)
     work = runner.Runner(tmp_path, CONFIG, num_images=4)
