@@ -173,5 +173,5 @@ def segmentation_of(
         drawn=specks.evidence(model.encoding, sampler.decoder, drawn.x0),
         guided=sampler.guided,
         held=held,
-        features=drawn.features,
+        encoded=drawn.encoded,
     )

@@ -15,12 +15,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from bitdiff_jax.data import labelmaps, transforms
+from bitdiff_jax.data import transforms
 from bitdiff_jax.data.features import Features
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.image_condition import IMAGE_CHANNELS
 from bitdiff_jax.inference import placement, programs
+from bitdiff_jax.inference.encoded_image import EncodedImage
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
@@ -52,8 +53,7 @@ class Drawn(NamedTuple):
     # float16 [num_samples, h, w, C], from which the codes were read; None once specks are gone.
     x0: np.ndarray | None
     original: np.ndarray  # uint8 [H, W, 3], the image as it was given
-    # float16 [h, w, C], what the encoder makes of each pixel of the maps; None without an encoder.
-    features: np.ndarray | None = None
+    encoded: EncodedImage | None = None  # None without an encoder
 
 
 def draw(
@@ -142,6 +142,7 @@ class _Image:
     x0: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def finished(self) -> Drawn:
+        features = self.arrays.get("features")
         return Drawn(
             self.item.name,
             self.shown,
@@ -150,18 +151,8 @@ class _Image:
             np.stack(self.certainty),
             np.stack(self.x0),
             self.item.image,
-            self._features(),
+            None if features is None else EncodedImage(np.asarray(features, np.float16), self.side),
         )
-
-    def _features(self) -> np.ndarray | None:
-        features = self.arrays.get("features")
-        if features is None:
-            return None
-        # Of the square that the network sees, which may have another number of cells.
-        cells = np.moveaxis(np.asarray(features, np.float16), -1, 0)
-        square = labelmaps.at_centres(cells, (self.side, self.side))
-        height, width = self.size
-        return np.moveaxis(square[:, :height, :width], 0, -1).copy()
 
 
 _Row = tuple[_Image, int]  # and the number of the sample

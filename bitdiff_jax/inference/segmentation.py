@@ -24,6 +24,7 @@ from bitdiff_jax.inference import (
 )
 from bitdiff_jax.inference import formats as formats_lib
 from bitdiff_jax.inference import region_table as regions_lib
+from bitdiff_jax.inference.encoded_image import EncodedImage
 from bitdiff_jax.inference.formats import detections
 from bitdiff_jax.posterior import Appearance, Mode, Posterior
 from bitdiff_jax.posterior import agreement as agreement_lib
@@ -66,15 +67,14 @@ class Segmentation:
             like; None if that is not known.
         guided: they were drawn with guidance, see `Posterior.guided`.
         criterion: by which one map is found for all samples, a key of
-            `posterior.consensus.CRITERIA` or, with `features`, 'appearance'; None for the default
+            `posterior.consensus.CRITERIA` or, with `encoded`, 'appearance'; None for the default
             of the number of different ones.
         file: from which the picture was read, for formats that name it; '' if there is none.
         held: what all samples were told to hold, which their label maps and the consensus do at
             every pixel; None for free samples.
         redraw: function of constraints that draws as many samples anew; None if the segmenter that
             drew these is not known. `given` calls it.
-        features: floating-point [h', w', C], what the model's encoder makes of the picture; None
-            without an encoder.
+        encoded: what the model's encoder makes of the picture; None without an encoder.
     """
 
     image: np.ndarray
@@ -92,13 +92,13 @@ class Segmentation:
     file: str = ""
     held: imposed.Imposed | None = None
     redraw: "Callable[[imposed.Constraints], Segmentation] | None" = None
-    features: np.ndarray | None = None
+    encoded: EncodedImage | None = None
 
     def __post_init__(self) -> None:
         upsampling.check_edges(self.edges)
         if self.criterion is not None:
             check_criterion(self.criterion, also=(APPEARANCE,))
-        if self.criterion == APPEARANCE and self.features is None:
+        if self.criterion == APPEARANCE and self.encoded is None:
             raise InputError(
                 f"criterion is {APPEARANCE!r}, which asks for an encoder's features of the image, "
                 "and the model that drew this has no encoder; use vi"
@@ -171,12 +171,12 @@ class Segmentation:
     def appearance(self) -> Appearance | None:
         """What the picture looks like, at the resolution of the maps as drawn.
 
-        None if its `features` are not known.
+        None without an encoder, whose features are a part of it.
         """
-        if self.features is None:
+        if self.encoded is None:
             return None
         small = transforms.resize_image(self.image, self.resolution)
-        return Appearance(lab.from_rgb(small), self.features)
+        return Appearance(lab.from_rgb(small), self.encoded.pixels(*self.resolution))
 
     @functools.cached_property
     def posterior(self) -> Posterior:

@@ -399,6 +399,8 @@ def test_what_the_encoder_makes_of_an_image_comes_with_its_maps(tmp_path):
     encode = drawing.split_encoder(loaded.model, loaded.params)[1]
     cells = np.asarray(encode(image, (16, 11)))  # 8 x 8, of 2 x 2 pixels of the map
     assert result.resolution == (16, 11) and cells.shape == (8, 8, 4)
-    np.testing.assert_array_equal(result.features, cells[np.arange(16) // 2][:, np.arange(11) // 2])
+    np.testing.assert_array_equal(
+        result.encoded.pixels(16, 11), cells[np.arange(16) // 2][:, np.arange(11) // 2]
+    )
     seen = dataclasses.replace(result, criterion="appearance")
     assert seen.label_map().shape == (32, 22)

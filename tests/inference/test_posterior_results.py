@@ -9,6 +9,7 @@ from PIL import Image
 from bitdiff_jax.data import images, labelmaps, transforms
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import lab, posterior_outputs, sample_statistics
+from bitdiff_jax.inference.encoded_image import EncodedImage
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.inference.specks import pieces
 from bitdiff_jax.posterior import Appearance, Posterior, consensus, measures
@@ -220,7 +221,8 @@ def test_the_picture_of_the_modes_and_their_rows():
 def test_the_consensus_by_appearance_sees_the_image_and_the_features():
     codes = noisy(6)
     features = np.random.default_rng(0).normal(size=(16, 16, 3)).astype(np.float16)
-    result = segmentation(codes, (40, 48), criterion="appearance", features=features)
+    encoded = EncodedImage(features, 16)
+    result = segmentation(codes, (40, 48), criterion="appearance", encoded=encoded)
     small = transforms.resize_image(result.image, (16, 16))
     image = Appearance(lab.from_rgb(small), features)
     want = Posterior.from_maps(codes, appearance=image).consensus("appearance")
