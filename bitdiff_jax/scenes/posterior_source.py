@@ -32,7 +32,8 @@ class PosteriorSource:
     - mixed: two or three of these at once, at most 64 partitions.
 
     `held_out` gives pictures in which levels of the cues come together that never do so otherwise;
-    `posterior_plan` says which.
+    `posterior_plan` says which. Where no border cuts the ground (pairs, switch and clutter), it is
+    the background of every map, with id 0: `has_background`.
 
     Follows the random-access protocol (`len`, `[]`), is picklable and holds no state. Items have,
     besides what all sources have, `draw`: training asks it for a label map instead of choosing one
@@ -77,6 +78,11 @@ class PosteriorSource:
 
     def __len__(self) -> int:
         return self.length
+
+    @property
+    def has_background(self) -> bool:
+        """Whether id 0 of every label map is the ground on which all else lies."""
+        return self.kind not in ("border", "mixed")
 
     def __repr__(self) -> str:
         return (
