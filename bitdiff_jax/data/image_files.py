@@ -30,6 +30,7 @@ _SUBFILE, _DESCRIPTION = 254, 270
 _NO_FRAME = 1 | 4
 # ImageJ writes a stack beyond 4 GB as one page, and says so here alone.
 _IMAGEJ = re.compile(r"ImageJ=.*?^images=(\d+)", re.DOTALL | re.MULTILINE)
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # major brands
 _PILLOW = threading.Lock()
 
 
@@ -69,7 +70,8 @@ def open_image(path: os.PathLike | str, max_pixels: int | None = None) -> ImageF
         ) from None
     except BROKEN:
         raise InputError(
-            f"{path}: not an image file that Pillow can read; convert it to PNG or JPEG"
+            f"{path}: not an image file that Pillow can read{_foreign(data)}; convert it to PNG or "
+            "JPEG"
         ) from None
     if image.width * image.height > bound:
         raise InputError(
@@ -150,6 +152,15 @@ def _read(path: os.PathLike | str) -> bytes:
     if not data:
         raise InputError(f"{path}: the file is empty; copy or download it again")
     return data
+
+
+def _foreign(data: bytes) -> str:
+    """What a file that is no image to Pillow is, in parentheses; '' if that is not known."""
+    if data.startswith(b"%PDF-"):
+        return " (it is a PDF)"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
+        return " (it is HEIC, as phones save photos)"
+    return ""
 
 
 def _read_alike(path: os.PathLike | str) -> bytes:

@@ -43,6 +43,23 @@ def as_mask(marked: ArrayLike, shape: tuple[int, ...], name: str) -> np.ndarray:
     return mask
 
 
+def as_point(point: ArrayLike, shape: tuple[int, int], name: str) -> tuple[int, int]:
+    """A point of an image as (row, column).
+
+    Args:
+        point: two integers.
+        shape: (h, w) of the image.
+        name: of the argument, for messages.
+
+    Raises:
+        InputError: it is none, several, or outside of the image.
+    """
+    if points.atoms_at(np.zeros(shape, np.int32), point, name).ndim:
+        raise InputError(f"{name} takes one point (row, column), got {points.brief(point)}")
+    row, column = np.asarray(point).tolist()
+    return row, column
+
+
 def far_from(near: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
     """Pixels of a region, bool [h, w], that are far from some of its pixels.
 

@@ -1,10 +1,12 @@
 """A segmentation that is edited by hand: each edit is imposed, and the rest is drawn anew.
 
 `Segmenter.open` makes an `Editor`. Edits speak of the regions of its current `label_map`. What they
-say of pixels is kept and imposed on all later draws, until it is undone or edited again; all other
-pixels are drawn to go with it, from the same noise, so that what is not concerned stays.
+say of pixels is kept and imposed on all later draws, until it is undone or edited again, and what
+they say of points until it is undone; all other pixels are drawn to go with it, from the same
+noise, so that what is not concerned stays.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,10 +21,13 @@ from bitdiff_jax.inference.canvas import Canvas
 from bitdiff_jax.inference.imposed import Constraints
 from bitdiff_jax.inference.request import Request, check_integer
 from bitdiff_jax.inference.segmentation import Segmentation
+from bitdiff_jax.posterior import points
 
 # Of the distance from the scribble to the farthest pixel of its region: pixels beyond are held to
 # be another region, and where the border runs between the two is drawn.
 _FAR = 0.5
+Point = tuple[int, int]  # (row, column)
+_EDITS = ("merge", "split", "paint", "same", "different", "redraw")  # those that draw
 
 
 class _State(NamedTuple):
@@ -30,6 +35,7 @@ class _State(NamedTuple):
 
     edit: Mapping[str, Any]  # as it is saved; empty for the first
     keep: np.ndarray  # int32 [h, w], -1 = free
+    pairs: Constraints  # of points, and how closely all is followed; without `keep`
     seed: int
     segmentation: Segmentation
 
@@ -43,6 +49,7 @@ class Editor:
         editor = segmenter.open("photo.jpg")
         editor.merge(2, 5)
         editor.split(1, scribble)  # bool [h, w], or points [n, 2] of a line
+        editor.different((20, 30), (25, 80))
         editor.undo()
         editor.save("photo_edits.json")
         again = segmenter.replay("photo.jpg", "photo_edits.json")
@@ -69,10 +76,10 @@ class Editor:
         self._sampler = sampler
         self._request = request
         self._settings = dict(settings)
-        self._prompt_weight = prompt_weight
         free = np.full(canvas.shape, -1, np.int32)
         first = canvas.draw(sampler, request)
-        self._done = [_State({}, free, request.seed, first)]
+        pairs = Constraints(prompt_weight=prompt_weight)
+        self._done = [_State({}, free, pairs, request.seed, first)]
         self._undone: list[_State] = []
 
     @property
@@ -172,6 +179,34 @@ class Editor:
         edit = {"edit": "paint", "mask": edit_masks.runs(painted), "region": into}
         return self._do(edit, keep)
 
+    def same(self, p: ArrayLike, q: ArrayLike) -> np.ndarray:
+        """Holds two points in one region, and says nothing of the pixels around them.
+
+        Args:
+            p: (row, column).
+            q: another point.
+
+        Raises:
+            InputError: a point is none or lies outside of the image, both are the same, or other
+                edits hold the two apart.
+        """
+        pair = self._pair("same", p, q)
+        return self._tell("same", pair, Constraints(same=[pair]))
+
+    def different(self, p: ArrayLike, q: ArrayLike) -> np.ndarray:
+        """Holds two points in two regions.
+
+        Args:
+            p: (row, column).
+            q: another point.
+
+        Raises:
+            InputError: as `same`, or other edits hold the two together, or the network draws both
+                as one pixel.
+        """
+        pair = self._pair("different", p, q)
+        return self._tell("different", pair, Constraints(different=[pair]))
+
     def redraw(self, seed: int | None = None) -> np.ndarray:
         """Draws all that is free from other noise, which later edits keep.
 
@@ -183,7 +218,7 @@ class Editor:
         """
         chosen = (self._done[-1].seed + 1) % 2**32 if seed is None else seed
         check_integer("seed", chosen, 0, 2**32 - 1)
-        return self._do({"edit": "redraw", "seed": int(chosen)}, self.keep, int(chosen))
+        return self._do({"edit": "redraw", "seed": int(chosen)}, seed=int(chosen))
 
     def undo(self) -> np.ndarray:
         """Takes the last edit back.
@@ -229,10 +264,12 @@ class Editor:
         Raises:
             InputError: it is none, or see the method of its name.
         """
+        if not isinstance(edit, Mapping):
+            raise InputError(f"edit is {points.brief(edit)}; give a mapping as `history` has them")
         told = dict(edit)
         kind = told.pop("edit", None)
-        if kind not in ("merge", "split", "paint", "redraw"):
-            raise InputError(f"edit is {kind!r}; use merge, split, paint or redraw")
+        if kind not in _EDITS:
+            raise InputError(f"edit is {kind!r}; use {', '.join(_EDITS[:-1])} or {_EDITS[-1]}")
         for name in ("scribble", "mask"):
             if name in told:
                 told[name] = edit_masks.of_runs(told[name], self._canvas.shape)
@@ -242,11 +279,32 @@ class Editor:
             raise InputError(f"edit {kind}: {error}; give it as `history` does") from None
         return found
 
-    def _do(self, edit: Mapping[str, Any], keep: np.ndarray, seed: int | None = None) -> np.ndarray:
-        seed = self._done[-1].seed if seed is None else seed
-        known = Constraints(keep if (keep >= 0).any() else None, prompt_weight=self._prompt_weight)
+    def _pair(self, name: str, p: ArrayLike, q: ArrayLike) -> tuple[Point, Point]:
+        first, second = (edit_masks.as_point(each, self._canvas.shape, name) for each in (p, q))
+        if first == second:
+            raise InputError(f"{name}: p and q are both {first}; name two points")
+        return first, second
+
+    def _tell(self, name: str, pair: tuple[Point, Point], told: Constraints) -> np.ndarray:
+        pairs = self._done[-1].pairs.together_with(told)
+        return self._do({"edit": name, "p": list(pair[0]), "q": list(pair[1])}, pairs=pairs)
+
+    def _do(
+        self,
+        edit: Mapping[str, Any],
+        keep: np.ndarray | None = None,
+        *,
+        pairs: Constraints | None = None,
+        seed: int | None = None,
+    ) -> np.ndarray:
+        """Draws with what an edit changes; all else is as before."""
+        now = self._done[-1]
+        keep = now.keep if keep is None else keep
+        pairs = now.pairs if pairs is None else pairs
+        seed = now.seed if seed is None else seed
+        known = dataclasses.replace(pairs, keep=keep if (keep >= 0).any() else None)
         drawn = self._canvas.draw(self._sampler, self._request.with_seed(seed), known)
-        self._done.append(_State(edit, keep, seed, drawn))
+        self._done.append(_State(edit, keep, pairs, seed, drawn))
         self._undone.clear()
         return self.label_map
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import specks, upsampling
+from bitdiff_jax.posterior import points
 
 _MAX_SEED = 2**32 - 1
 
@@ -53,9 +54,11 @@ class Request:
 def check_integer(name: str, value: Any, low: int, high: int | None = None) -> None:
     """Raises InputError unless a value is a whole number in a range, both ends included."""
     try:
+        if isinstance(value, bool):  # whose index is 0 or 1
+            raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise InputError(f"{name} is {value!r}; give an integer") from None
+        raise InputError(f"{name} is {points.brief(value)}; give an integer") from None
     if number < low or (high is not None and number > high):
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
         raise InputError(f"{name} is {value}; it must be {bounds}")

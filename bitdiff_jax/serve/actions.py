@@ -154,9 +154,9 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
         "outputs": drawn, "concurrency_id": _DEVICE, "concurrency_limit": 1,
         "show_progress_on": f.status,
     }  # fmt: skip
+    # Not queued: a queue that is full of drawings must not keep anyone from looking.
     looking: dict[str, Any] = {
-        "concurrency_id": "looking", "concurrency_limit": 4, "api_visibility": "private",
-        "show_progress": "hidden",
+        "queue": False, "api_visibility": "private", "show_progress": "hidden",
     }  # fmt: skip
     # Emptied by itself: among the outputs above gradio would make the field anew.
     # 'multiple': the next file may come while this one is being told of.

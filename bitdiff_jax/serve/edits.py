@@ -1,6 +1,6 @@
 """Edits of a result as they are made with a pointer: places in what is looked at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,8 @@ def apply(editor: Editor, edit: Mapping[str, Any], shape: tuple[int, int]) -> No
 
     Args:
         editor: of the image at its own size.
-        edit: `edit` is 'merge' (the regions of the first and of the last point), 'split' (the
-            region of the first point, by the line), 'paint' (a new region along the line), 'redraw'
-            or 'undo'; `points` are integers [n, 2], (row, column), of a copy of the image.
+        edit: `edit` is a key of `_BY_POINTS`, 'redraw' or 'undo'; `points` are integers [n, 2],
+            (row, column), of a copy of the image.
         shape: (h, w) of that copy.
 
     Raises:
@@ -31,20 +30,58 @@ def apply(editor: Editor, edit: Mapping[str, Any], shape: tuple[int, int]) -> No
         editor.undo()
     elif kind == "redraw":
         editor.redraw()
-    elif kind in ("merge", "split", "paint"):
-        label_map = editor.label_map
-        line = _at_own_size(edit.get("points"), shape, label_map.shape)
-        first, last = int(label_map[tuple(line[0])]), int(label_map[tuple(line[-1])])
-        if kind == "merge":
-            if first == last:
-                raise InputError("both points lie in one region; click two regions to merge them")
-            editor.merge(first, last)
-        elif kind == "split":
-            editor.split(first, line)
-        else:
-            editor.paint(_brushed(line, label_map.shape))
+    elif isinstance(kind, str) and kind in _BY_POINTS:
+        line = _at_own_size(edit.get("points"), shape, editor.label_map.shape)
+        _BY_POINTS[kind](editor, line)
     else:
-        raise InputError(f"the edit {kind!r} is not known; use merge, split, paint, redraw or undo")
+        known = ", ".join((*_BY_POINTS, "redraw"))
+        raise InputError(f"the edit {kind!r} is not known; use {known} or undo")
+
+
+def _tell_pair(editor: Editor, name: str, line: np.ndarray) -> None:
+    if len(line) != 2:
+        raise InputError("two points are needed; click two places in the image")
+    first, second = (tuple(point) for point in line.tolist())
+    if first == second:
+        raise InputError("both points are one place; click two places in the image")
+    (editor.same if name == "same" else editor.different)(first, second)
+
+
+def _keep(editor: Editor, line: np.ndarray) -> None:
+    region = _region_at(editor, line[0])
+    editor.paint(editor.label_map == region, region)
+
+
+def _merge(editor: Editor, line: np.ndarray) -> None:
+    first, last = (_region_at(editor, point) for point in line[[0, -1]])
+    if first == last:
+        raise InputError("both points lie in one region; click two regions to merge them")
+    editor.merge(first, last)
+
+
+def _extend(editor: Editor, line: np.ndarray) -> None:
+    editor.paint(_brushed(line, editor.label_map.shape), _region_at(editor, line[0]))
+
+
+# What each does with a line of points (row, column), int [n, 2], of the image at its own size.
+_BY_POINTS: Mapping[str, Callable[[Editor, np.ndarray], Any]] = {
+    # Its two points lie in one region, or in two.
+    "same": lambda editor, line: _tell_pair(editor, "same", line),
+    "different": lambda editor, line: _tell_pair(editor, "different", line),
+    # The region of its first point stays as it is.
+    "keep": _keep,
+    # The regions of its first and of its last point become one.
+    "merge": _merge,
+    # The region of its first point is parted by it.
+    "split": lambda editor, line: editor.split(_region_at(editor, line[0]), line),
+    # A brush along it makes a new region, or adds to that of its first point.
+    "paint": lambda editor, line: editor.paint(_brushed(line, editor.label_map.shape)),
+    "extend": _extend,
+}
+
+
+def _region_at(editor: Editor, point: np.ndarray) -> int:
+    return int(editor.label_map[tuple(point)])
 
 
 def _at_own_size(points: Any, shape: Sequence[int], own: Sequence[int]) -> np.ndarray:

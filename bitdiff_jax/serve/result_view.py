@@ -35,16 +35,18 @@ class ResultView:
         small: the same of a copy of the image, see `VIEW_SIDE`.
         posterior: of all samples of the copy; those that an answer contradicts have weight 0.
         answers: yes or no, that were given.
+        num_edits: that `full` holds.
     """
 
     full: Segmentation
     small: Segmentation
     posterior: Posterior
     answers: tuple[bool, ...] = ()
+    num_edits: int = 0
 
     @classmethod
-    def of(cls, full: Segmentation) -> "ResultView":
-        """The view of a result that was just drawn."""
+    def of(cls, full: Segmentation, num_edits: int = 0) -> "ResultView":
+        """The view of a result that was just drawn, with the edits that it holds."""
         side = min(VIEW_SIDE, max(full.shape))
         shape = transforms.resized_shape(*full.shape, side)
         small = full
@@ -57,7 +59,7 @@ class ResultView:
         samples = np.stack([small.label_map(k) for k in range(small.num_samples)])
         # Of many samples, ids of four bytes would fill the memory.
         samples = samples.astype(np.min_scalar_type(samples.max()))
-        return cls(full, small, Posterior.from_maps(samples, guided=full.guided))
+        return cls(full, small, Posterior.from_maps(samples, guided=full.guided), (), num_edits)
 
     @property
     def nbytes(self) -> int:
@@ -111,8 +113,8 @@ class ResultView:
         except InputError as error:
             self._check(p, q)
             raise InputError(
-                "none of the samples that are left says so; take back the answers, or draw more "
-                "samples"
+                "none of the samples that are left says so; take back the answers, draw more "
+                "samples, or say it with Together or Apart, which draws anew"
             ) from error
         kept = np.flatnonzero(posterior.weights[self.kept] > 0)
         return dataclasses.replace(
@@ -223,12 +225,18 @@ class ResultView:
         return text
 
     def notes(self) -> list[str]:
-        """Why the result, or its probabilities, are not to be trusted; a sentence each."""
+        """Why not to trust the result or its probabilities, and what it holds; a sentence each."""
         found = [f"Not to be trusted: {reason}." for reason in self.full.warnings]
         if self.full.guided and self.posterior.num_samples > 1:
             found.append(
                 "The samples were drawn with guidance, which sharpens: probabilities are too near "
                 "0 and 1. The preset 'faithful' draws without."
+            )
+        if self.num_edits:
+            several = self.num_edits > 1
+            found.append(
+                f"{self.num_edits} edit{'s' if several else ''} {'are' if several else 'is'} in "
+                "force, and all samples are drawn to go with what you said."
             )
         return found
 

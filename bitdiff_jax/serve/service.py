@@ -194,7 +194,8 @@ class Service:
             tell(0.5, "drawing the rest anew")
             edits.apply(result.editor, edit, result.first.small.shape)
         tell(0.8, "bringing the samples to the image's size")
-        result.first = result.now = ResultView.of(result.editor.segmentation)
+        held = len(result.editor.history)
+        result.first = result.now = ResultView.of(result.editor.segmentation, held)
         return result.now
 
     def forget_old(self) -> None:

@@ -74,6 +74,23 @@ def test_a_split_parts_the_scribble_from_what_is_far(editor):
     assert (editor.keep[:, 25] == -1).all()  # between the two the border is drawn
 
 
+def test_points_that_lie_together_and_apart(editor):
+    free = editor.label_map
+    p, (q, *_) = (3, 2), np.argwhere(free != free[3, 2]).tolist()
+    label_map = editor.same(p, q)
+    assert label_map[p] == label_map[tuple(q)] and (editor.keep == -1).all()
+    label_map = editor.different((3, 2), [30, 50])
+    assert label_map[p] == label_map[tuple(q)] != label_map[30, 50]
+    # It is held by later edits and draws, and taken back with the edit that said it.
+    label_map = editor.paint(block(slice(0, 6), slice(0, 6)))
+    assert label_map[p] == label_map[tuple(q)] != label_map[30, 50]
+    with pytest.raises(InputError, match=r"different: .* lie in one region by keep or same"):
+        editor.merge(label_map[p], label_map[30, 50])
+    for _ in range(3):
+        label_map = editor.undo()
+    np.testing.assert_array_equal(label_map, free)
+
+
 def test_undo_and_redo_give_back_the_bits(editor):
     maps = [editor.label_map, editor.paint(LEFT), editor.redraw(), editor.paint(RIGHT)]
     for want in maps[-2::-1]:
@@ -109,7 +126,9 @@ def test_a_history_is_replayed_to_the_same_bits(segmenter, image, editor, tmp_pa
     editor.redraw()
     editor.split(editor.label_map[0, 0], block(slice(0, 40), slice(0, 3)))
     editor.paint(RIGHT)
-    editor.merge(*np.unique(editor.label_map)[:2])
+    editor.same((35, 30), (38, 45))
+    label_map = editor.merge(*np.unique(editor.label_map)[:2])
+    editor.different(tuple(np.argwhere(label_map == 1)[0]), np.argwhere(label_map > 1)[-1])
     editor.paint(block(slice(0, 2), slice(58, 60)))
     editor.undo()
     path = tmp_path / "edits.json"
@@ -144,6 +163,20 @@ def test_the_encoder_runs_once(segmenter, image, monkeypatch):
         (lambda e: e.merge(1, 99), "b is 99; the regions are 1 to"),
         (lambda e: e.merge(1, 1), "a and b are both region 1; name two"),
         (lambda e: e.merge("sky", 1), "a is 'sky'; give an integer"),
+        (lambda e: e.merge(True, 1), "a is True; give an integer"),
+        (lambda e: e.merge(1, 2.0), "b is 2.0; give an integer"),
+        (lambda e: e.split(True, LEFT), "region is True; give an integer"),
+        (lambda e: e.split(LEFT, 1), "region is array.* give an integer"),
+        (lambda e: e.split(1, True), "scribble has shape ..; give bool of the image's shape"),
+        (lambda e: e.split(1, "here"), "scribble is <U4 of shape ..; give bool"),
+        (lambda e: e.paint(LEFT, True), "region is True; give an integer"),
+        (lambda e: e.same((1, 2), (1, 2)), r"same: p and q are both \(1, 2\); name two points"),
+        (lambda e: e.same((1, 2), (40, 2)), "same: point .40, 2. lies outside of 40 x 60"),
+        (lambda e: e.different((1, 2), 3), "different must be .row, column. of integers"),
+        (lambda e: e.different([(1, 2)], (3, 4)), "different takes one point .*got .*1, 2"),
+        (lambda e: e.different((1, 2), (1, 3)), "lie in one pixel of the .* farther apart"),
+        (lambda e: e.redraw(True), "seed is True; give an integer"),
+        (lambda e: e.apply("merge"), "edit is 'merge'; give a mapping"),
         (lambda e: e.paint(np.zeros(SHAPE, bool)), "mask: is empty; mark at least one pixel"),
         (lambda e: e.paint(np.ones((9, 9), bool)), "mask has shape .9, 9.; give bool"),
         (lambda e: e.paint([]), "mask is float64 of shape .0,.; give bool"),

@@ -71,6 +71,13 @@ def test_what_cannot_be_written_is_one_sentence(registry, name, says):
     assert "\n" not in str(caught.value) and says in str(caught.value)
 
 
+def test_more_regions_than_a_format_holds():
+    codes = np.arange(300).reshape(1, 15, 20)
+    with pytest.raises(InputError, match=r"300 regions do not fit 8 bits.* the format id_png"):
+        downloads.make(segmentation(codes, scale=1), "id_png8")
+    assert downloads.make(segmentation(codes, scale=1), "geojson").name == "given_regions.geojson"
+
+
 def test_nothing_stays_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     result = segmentation(samples())

@@ -13,7 +13,7 @@ from bitdiff_jax.serve.limits import Limits
 from bitdiff_jax.serve.service import Service
 from tests.inference import tiny
 from tests.serve import serving
-from tests.serve.test_uploads import huge_png
+from tests.serve.test_uploads import HEIC, huge_png
 
 pytest.importorskip("gradio")
 playwright = pytest.importorskip("playwright.sync_api")
@@ -96,6 +96,19 @@ def said(page, text):
     return page.inner_text("#status")
 
 
+def wait_for_edits(page, count):
+    """Waits until the page shows what holds so many edits."""
+    page.wait_for_function(
+        """(count) => {
+          const notes = [...document.querySelectorAll("#status .bd-note")];
+          const told = notes.map((each) => /^(\\d+) edit/.exec(each.textContent)).find(Boolean);
+          return Number(told?.[1] ?? 0) === count && document.querySelector("#status .bd-status");
+        }""",
+        arg=count,
+    )
+    page.wait_for_timeout(300)  # until its images are decoded
+
+
 def click_at(page, across, down):
     box = page.locator("#view canvas").bounding_box()
     position = {"x": across * box["width"], "y": down * box["height"]}
@@ -145,26 +158,104 @@ def test_answers_granularity_and_back(visitor, photo):
     said(visitor, "my photo: 1 region (")
 
 
+def region_at(page, across, down):
+    """What the page calls the region there."""
+    choose(page, "points")  # which forgets what was clicked
+    choose(page, "region")
+    click_at(page, across, down)
+    return page.inner_text("#view .bd-info").split(":")[0]
+
+
+def stroke(page, begin, end):
+    """Draws a line with the pointer, between shares of both sides."""
+    box = page.locator("#view canvas").bounding_box()
+    (x, y), (x_end, y_end) = (
+        (box["x"] + share * box["width"], box["y"] + share * box["height"])
+        for share in (begin, end)
+    )
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x_end, y_end, steps=8)
+    page.mouse.up()
+
+
 def test_edits(visitor, photo):
     draw(visitor, photo)
-    before = said(visitor, "my photo")
+    drawn = painted(visitor)
     choose(visitor, "paint")
-    box = visitor.locator("#view canvas").bounding_box()
-    visitor.mouse.move(box["x"] + 30, box["y"] + 30)
-    visitor.mouse.down()
-    visitor.mouse.move(box["x"] + 200, box["y"] + 60, steps=5)
-    visitor.mouse.up()
-    visitor.wait_for_function(
-        "(text) => document.querySelector('#status').innerText.trim() !== text.trim()"
-        " && document.querySelector('#status').innerText.includes('my photo')",
-        arg=before,
-    )
+    stroke(visitor, 0.2, 0.4)
+    wait_for_edits(visitor, 1)
+    assert region_at(visitor, 0.2, 0.2) == region_at(visitor, 0.4, 0.4)
+    choose(visitor, "points")
+    choose(visitor, "region")
+    assert painted(visitor) != drawn
     visitor.click("#undo")
-    visitor.wait_for_function(
-        "(text) => document.querySelector('#status').innerText.trim() === text.trim()", arg=before
-    )
+    wait_for_edits(visitor, 0)
+    assert painted(visitor) == drawn
     visitor.click("#undo")
     said(visitor, "nothing was edited yet")
+
+
+def test_points_are_told_together_and_apart(visitor, photo):
+    draw(visitor, photo)
+    ends = 0.1, 0.9
+    for mode, together in (("same", True), ("different", False)):
+        choose(visitor, mode)
+        click_at(visitor, ends[0], ends[0])
+        assert visitor.inner_text("#view .bd-info") == "Click the second one."
+        click_at(visitor, ends[1], ends[1])
+        wait_for_edits(visitor, 1)
+        first, second = (region_at(visitor, share, share) for share in ends)
+        assert first.startswith("Region") and second.startswith("Region")
+        assert (first == second) == together
+        visitor.click("#undo")
+        wait_for_edits(visitor, 0)
+
+
+def test_a_region_is_extended_and_kept(visitor, photo):
+    draw(visitor, photo)
+    choose(visitor, "extend")
+    stroke(visitor, 0.1, 0.9)
+    wait_for_edits(visitor, 1)
+    assert len({region_at(visitor, share, share) for share in (0.1, 0.5, 0.9)}) == 1
+    choose(visitor, "keep")
+    click_at(visitor, 0.5, 0.5)
+    wait_for_edits(visitor, 2)
+    assert len({region_at(visitor, share, share) for share in (0.1, 0.5, 0.9)}) == 1
+
+
+def test_a_full_queue_is_one_sentence_and_others_go_on(chromium, segmenter, photo):
+    client = pytest.importorskip("gradio_client")
+    service = Service(segmenter, Limits(max_samples=8, max_waiting=1))
+    with serving.served(service) as url, opened(chromium, url) as page:
+        draw(page, photo)
+        api = client.Client(url, verbose=False, analytics_enabled=False)
+        with service._device:  # as a drawing that takes long
+            ask = (client.handle_file(str(photo)), 1, 0, "", "")
+            first = api.submit(*ask, api_name="/segment")
+            wait_for_status(page, first, "PROCESSING", "ITERATING", "PROGRESS")
+            second = api.submit(*ask, api_name="/segment")
+            wait_for_status(page, second, "IN_QUEUE")
+            page.click("#again")
+            toast = page.locator(".toast-body")
+            toast.wait_for()
+            assert "This application is currently busy. Please try again." in toast.inner_text()
+            # Looking needs no place in the queue.
+            choose(page, "points")
+            click_at(page, 0.1, 0.1)
+            click_at(page, 0.9, 0.9)
+            page.wait_for_selector("#said >> text=/lie in one region in/")
+        assert all("my photo" in str(job.result(120)) for job in (first, second))
+        page.click("#again")
+        page.wait_for_selector("#status >> text=my photo")
+
+
+def wait_for_status(page, job, *names):
+    for _ in range(600):
+        if job.status().code.name in names:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(job.status())
 
 
 def test_every_format_is_a_download(visitor, photo, tmp_path):
@@ -209,6 +300,7 @@ def test_an_expired_link_is_one_sentence(chromium, served):
         ("huge.png", huge_png(20_000, 15_000), "20000 x 15000 pixels are more than"),
         ("broken.png", b"\x89PNG\r\n\x1a\n rubbish", "not an image file"),
         ("report.png", b"%PDF-1.7 nothing", "report.png: not an image file"),
+        ("photo.jpg", HEIC, "it is HEIC, as phones save photos); convert it to PNG or JPEG"),
     ],
 )
 def test_bad_files_are_one_sentence_and_the_page_goes_on(visitor, photo, name, data, says):
@@ -226,7 +318,9 @@ def test_a_truncated_file(visitor, photo):
     said(visitor, "cut.png: the file is damaged or cut short")
 
 
-@pytest.mark.parametrize(("name", "size"), [("report.pdf", 200), ("large.png", 500_000)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("report.pdf", 200), ("photo.heic", 200), ("large.png", 500_000)]
+)
 def test_what_the_browser_itself_refuses_is_told(visitor, photo, name, size):
     path = photo.with_name(name)
     path.write_bytes(b"%PDF-1.7" + os.urandom(size))

@@ -1,5 +1,7 @@
 """What the server gives away, and to whom; with gradio, without a browser."""
 
+import concurrent.futures
+import gc
 import http.client
 import io
 import json
@@ -18,7 +20,9 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.serve import server
 from bitdiff_jax.serve.limits import Limits
 from bitdiff_jax.serve.links import Settings
+from bitdiff_jax.serve.result_view import ResultView
 from bitdiff_jax.serve.service import Service, example_key
+from tests.inference import tiny
 from tests.serve import serving
 
 pytest.importorskip("gradio")
@@ -137,6 +141,29 @@ def test_a_client_draws_and_bad_input_is_a_sentence(page, tmp_path):
             client.handle_file(str(tmp_path / name)), 2, 0, "", "", api_name="/segment"
         )
         assert says in str(told[0])
+
+
+def test_many_requests_lose_none_and_keep_no_more_than_they_may(segmenter, tmp_path):
+    """In a row and at once; benchmarks/robustness/serve_load.py sends more of them."""
+    client = pytest.importorskip("gradio_client")
+    service = Service(segmenter, Limits(max_samples=2, memory=100_000))
+    paths = [tmp_path / f"image{k}.png" for k in range(18)]
+    for k, path in enumerate(paths):
+        Image.fromarray(tiny.image(24, 32, seed=k)).save(path)
+
+    def ask(api, path):
+        told = api.predict(client.handle_file(str(path)), 2, 0, "", "", api_name="/segment")
+        return f"{path.stem}: " in str(told[0])
+
+    with serving.served(service) as url:
+        apis = [client.Client(url, verbose=False, analytics_enabled=False) for _ in range(6)]
+        assert all(ask(apis[0], path) for path in paths[:12])
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            assert all(pool.map(ask, apis, paths[12:]))
+        gc.collect()
+        views = [each for each in gc.get_objects() if type(each) is ResultView]
+        views = [each for each in views if each.full.name.startswith("image")]
+        assert views and sum(each.nbytes for each in views) <= service.limits.memory
 
 
 def test_it_listens_where_it_is_told_alone():

@@ -9,6 +9,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.serve import uploads
 from bitdiff_jax.serve.limits import Limits
 
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)  # the begin of one
 LIMITS = Limits(max_bytes=100_000, max_pixels=10_000)
 
 
@@ -36,7 +37,11 @@ def refused(path, name="my file.png", limits=LIMITS):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"%PDF-1.7\n%\xe2\xe3\n1 0 obj\n<<>>\nendobj\n", "convert it to PNG or JPEG"),
+        (
+            b"%PDF-1.7\n%\xe2\xe3\n1 0 obj\n<<>>\nendobj\n",
+            "(it is a PDF); convert it to PNG or JPEG",
+        ),
+        (HEIC, "(it is HEIC, as phones save photos); convert it to PNG or JPEG"),
         (b"", "the file is empty"),
         (huge_png(20_000, 15_000), "20000 x 15000 pixels are more than the 0 megapixels"),
         (huge_png(200_000, 200_000), "200000 x 200000 pixels"),

@@ -16,12 +16,18 @@ const LEGENDS = {
 
 const HINTS = {
   points: "Click two points: do they lie in one region?",
+  same: "Click two points that lie in one region.",
+  different: "Click two points that lie in two regions.",
+  keep: "Click a region that is right: it stays as it is.",
   merge: "Click two regions that are to be one.",
   split: "Draw a line over the part that is to be a region of its own.",
   paint: "Draw along what is to be a region of its own.",
+  extend: "Begin in a region, and draw along what belongs to it too.",
 };
-const isEdit = () => ["merge", "split", "paint"].includes(state.mode);
-const isStroke = () => ["split", "paint"].includes(state.mode);
+const isEdit = () => !["region", "points"].includes(state.mode);
+const isOfRegions = () => ["region", "keep", "merge"].includes(state.mode);
+const isBrush = () => ["paint", "extend"].includes(state.mode);
+const isStroke = () => state.mode === "split" || isBrush();
 
 const pixels = async (uri) => {
   const image = new Image();
@@ -181,7 +187,7 @@ const draw = () => {
     context.beginPath();
     for (const [row, column] of state.stroke) context.lineTo(column + 0.5, row + 0.5);
     context.lineCap = context.lineJoin = "round";
-    context.lineWidth = state.mode === "paint" ? Math.max(1, Math.max(...size) / 40) : 2 * pen;
+    context.lineWidth = isBrush() ? Math.max(1, Math.max(...size) / 40) : 2 * pen;
     context.strokeStyle = "rgba(255, 255, 255, 0.85)";
     context.stroke();
   }
@@ -227,6 +233,8 @@ const click = (point) => {
   if (state.mode === "region") {
     const id = ids[point[0] * size[0] + point[1]];
     state.picked = state.picked === id ? 0 : id;
+  } else if (state.mode === "keep") {
+    trigger("submit", { edit: "keep", points: [point] });
   } else {
     state.points = state.points.length === 2 ? [point] : [...state.points, point];
     if (state.points.length === 2) {
@@ -299,7 +307,7 @@ element.addEventListener("pointercancel", () => {
 element.addEventListener("pointermove", (event) => {
   if (pressed) drawOn(pointOf(event));
   if (!value || event.pointerType === "touch") return;
-  const over = event.target === part("canvas") && state.mode === "region";
+  const over = event.target === part("canvas") && isOfRegions();
   const [row, column] = over ? pointOf(event) : [0, 0];
   hover(over ? ids[row * size[0] + column] : 0, event);
 });
@@ -340,7 +348,7 @@ element.addEventListener("keydown", (event) => {
     state.cross = [0, 1].map((k) =>
       Math.min(size[1 - k] - 1, Math.max(0, from[k] + step * move[k])));
     if (state.stroke) drawOn(state.cross);
-    state.hovered = state.mode === "region" ? ids[state.cross[0] * size[0] + state.cross[1]] : 0;
+    state.hovered = isOfRegions() ? ids[state.cross[0] * size[0] + state.cross[1]] : 0;
   } else if ((event.key === "Enter" || event.key === " ") && state.cross) {
     if (!isStroke()) click(state.cross);
     else if (state.stroke) send();
