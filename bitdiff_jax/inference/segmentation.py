@@ -227,7 +227,9 @@ class Segmentation:
     @functools.cached_property
     def warnings(self) -> tuple[str, ...]:
         """Why the result is not to be trusted, a line each; see `inference.trust`."""
-        return trust.warnings(self.maps, self.certainty, self.agreement, self.num_codes)
+        return trust.warnings(
+            self.maps, self.certainty, self.agreement, self.num_codes, self.guided
+        )
 
     def without_specks(self, min_area: specks.Area) -> "Segmentation":
         """The same with another `min_area`; 0 is the maps as they were drawn.

@@ -171,7 +171,11 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
     f.view.submit(on_edit, [f.result], **editing)
     f.redraw.click(on_redraw, [f.result], **editing)
     f.undo.click(on_undo, [f.result], **editing)
-    page.load(on_load, None, [f.status, f.linked, *settings], **looking)
+    # Queued: of a change of state gradio tells a page by the queue alone.
+    page.load(
+        on_load, None, [f.status, f.linked, *settings], **{**looking, "queue": True},
+        concurrency_limit=4,
+    )  # fmt: skip
     f.view.select(on_points, [f.result], [f.status, f.said], **looking)
     f.view.input(on_sample, [f.result], [f.status, f.view], **looking)
     f.cut.input(on_cut, [f.result, f.cut], looked_at, trigger_mode="always_last", **looking)
