@@ -28,7 +28,7 @@ from bitdiff_jax.posterior import Posterior, appearance
 from bitdiff_jax.posterior.appearance import Coefficients
 from bitdiff_jax.posterior.atoms import Atoms
 from bitdiff_jax.posterior.merging import average_linkage
-from bitdiff_jax.posterior.units import Units
+from bitdiff_jax.posterior.units import Units, joined
 
 _PAIRS = 8000  # of each image: as many pixels of the second map as of the first
 _CUTS = np.arange(0.4, 0.801, 0.025)
@@ -59,17 +59,17 @@ def case_of(result: Segmentation, truths: list[np.ndarray]) -> Case:
     units = appearance.units_of(atoms)
     assert posterior.appearance is not None, "the model has no encoder"
     unit = units.unit[atoms.index]
-    joined = np.zeros((len(units.areas),) * 2)
+    by_people = np.zeros((len(units.areas),) * 2)
     for truth in truths:
         ids = labelmaps.renumber(labelmaps.at_centres(truth, unit.shape))[1]
         table = np.zeros((len(units.areas), int(ids.max()) + 1))
         np.add.at(table, (unit[ids >= 0], ids[ids >= 0]), 1)
         table /= np.maximum(table.sum(axis=1, keepdims=True), 1)
-        joined += table @ table.T / len(truths)
+        by_people += table @ table.T / len(truths)
     features = appearance.pair_features(atoms, units, posterior.appearance)
     label_map = labelmaps.at_centres(posterior.consensus("vi"), truths[0].shape)
     default = scores(label_map, truths)[0]
-    return Case(atoms, units, features.astype(np.float32), joined, truths, default)
+    return Case(atoms, units, features.astype(np.float32), by_people, truths, default)
 
 
 def fitted(cases: Iterable[Case], seed: int = 0) -> Coefficients:
@@ -98,25 +98,16 @@ def fitted(cases: Iterable[Case], seed: int = 0) -> Coefficients:
 
 def by_cut(case: Case, coefficients: Coefficients) -> np.ndarray:
     """Adjusted Rand index and number of regions for each of the cuts, [cuts, 2]."""
-    joined = appearance.probability(case.features, coefficients)
-    units = dataclasses.replace(case.units, together=joined)
-    label, rows = np.arange(len(joined)), []
+    together = appearance.probability(case.features, coefficients)
+    units = dataclasses.replace(case.units, together=together)
+    label, rows = np.arange(len(together)), []
     for cut in _CUTS:
         cluster = average_linkage(units, float(cut))
-        label, units = cluster[label], _joined(units, cluster)
+        label, units = cluster[label], joined(units, cluster)
         label_map = case.atoms.label_map(label[case.units.unit])
         ari, _, regions = scores(labelmaps.at_centres(label_map, case.truths[0].shape), case.truths)
         rows.append((ari, regions))
     return np.array(rows)
-
-
-def _joined(units: Units, cluster: np.ndarray) -> Units:
-    """The clusters as units, as far as average linkage goes on from them."""
-    members = np.zeros((int(cluster.max()) + 1, len(cluster)))
-    members[cluster, np.arange(len(cluster))] = units.areas
-    areas = members.sum(axis=1)
-    together = members @ units.together @ members.T / np.outer(areas, areas)
-    return dataclasses.replace(units, areas=areas, together=together)
 
 
 def of_model(args: argparse.Namespace) -> Iterator[Case]:

@@ -11,6 +11,7 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from bitdiff_jax.errors import InputError
@@ -72,9 +73,9 @@ COEFFICIENTS = Coefficients(
 MAX_APART = 0.5
 
 
-def units_of(atoms: Atoms) -> Units:
-    """What is compared: the `MAX_UNITS` largest atoms and what they absorb."""
-    return make_units(atoms, MAX_UNITS)
+def units_of(atoms: Atoms, kept: ArrayLike = ()) -> Units:
+    """What is compared: the `MAX_UNITS` largest atoms, some besides, and what they absorb."""
+    return make_units(atoms, MAX_UNITS, kept)
 
 
 def pair_features(atoms: Atoms, units: Units, appearance: Appearance) -> np.ndarray:

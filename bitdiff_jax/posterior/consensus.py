@@ -6,6 +6,7 @@ is followed by local improvement; the result is never worse, by its own criterio
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from bitdiff_jax.errors import InputError, did_you_mean
 from bitdiff_jax.posterior import appearance as appearance_lib
 from bitdiff_jax.posterior import overlaps
 from bitdiff_jax.posterior.agreement import are_medoids
+from bitdiff_jax.posterior.answers import NONE as NO_ANSWERS
+from bitdiff_jax.posterior.answers import Answers, held
 from bitdiff_jax.posterior.appearance import Appearance
 from bitdiff_jax.posterior.atoms import Atoms, by_first, largest_first
 from bitdiff_jax.posterior.expected_losses import AdjustedRand, Binder, Information, PairLoss
@@ -23,6 +26,8 @@ from bitdiff_jax.posterior.voting import vote
 
 # The criterion that asks for an `Appearance` besides the maps.
 APPEARANCE = "appearance"
+# The criteria that can hold answers.
+LINKED = ("linkage", APPEARANCE)
 # Mean probability of lying apart up to which 'linkage' joins.
 MAX_APART = 0.7
 # Units that a search moves about. With 2,000 instead the mean ARI of 16 noisy samples with 3,500
@@ -33,7 +38,12 @@ _Method = Callable[[Atoms], np.ndarray]
 _Search = Callable[[Units], np.ndarray]
 
 
-def consensus(atoms: Atoms, criterion: str, appearance: Appearance | None = None) -> np.ndarray:
+def consensus(
+    atoms: Atoms,
+    criterion: str,
+    appearance: Appearance | None = None,
+    answers: Answers = NO_ANSWERS,
+) -> np.ndarray:
     """The partition of the atoms that is best by a criterion, as far as it is found.
 
     Args:
@@ -55,19 +65,74 @@ def consensus(atoms: Atoms, criterion: str, appearance: Appearance | None = None
               the maps and by what the image looks like, see `appearance.affinity`.
 
         appearance: of the image, for 'appearance' alone.
+        answers: what the partition has to hold, for 'linkage' and 'appearance' alone.
 
     Returns:
         intp [a], the region of each atom: 0 is the largest, of equals the one that begins first.
 
     Raises:
-        InputError: there is no such criterion, or 'appearance' without an appearance.
+        InputError: there is no such criterion; it is 'appearance', and there is none; or there are
+            answers, and it is one that cannot hold them.
     """
     check_criterion(criterion, also=(APPEARANCE,))
-    if criterion == APPEARANCE:
-        return largest_first(_by_appearance(atoms, appearance), atoms.areas)
+    name = criterion.partition(":")[0]
+    if name not in LINKED and not answers.asked.size:
+        return largest_first(CRITERIA[name](atoms), atoms.areas)
+    linkage = linked(atoms, criterion, appearance, answers)
+    cluster = average_linkage(linkage.units, linkage.max_apart)
+    return largest_first(cluster[linkage.unit], atoms.areas)
+
+
+class Linkage(NamedTuple):
+    """What average linkage joins, and up to where.
+
+    Attributes:
+        units: what it begins with; two that `together` has at -inf may not be joined.
+        max_apart: the largest distance at which clusters are joined.
+        unit: intp [a], the one of the units that each atom is in.
+    """
+
+    units: Units
+    max_apart: float
+    unit: np.ndarray
+
+
+def linked(
+    atoms: Atoms, criterion: str, appearance: Appearance | None, answers: Answers
+) -> Linkage:
+    """What the average linkage of a criterion joins.
+
+    Args:
+        atoms: of the label maps.
+        criterion: 'linkage', 'linkage:CUT' or 'appearance'.
+        appearance: as in `consensus`.
+        answers: as in `consensus`.
+
+    Raises:
+        InputError: as in `consensus`.
+    """
+    check_criterion(criterion, also=(APPEARANCE,))
     name, _, cut = criterion.partition(":")
-    labels = _linkage(atoms, float(cut)) if cut else CRITERIA[name](atoms)
-    return largest_first(labels, atoms.areas)
+    if name not in LINKED:
+        raise InputError(
+            f"criterion is {criterion!r}, which cannot hold answers; use one of {', '.join(LINKED)}"
+        )
+    max_apart = float(cut) if cut else MAX_APART
+    if name == APPEARANCE:
+        if appearance is None:
+            raise InputError(
+                f"criterion is {APPEARANCE!r}, and what the image looks like is not known; give "
+                "`appearance`, or use vi"
+            )
+        units, max_apart = appearance_lib.units_of(atoms, answers.asked), appearance_lib.MAX_APART
+        joined = appearance_lib.affinity(atoms, units, appearance)
+        units = dataclasses.replace(units, together=joined)
+    else:
+        units = make_units(atoms, kept=answers.asked)
+    if not answers.asked.size:
+        return Linkage(units, max_apart, units.unit)
+    left, cluster = held(units, answers)
+    return Linkage(left, max_apart, cluster[units.unit])
 
 
 def check_criterion(criterion: str, name: str = "criterion", also: tuple[str, ...] = ()) -> None:
@@ -164,21 +229,8 @@ def _searched(
     return method
 
 
-def _linkage(atoms: Atoms, max_apart: float = MAX_APART) -> np.ndarray:
-    units = make_units(atoms)
-    return average_linkage(units, max_apart)[units.unit]
-
-
-def _by_appearance(atoms: Atoms, appearance: Appearance | None) -> np.ndarray:
-    if appearance is None:
-        raise InputError(
-            f"criterion is {APPEARANCE!r}, and what the image looks like is not known; give "
-            "`appearance`, or use vi"
-        )
-    units = appearance_lib.units_of(atoms)
-    joined = appearance_lib.affinity(atoms, units, appearance)
-    units = dataclasses.replace(units, together=joined)
-    return average_linkage(units, appearance_lib.MAX_APART)[units.unit]
+def _linkage(atoms: Atoms) -> np.ndarray:
+    return consensus(atoms, "linkage")
 
 
 def _vote(atoms: Atoms) -> np.ndarray:

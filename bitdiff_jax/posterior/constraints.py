@@ -50,12 +50,12 @@ def likelihood(atoms: Atoms, same: Pairs, different: Pairs, reliability: float) 
     left = np.ones(len(atoms.regions))
     for name, pairs, wanted in (("same", same, True), ("different", different, False)):
         for pair in as_pairs(pairs, name):
-            p, q = _atoms_of(atoms, pair, name)
+            p, q = atoms_of(atoms, pair, name)
             meets = (atoms.regions[:, p] == atoms.regions[:, q]) == wanted
             left *= np.where(meets, 1, (1 - reliability) / reliability)
             if not left.any():
                 raise InputError(
-                    f"{name}: no sample has {_text(pair[0])} and {_text(pair[1])} in "
+                    f"{name}: no sample has {text(pair[0])} and {text(pair[1])} in "
                     f"{'one region' if wanted else 'two regions'} and meets the constraints before "
                     "it; leave it out, draw more samples, or say a reliability below 1"
                 )
@@ -63,7 +63,8 @@ def likelihood(atoms: Atoms, same: Pairs, different: Pairs, reliability: float) 
     return left
 
 
-def _atoms_of(atoms: Atoms, pair: Any, name: str) -> tuple[int, int]:
+def atoms_of(atoms: Atoms, pair: Any, name: str) -> tuple[int, int]:
+    """The atoms of a pair of points, `name` being the argument; InputError if it is no pair."""
     found = points.atoms_at(atoms.index, pair, name)
     if found.shape != (2,):
         raise InputError(
@@ -73,6 +74,7 @@ def _atoms_of(atoms: Atoms, pair: Any, name: str) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
-def _text(point: Any) -> str:
+def text(point: Any) -> str:
+    """A point as messages write it."""
     row, column = np.asarray(point).tolist()
     return f"({row}, {column})"

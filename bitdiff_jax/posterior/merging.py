@@ -1,6 +1,7 @@
 """Greedy merging: of all pairs of clusters the best is joined, again and again."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,6 +9,20 @@ from bitdiff_jax.posterior.atoms import by_first
 from bitdiff_jax.posterior.clusters import Clusters
 from bitdiff_jax.posterior.expected_losses import PRECISION, AdjustedRand, PairLoss
 from bitdiff_jax.posterior.units import Units
+
+
+class Join(NamedTuple):
+    """Two clusters that average linkage joins.
+
+    Attributes:
+        one: intp [k], units of the one.
+        other: intp [l], units of the other.
+        together: the mean over their pairs of pixels of the probability of lying together.
+    """
+
+    one: np.ndarray
+    other: np.ndarray
+    together: float
 
 
 def agglomerate(
@@ -117,12 +132,39 @@ def average_linkage(units: Units, max_apart: float) -> np.ndarray:
     pair lies in two regions (UPGMA of pixels: each atom counts by its area).
 
     Args:
-        units: of the label maps.
+        units: of the label maps; two that `together` has at -inf are never joined, nor clusters
+            that hold them.
         max_apart: the largest distance at which clusters are joined, in [0, 1].
 
     Returns:
         intp [u], the cluster of each unit.
     """
+    return _linkage(units, lambda i, j, p: 1 - p <= max_apart + PRECISION)
+
+
+def all_joins(units: Units) -> list[Join]:
+    """The joins of average linkage, up to the last one that is allowed.
+
+    Args:
+        units: of the label maps; two that `together` has at -inf are never joined, nor clusters
+            that hold them.
+    """
+    members = [np.array([unit]) for unit in range(len(units.areas))]
+    joins: list[Join] = []
+
+    def accept(i: int, j: int, together: float) -> bool:
+        if together == -np.inf:
+            return False
+        i, j = min(i, j), max(i, j)
+        joins.append(Join(members[i], members[j], together))
+        members[i] = np.concatenate([members[i], members[j]])
+        return True
+
+    _linkage(units, accept)
+    return joins
+
+
+def _linkage(units: Units, accept: Callable[[int, int, float], bool]) -> np.ndarray:
     together, areas = units.together.copy(), units.areas.copy()
 
     def join(i: int, j: int) -> np.ndarray:
@@ -130,4 +172,4 @@ def average_linkage(units: Units, max_apart: float) -> np.ndarray:
         areas[i] += areas[j]
         return row
 
-    return agglomerate(together, join, lambda i, j, p: 1 - p <= max_apart + PRECISION)
+    return agglomerate(together, join, accept)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.posterior import answers as answers_lib
 from bitdiff_jax.posterior import consensus as consensus_lib
 from bitdiff_jax.posterior import constraints, credible, explanation, points, questions
 from bitdiff_jax.posterior import modes as modes_lib
@@ -114,19 +115,37 @@ class Posterior:
         """The common refinement of the samples of positive weight, see `atoms.refine`."""
         return refine(self.label_maps, self.weights)
 
-    def consensus(self, criterion: str | None = None) -> np.ndarray:
-        """One map for all samples.
+    def consensus(
+        self, criterion: str | None = None, same: Pairs = (), different: Pairs = ()
+    ) -> np.ndarray:
+        """One map for all samples, which holds what is known of some pairs of points.
+
+        Unlike `given`, which leaves out samples that contradict an answer, all samples stay, and an
+        answer changes what they say about the parts of the image that it concerns, see
+        `answers.believed`. So answers may be many, and such as no sample has met.
 
         Args:
-            criterion: see `consensus.consensus`; None for `consensus.default_criterion`.
+            criterion: see `consensus.consensus`; None for `consensus.default_criterion`, with
+                answers for 'linkage'.
+            same: pairs (p, q) of points (row, column) that lie in one region of the result.
+            different: pairs that lie in two.
 
         Returns:
             int32 [h, w]; region 0 is the largest, -1 = ignore.
 
         Raises:
-            InputError: there is no such criterion; or it is 'appearance', and none is known.
+            InputError: there is no such criterion; it is 'appearance', and none is known; or there
+                are answers, and it is neither 'linkage' nor 'appearance', no sample parts two
+                points that are `different`, the answers contradict each other, or a point is none,
+                see `prob_same`.
         """
-        return self.atoms.label_map(self._consensus(criterion))
+        answers = answers_lib.answers_of(self.atoms, same, different)
+        if not answers.asked.size:
+            return self.atoms.label_map(self._consensus(criterion))
+        if criterion is None:
+            criterion = consensus_lib.LINKED[0]
+        found = consensus_lib.consensus(self.atoms, criterion, self.appearance, answers)
+        return self.atoms.label_map(found)
 
     def modes(self, k: int) -> list[Mode]:
         """The k most different answers, each with the probability of all that are nearest to it.
@@ -289,6 +308,30 @@ class Posterior:
             InputError: see `prob_same`.
         """
         return questions.best_question(self.atoms, candidates)
+
+    def next_question(
+        self, same: Pairs = (), different: Pairs = (), criterion: str = consensus_lib.LINKED[0]
+    ) -> Question | None:
+        """The pair of points to ask about next if one map is wanted.
+
+        Of the joins by which `consensus(criterion, same, different)` is found, the one that decides
+        most pixels and is most doubtful; see `questions.next_question`. `best_question` says most
+        about the samples, and may ask about a part of no size.
+
+        Args:
+            same: answers so far, as in `consensus`.
+            different: the same.
+            criterion: 'linkage' or 'appearance', as in `consensus`.
+
+        Returns:
+            The question; None if no join is doubtful.
+
+        Raises:
+            InputError: as `consensus`.
+        """
+        answers = answers_lib.answers_of(self.atoms, same, different)
+        linkage = consensus_lib.linked(self.atoms, criterion, self.appearance, answers)
+        return questions.next_question(self.atoms, linkage)
 
     def measure(self, function: Callable[[np.ndarray], Any]) -> Distribution:
         """The distribution of a number that is computed from a label map.

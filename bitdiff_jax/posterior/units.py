@@ -10,6 +10,7 @@ computed on the atoms themselves.
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
@@ -43,14 +44,15 @@ class Units:
     together: np.ndarray
 
 
-def make_units(atoms: Atoms, max_units: int = MAX_UNITS) -> Units:
+def make_units(atoms: Atoms, max_units: int = MAX_UNITS, kept: ArrayLike = ()) -> Units:
     """The `max_units` largest atoms, each with the smaller ones that it absorbs.
 
     Args:
         atoms: of the label maps.
         max_units: as many atoms at most stay as they are.
+        kept: int [k], atoms that come into a unit each.
     """
-    unit, head = absorb_small(atoms, max_units)
+    unit, head = absorb_small(atoms, max_units, kept)
     regions = np.stack([by_first(row) for row in atoms.regions[:, head]])
     sizes = regions.max(axis=1) + 1
     columns = regions + (np.cumsum(sizes) - sizes)[:, None]
@@ -60,22 +62,49 @@ def make_units(atoms: Atoms, max_units: int = MAX_UNITS) -> Units:
     return Units(areas, columns, atoms.weights, column_weights, unit, head, together)
 
 
-def absorb_small(atoms: Atoms, max_units: int) -> tuple[np.ndarray, np.ndarray]:
+def joined(units: Units, cluster: np.ndarray) -> Units:
+    """Clusters as units, as far as average linkage goes on from them.
+
+    Args:
+        units: what is joined.
+        cluster: int [u], the cluster of each unit, numbered from 0.
+
+    Returns:
+        Their areas, and the mean over pairs of pixels of `together`; all else is that of `units`.
+    """
+    members = sparse.csr_matrix((units.areas, (cluster, np.arange(len(cluster)))))
+    areas = np.asarray(members.sum(axis=1)).ravel()
+    means = (members @ (members @ units.together).T) / np.outer(areas, areas)
+    together = means.round(12)  # so that what is equal but for the order of sums stays equal
+    return dataclasses.replace(units, areas=areas, together=together)
+
+
+def absorb_small(
+    atoms: Atoms, max_units: int, kept: ArrayLike = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """Gives every small atom to the adjacent one that most samples join with it.
 
     Of equals to the larger one. It is repeated until there are no more than `max_units`. Pixels
     beside ignored ones are adjacent to the nearest pixel that is not.
 
+    Args:
+        atoms: of the label maps.
+        max_units: as many atoms at most stay as they are; more if more are kept.
+        kept: int [k], atoms that come into a unit each.
+
     Returns:
         intp [a], the unit of each atom, and intp [u], the largest atom of each unit.
     """
-    count = len(atoms.areas)
+    kept = np.asarray(kept, np.intp)
+    count, max_units = len(atoms.areas), max(max_units, len(kept))
     unit, head = np.arange(count), np.arange(count)
     areas = atoms.areas
     pairs = _adjacent(atoms.index) if count > max_units else None
     while len(head) > max_units and pairs is not None:
         is_small = np.ones(len(head), bool)
-        is_small[np.lexsort((head, -areas))[:max_units]] = False
+        is_kept = np.zeros(len(head), bool)
+        is_kept[unit[kept]] = True
+        is_small[np.lexsort((head, -areas, ~is_kept))[:max_units]] = False
         chosen = _best_neighbours(pairs, is_small, areas, atoms, head)
         graph = sparse.coo_matrix((np.ones(len(chosen[0])), chosen), shape=(len(head), len(head)))
         lump = by_first(csgraph.connected_components(graph, directed=False)[1])

@@ -14,26 +14,37 @@ ONE = np.zeros_like(HALVES)
 def test_an_answer_leaves_what_it_fits():
     posterior = Posterior.from_maps([HALVES, HALVES, QUARTERS, ONE])
     for truth in (HALVES, QUARTERS, ONE):
-        aris = questions.aris_of(posterior, questions.best, truth, 1.0, [2], "vi")
-        assert aris == [1.0]
-    assert questions.informed(Posterior.from_maps([ONE]), questions.best, HALVES, 1.0).weights == 1
+        state = questions.Conditioned(posterior, "vi", 1.0)
+        assert questions.aris_of(state, truth, [2]) == [1.0]
+    alone = questions.Conditioned(Posterior.from_maps([ONE]), "vi", 1.0)
+    assert alone.best() is None and questions.aris_of(alone, HALVES, [1]) == [0.0]
 
 
 def test_an_answer_that_no_sample_meets_is_ignored_unless_it_may_be_wrong():
     posterior = Posterior.from_maps([HALVES, ONE])
+    pair = (0, 0), (5, 0)  # in one region of both
+    for reliability in (1.0, 0.8):
+        found = questions.Conditioned(posterior, "vi", reliability).told(pair, is_same=False)
+        np.testing.assert_allclose(found.posterior.weights, [1, 1])
+    held = questions.Held(posterior, "linkage")
+    assert held.told(pair, is_same=False) is held
 
-    def ask(_):
-        return (0, 0), (5, 0)  # in one region of both
 
-    for reliability, want in ((1.0, [1, 1]), (0.8, [1, 1])):
-        found = questions.informed(posterior, ask, QUARTERS, reliability)
-        np.testing.assert_allclose(found.weights, want)
+def test_answers_are_held_until_the_map_is_found():
+    posterior = Posterior.from_maps([HALVES, QUARTERS, ONE])
+    for truth in (HALVES, QUARTERS, ONE):
+        *_, last = questions.aris_of(questions.Held(posterior, "linkage"), truth, [1, 4])
+        assert last == 1.0
+    across = np.arange(6)[:, None] // 3 + 0 * HALVES  # as no sample is
+    (found,) = questions.aris_of(questions.Held(posterior, "linkage"), across, [6])
+    assert found == 1.0
+    rng = np.random.default_rng(0)
+    assert questions.aris_of(questions.Held(posterior, "linkage"), across, [30], rng) == [1.0]
 
 
 def test_random_points_lie_in_the_image():
-    posterior = Posterior.from_maps([HALVES, ONE])
-    ask = questions.at_random(np.random.default_rng(0))
-    points = np.array([ask(posterior) for _ in range(200)]).reshape(-1, 2)
+    rng = np.random.default_rng(0)
+    points = np.array([questions.at_random(rng, (6, 8)) for _ in range(200)]).reshape(-1, 2)
     assert points.min() == 0 and points.max(axis=0).tolist() == [5, 7]
 
 
