@@ -4,11 +4,12 @@ Of each image one person's map is taken, and copies of it in which two neighbour
 merged, one is split in two by a line, a boundary is shifted into a neighbour, or the whole map is
 that of another image ('swap'). AUROC is the probability that an error has a higher score than what
 has none: of regions, those that the error made or changed against all others of the same maps and
-of the maps as they were; and of maps, the copies against the maps as they were. Beside `surprise`
-stand three that need no likelihood: the expected variation of information between the map and
-samples of the model, of the region's pixels or of all ('disagreement'); the same less what the
-samples have among each other ('beyond samples'); and the region's area, since planted errors touch
-large regions more often. 95 % intervals are over images.
+of the maps as they were; and of maps, the copies against the maps as they were. Beside `surprise`,
+without samples and with them, stand three that need no likelihood: the expected variation of
+information between the map and samples of the model, of the region's pixels or of all
+('disagreement'); the same less what the samples have among each other ('beyond samples'); and the
+region's area, since planted errors touch large regions more often. 95 % intervals are
+over images.
 
     python -m benchmarks.quality.planted_errors --weights photos \
         --data folder:BSDS500,split=val,zero=region --num_images 30 --rows planted.jsonl
@@ -40,10 +41,8 @@ from bitdiff_jax.inference.loading import Loaded
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.parallel import compilation_cache
 from bitdiff_jax.parallel import mesh as mesh_lib
-from bitdiff_jax.posterior.agreement import disagreement
-from bitdiff_jax.posterior.atoms import refine
 
-SCORES = ("surprise", "disagreement", "beyond samples", "area")
+SCORES = ("surprise", "with samples", "disagreement", "beyond samples", "area")
 
 
 class Scored(NamedTuple):
@@ -53,19 +52,6 @@ class Scored(NamedTuple):
     error: str  # the kind of the map's error; '' for a map as it was
     is_wrong: bool
     scores: dict[str, float]
-
-
-def expected_vi(label_map: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """Of each pixel, what it adds to the expected variation of information from samples, in bits.
-
-    Args:
-        label_map: int [h, w].
-        samples: int [n, h, w].
-    """
-    atoms = refine(np.concatenate([label_map[None], samples]))
-    own = atoms.regions[atoms.partition[0]]
-    # The map is one of those that the mean is over, and adds nothing to it.
-    return atoms.values_map(disagreement(atoms, own) * (len(samples) + 1) / len(samples))
 
 
 class Encoded(NamedTuple):
@@ -108,8 +94,6 @@ def rows_of_image(
     request = Request(num_samples, seed, batch_size=num_samples, min_area=0)
     samples = next(drawing.draw(loaded.model, loaded.params, [item], sampler, request)).codes
     key = given_maps.key_of(item.image, seed, item.name)  # all maps meet the same noise
-    others = [np.delete(samples, i, axis=0) for i in range(num_samples)]
-    usual = np.mean([expected_vi(*each) for each in zip(samples, others, strict=True)], axis=0)
     regions: list[Scored] = []
     maps: list[Scored] = []
     for error, (label_map, is_wrong) in planted(source, index, np.random.default_rng(index)):
@@ -117,11 +101,15 @@ def rows_of_image(
             loaded.model, loaded.params, item, label_map, num_times=num_times, key=key
         )
         found = surprise.of_bits(bits, label_map)
+        both = {each.id: each.score for each in surprise.of_bits(bits, label_map, samples).regions}
         small = labelmaps.resize_labels(label_map, samples.shape[1:])
-        apart = expected_vi(small, samples)
         at_pixels = {
-            "disagreement": labelmaps.at_centres(apart, label_map.shape),
-            "beyond samples": labelmaps.at_centres(apart - usual, label_map.shape),
+            "disagreement": labelmaps.at_centres(
+                surprise.expected_vi(small, samples), label_map.shape
+            ),
+            "beyond samples": labelmaps.at_centres(
+                surprise.beyond_samples(small, samples), label_map.shape
+            ),
         }
         for region in found.regions:
             inside = label_map == region.id
@@ -129,10 +117,12 @@ def rows_of_image(
                       if np.isfinite(v[inside]).any()}  # fmt: skip
             if scores:
                 scores |= {"surprise": region.score, "area": inside.mean()}
+                scores["with samples"] = both[region.id]
                 wrong = bool(is_wrong[inside].mean() > 0.5)
                 regions.append(Scored(index, error, wrong, scores))
         scores = {key: float(np.nanmean(value)) for key, value in at_pixels.items()}
-        scores |= {"surprise": found.score, "area": 0.0}
+        # Of a whole map samples change nothing.
+        scores |= {"surprise": found.score, "with samples": found.score, "area": 0.0}
         maps.append(Scored(index, error, error != "", scores))
     return regions, maps
 

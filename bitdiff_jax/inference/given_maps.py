@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bitdiff_jax.data import transforms
+from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import drawing, image_input, likelihood
 from bitdiff_jax.inference import surprise as surprise_lib
@@ -62,6 +63,8 @@ def surprise(
     seed: int,
     *,
     name: str | None,
+    sampler: Sampler,
+    num_samples: int = 0,
 ) -> Surprise:
     """Which regions of a map the image does not bear out, see `Segmenter.surprise`.
 
@@ -73,15 +76,28 @@ def surprise(
         num_times: evaluations of the network with the image, and as many without; at least 2.
         seed: as in `log_prob`.
         name: as in `log_prob`.
+        sampler: by which samples are drawn, but without guidance and at temperature 1.
+        num_samples: maps drawn, 0 or at least 2.
 
     Raises:
         InputError: see `Segmenter.surprise`.
     """
     check_integer("num_times", num_times, 2)
-    key, item = key_of(image, seed, name), drawing.Item("", image_input.as_rgb(image))
+    check_integer("num_samples", num_samples, 0)
+    if num_samples == 1:
+        raise InputError("num_samples is 1, which nothing is compared with; give 0 or at least 2")
+    key = key_of(image, seed, name)
+    item = drawing.Item(
+        image_input.name_of(image) if name is None else name, image_input.as_rgb(image)
+    )
     found = checked(label_map, item.image)
     bits = likelihood.coarse_bits(model, params, item, found, num_times=num_times, key=key)
-    return surprise_lib.of_bits(bits, found)
+    if not num_samples:
+        return surprise_lib.of_bits(bits, found)
+    plain = sampler.override(guidance_weight=0.0, temperature=1.0).without_idle_half()
+    request = Request(num_samples, seed, batch_size=num_samples, min_area=0)
+    drawn = next(drawing.draw(model, params, [item], plain, request))
+    return surprise_lib.of_bits(bits, found, drawn.codes)
 
 
 def key_of(image: Any, seed: int, name: str | None) -> jax.Array:

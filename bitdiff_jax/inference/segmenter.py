@@ -483,13 +483,14 @@ class Segmenter:
         seed: int = 0,
         *,
         name: str | None = None,
+        num_samples: int = 0,
     ) -> Surprise:
         """Which regions of a given map the image does not bear out: labels that look wrong.
 
         The local bits of `log_prob`, of coarse structure alone (logsnr from -8 to -1), with the
         image less the same without it: a map is no surprise for being improbable in itself, as a
-        detailed one is, but where the image does not make it more probable. No map is drawn. Scores
-        of different images may be compared; those of different models may not.
+        detailed one is, but where the image does not make it more probable. Scores of different
+        images may be compared; those of different models, or numbers of samples, may not.
 
         Args:
             image: as `__call__`.
@@ -497,13 +498,18 @@ class Segmenter:
             num_times: evaluations of the network with the image, and as many without; at least 2.
             seed: as `__call__`.
             name: as `__call__`.
+            num_samples: maps drawn without guidance at temperature 1, 0 or at least 2. Half of what
+                a region has beyond them (`inference.surprise.beyond_samples`) is added to its
+                score, which finds more where samples can be relied on, and less on photographs
+                (docs/posterior.md).
 
         Raises:
-            InputError: as `log_prob`.
+            InputError: as `log_prob`; or a single sample is asked for.
         """
         return given_maps.surprise(
-            self.model, self._params, image, label_map, num_times, seed, name=name
-        )
+            self.model, self._params, image, label_map, num_times, seed, name=name,
+            sampler=self.sampler, num_samples=num_samples,
+        )  # fmt: skip
 
     def _sampler(
         self,

@@ -8,11 +8,15 @@ from scipy import ndimage
 
 from bitdiff_jax.data import labelmaps
 from bitdiff_jax.inference.likelihood import CoarseBits
+from bitdiff_jax.posterior.agreement import disagreement
+from bitdiff_jax.posterior.atoms import refine
 
 # Measured by benchmarks/quality/planted_errors.py: errors lie along a boundary, in a part of a
 # region, so that its mean dilutes them, while single pixels are noise.
 _SMOOTHING = 1 / 32  # standard deviation, of the longest side
 _QUANTILE = 0.9
+# Of what the map has beyond samples, beside the bits: chosen on scenes other than those scored.
+_SAMPLES_WEIGHT = 0.5
 _ROWS = 10
 
 
@@ -23,7 +27,8 @@ class RegionSurprise(NamedTuple):
         id: of the region in the map.
         area: pixels of the map.
         score: bits per pixel of the network, negative where the image bears the region out; the
-            higher, the less it does.
+            higher, the less it does. With samples half of what the region has beyond them is added,
+            in bits as well.
     """
 
     id: int
@@ -38,7 +43,8 @@ class Surprise:
     Attributes:
         score: of the whole map, what its coarse structure costs with the image, as a share of what
             it costs without: 0 if the image says all of it, 1 if it says nothing.
-        map: float32 [h, w], smoothed, in bits per pixel of the network; NaN where the label map
+        map: float32 [h, w], smoothed, in bits per pixel of the network, with samples half of what
+            is beyond them added; NaN where the label map
             ignores a pixel or its region is beyond the number of codes.
         regions: all regions that have a score, the most surprising first.
     """
@@ -55,16 +61,55 @@ class Surprise:
         return "\n".join([head, "  region    pixels    score", *rows, *more])
 
 
-def of_bits(bits: CoarseBits, label_map: np.ndarray) -> Surprise:
+def expected_vi(label_map: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """Of each pixel, what it adds to the expected variation of information from samples, in bits.
+
+    Args:
+        label_map: int [h, w].
+        samples: int [n, h, w].
+
+    Returns:
+        float32 [h, w]; NaN where a map ignores the pixel.
+    """
+    atoms = refine(np.concatenate([label_map[None], samples]))
+    own = atoms.regions[atoms.partition[0]]
+    # The map is one of those that the mean is over, and adds nothing to it.
+    return atoms.values_map(disagreement(atoms, own) * (len(samples) + 1) / len(samples))
+
+
+def beyond_samples(label_map: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """By how much a map is farther from samples than they are from each other, in bits.
+
+    Args:
+        label_map: int [h, w].
+        samples: int [n, h, w], two at least.
+
+    Returns:
+        float32 [h, w], of each pixel `expected_vi` less the mean of that of each sample from the
+        others; NaN where a map ignores the pixel.
+    """
+    others = [np.delete(samples, i, axis=0) for i in range(len(samples))]
+    usual = [expected_vi(*each) for each in zip(samples, others, strict=True)]
+    return expected_vi(label_map, samples) - np.mean(usual, axis=0)
+
+
+def of_bits(bits: CoarseBits, label_map: np.ndarray, samples: np.ndarray | None = None) -> Surprise:
     """The surprise of a map and of its regions from the bits of the network's pixels.
 
     That of a pixel is its bits with the image less those without it. The score of a region is
-    exceeded by a tenth of its pixels, after smoothing by a 32nd of the longest side.
+    exceeded by a tenth of its pixels, after smoothing by a 32nd of the longest side. With samples
+    half of the mean over the region of `beyond_samples` is added to it.
 
     Args:
         bits: see `likelihood.coarse_bits`; at least one pixel has some.
         label_map: integers [h, w], negative = ignore.
+        samples: int [n, h', w'], maps that the model drew of the image; two at least, or None.
     """
+    beyond = np.zeros(label_map.shape, np.float32)
+    if samples is not None:
+        small = labelmaps.resize_labels(label_map, samples.shape[1:])
+        found = _SAMPLES_WEIGHT * beyond_samples(small, samples)
+        beyond = np.nan_to_num(labelmaps.at_centres(found, label_map.shape))
     known = np.isfinite(bits.given)
     sigma = max(known.shape) * _SMOOTHING
     sums, weights = (
@@ -76,16 +121,16 @@ def of_bits(bits: CoarseBits, label_map: np.ndarray) -> Surprise:
     at_pixels = np.where(label_map < 0, np.nan, at_pixels).astype(np.float32)
     ids, inverse = np.unique(label_map, return_inverse=True)
     order = np.argsort(inverse.ravel(), kind="stable")
-    pieces = np.split(at_pixels.ravel()[order], np.cumsum(np.bincount(inverse.ravel()))[:-1])
+    ends = np.cumsum(np.bincount(inverse.ravel()))[:-1]
+    pieces = (np.split(each.ravel()[order], ends) for each in (at_pixels, beyond))
     regions = []
-    for region, values in zip(ids.tolist(), pieces, strict=True):
-        scored = values[np.isfinite(values)]
-        if scored.size:
-            regions.append(
-                RegionSurprise(region, len(values), float(np.quantile(scored, _QUANTILE)))
-            )
+    for region, values, added in zip(ids.tolist(), *pieces, strict=True):
+        scored = np.isfinite(values)
+        if scored.any():
+            score = np.quantile(values[scored], _QUANTILE) + added[scored].mean()
+            regions.append(RegionSurprise(region, len(values), float(score)))
     return Surprise(
         float(bits.given[known].sum() / bits.alone[known].sum()),
-        at_pixels,
+        at_pixels + beyond,
         tuple(sorted(regions, key=lambda each: -each.score)),
     )

@@ -62,13 +62,6 @@ def test_auroc_counts_pairs():
     assert np.isnan(planted_errors.auroc(values, np.ones(4, bool)))
 
 
-def test_the_expected_vi_of_a_map_from_itself_is_0_and_from_halves_a_bit():
-    assert planted_errors.expected_vi(STRIPES, STRIPES[None]).max() == 0
-    one = np.zeros_like(STRIPES)
-    halves = (STRIPES > 1).astype(int)
-    np.testing.assert_allclose(planted_errors.expected_vi(one, halves[None]), 1, rtol=1e-6)
-
-
 def test_rows_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "rows.jsonl"
     scores = {"surprise": 0.5, "area": 0.25}

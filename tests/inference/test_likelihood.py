@@ -154,8 +154,48 @@ def test_what_the_image_contradicts_is_surprising():
     assert right.score < 0.01 and wrong.score > right.score + 0.02
     assert all(each.score < 0 for each in right.regions)
     assert wrong.regions[0].id == 6 and wrong.regions[0].score > 0
+    drawn = [knows.surprise(image, each, 8, num_samples=2) for each in (true, moved)]
+    # It draws what it knows, so that the true map has nothing beyond its samples.
+    for each, alone in zip(drawn[0].regions, right.regions, strict=True):
+        assert each == (alone.id, alone.area, pytest.approx(alone.score, abs=1e-5))
+    more = {each.id: each.score for each in drawn[1].regions}
+    less = {each.id: each.score for each in wrong.regions}
+    assert drawn[1].regions[0].id == 6 and more[6] > less[6] + 0.1 and more[5] > less[5] + 0.1
+    assert more[10] == pytest.approx(less[10], abs=1e-5)
     value, other = (knows.log_prob(image, each, 8).value for each in (true, moved))
     assert value > other + 10  # 32 wrong pixels, of a bit at least
+
+
+def test_the_expected_vi_of_a_map_from_itself_is_0_and_from_halves_a_bit():
+    stripes = np.repeat(np.arange(4), 10)[None].repeat(30, axis=0)
+    one, halves = np.zeros_like(stripes), (stripes > 1).astype(int)
+    assert surprise.expected_vi(stripes, stripes[None]).max() == 0
+    np.testing.assert_allclose(surprise.expected_vi(one, halves[None]), 1, rtol=1e-6)
+    # Two samples are a bit apart, and so is the map from half of them: half a bit less than usual.
+    both = np.stack([one, halves])
+    np.testing.assert_allclose(surprise.beyond_samples(one, both), -0.5, rtol=1e-6)
+    np.testing.assert_allclose(surprise.beyond_samples(stripes, both), 0.5, rtol=1e-6)
+
+
+def test_half_of_what_is_beyond_samples_is_added():
+    labels = np.repeat(np.arange(4), 16)[None].repeat(64, axis=0)
+    labels[:, :8] = -1
+    bits = CoarseBits(np.ones((64, 64), np.float32), np.full((64, 64), 4, np.float32))
+    samples = np.stack([labels // 2, labels // 2])[:, ::2, ::2]
+    samples[samples < 0] = 0
+    found = surprise.of_bits(bits, labels, samples)
+    without = {each.id: each.score for each in surprise.of_bits(bits, labels).regions}
+    beyond = surprise.beyond_samples(labels[::2, ::2], samples)
+    for each in found.regions:
+        if each.id >= 0:
+            added = np.nanmean(beyond[labels[::2, ::2] == each.id]) / 2
+            assert each.score == pytest.approx(without[each.id] + added) and added > 0.2
+    assert found.map[0, 60] == pytest.approx(-3 + beyond[0, 30] / 2)
+
+
+def test_a_single_sample_is_refused(segmenter, image, label_map):
+    with pytest.raises(InputError, match=r"num_samples is 1, .*give 0 or at least 2"):
+        segmenter.surprise(image, label_map, TIMES, num_samples=1)
 
 
 def test_a_region_is_scored_by_its_worst_tenth():
