@@ -19,9 +19,9 @@ not this package. The folder --out gets
 How maps are drawn becomes part of the program. A newer JAX reads it for at least six months, the
 compatibility that jax.export promises.
 
-With --to onnx the folder gets net.onnx, the network alone, and a run.py whose loop is numpy, for
-machines that have onnxruntime and not JAX. An image encoder is left out, and maps are drawn by DDIM
-at uniform times. It needs jax2onnx, see docs/export.md."""
+With --to onnx the folder gets net.onnx, the network, of a model with an image encoder encoder.onnx
+and features.onnx too, and a run.py whose loop is numpy, for machines that have onnxruntime and not
+JAX. Maps are drawn by DDIM at uniform times. It needs jax2onnx, see docs/export.md."""
 
 
 def main(argv: list[str]) -> int:
@@ -37,10 +37,10 @@ def _export(args: argparse.Namespace) -> int:
     from bitdiff_jax.diffusion.step_methods import Ddim
     from bitdiff_jax.export import export_denoiser, export_sampler
 
-    if args.to == "onnx" and (args.no_encoder or args.platforms != _PLATFORMS):
+    if args.to == "onnx" and args.platforms != _PLATFORMS:
         raise InputError(
-            "--no_encoder and --platforms are of --to stablehlo: an ONNX export never has the "
-            "encoder, and runs where onnxruntime does; leave them out"
+            "--platforms is of --to stablehlo: an ONNX export runs where onnxruntime does; leave "
+            "it out"
         )
     sampler_lib.Sampler().override(**options.sampler_fields(args))
     loaded = options.load_weights(args)
@@ -49,7 +49,7 @@ def _export(args: argparse.Namespace) -> int:
         if args.preset is None and not isinstance(sampler.method, Ddim):
             print(f"maps are drawn by ddim: the loop does not know {sampler.method_name}")
             sampler = dataclasses.replace(sampler, method=Ddim())
-        written = export_denoiser(loaded, args.out, sampler)
+        written = export_denoiser(loaded, args.out, sampler, with_encoder=not args.no_encoder)
         size = f"graphs {written.program_bytes / 1e6:.1f} MB"
         print(f"written: {written.folder} ({size}), {sampler.num_steps} steps")
         return 0
@@ -82,12 +82,12 @@ def _parser() -> argparse.ArgumentParser:
         "--to",
         choices=("stablehlo", "onnx"),
         default="stablehlo",
-        help="the whole sampler for JAX, or the network for onnxruntime (stablehlo)",
+        help="the whole sampler for JAX, or the networks for onnxruntime (stablehlo)",
     )
     add(
         "--no_encoder",
         action="store_true",
-        help="leave out the image encoder: its features are then an input of the program",
+        help="leave out the image encoder: its features are then an input",
     )
     add(
         "--platforms",

@@ -1,26 +1,20 @@
-"""The denoiser as an ONNX graph, with a loop in numpy: for machines without JAX.
+"""A model's networks as ONNX graphs, with a loop in numpy: for machines without JAX.
 
 The folder that `export_denoiser` writes holds
 
     net.onnx        (inputs [B, S, S, C], times [B]) -> x0 [B, S, S, k], the network
+    encoder.onnx    (image [1, N, N, 3], its size, the map's) -> features [1, G, G, C], and
     features.onnx   features [B, G, G, C] -> [B, S, S, C'], for a model with an image encoder
     denoiser.json   what goes in and comes out, how maps are drawn, what the model is
     run.py          draws label maps; needs onnxruntime, numpy and Pillow
-
-The graphs are made by jax2onnx, which is no extra of this package, since it asks for another
-version of orbax: see docs/export.md.
 """
 
 import dataclasses
-import importlib
 import inspect
 import json
 import pathlib
-import tempfile
-from collections.abc import Callable
 from typing import Any
 
-import jax
 from etils import epath
 
 from bitdiff_jax import files
@@ -29,34 +23,38 @@ from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.diffusion.step_methods import Ddim
 from bitdiff_jax.encoding import BitEncoding
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.export import run_sampler
+from bitdiff_jax.export import onnx_graphs, run_sampler
 from bitdiff_jax.export.sampler import Exported
 from bitdiff_jax.inference.loading import Loaded
 from bitdiff_jax.model import Model
 from bitdiff_jax.nets.unet import UNet
 
-NET, STEM, ABOUT, SCRIPT = "net.onnx", "features.onnx", "denoiser.json", "run.py"
-FORMAT, VERSION = "bitdiff_jax.denoiser", 1
+NET, ENCODER, STEM = "net.onnx", "encoder.onnx", "features.onnx"
+ABOUT, SCRIPT = "denoiser.json", "run.py"
+FORMAT, VERSION = "bitdiff_jax.denoiser", 2
 _LOOP = pathlib.Path(__file__).with_name("run_onnx.py")
 
 
-def export_denoiser(loaded: Loaded, out: epath.PathLike, sampler: Sampler) -> Exported:
-    """Writes a model's network as ONNX, and the loop that draws with it.
+def export_denoiser(
+    loaded: Loaded, out: epath.PathLike, sampler: Sampler, *, with_encoder: bool = True
+) -> Exported:
+    """Writes a model's networks as ONNX, and the loop that draws with them.
 
     Args:
-        loaded: the model, as `inference.load` returns it. An image encoder is left out: its
-            features are an input.
+        loaded: the model, as `inference.load` returns it.
         out: a folder; made if need be. An earlier export in it is replaced.
         sampler: how maps are drawn.
+        with_encoder: whether the image encoder of a model that has one is exported too; otherwise
+            its features are an input.
 
     Raises:
         InputError: jax2onnx is not installed or does not know an operation, the model or the
             sampler is none that the loop knows, or the place holds other files.
     """
     model, params = loaded.model, loaded.params
-    about = {**_about(model, sampler), **_said(loaded)}
+    about = {**_about(model, sampler, with_encoder), **_said(loaded)}
     folder = files.make_folder(out, "--out")
-    ours = {NET, STEM, ABOUT, SCRIPT}
+    ours = {NET, ENCODER, STEM, ABOUT, SCRIPT}
     if others := [path.name for path in files.listed(folder) if path.name not in ours]:
         raise InputError(
             f"--out {folder}: holds {others[0]}, which is no part of an export; name a new folder"
@@ -64,26 +62,30 @@ def export_denoiser(loaded: Loaded, out: epath.PathLike, sampler: Sampler) -> Ex
     net, side = _plain(model.net), model.image_size
     weights = params if model.features is None else params["net"]
     channels = model.encoding.num_channels + model.cond_channels
-    graph = _graph(
-        lambda inputs, times: net.apply({"params": weights}, inputs, times),
-        [("B", side, side, channels), ("B",)],
-    )
+    graphs = {
+        NET: onnx_graphs.graph(
+            lambda inputs, times: net.apply({"params": weights}, inputs, times),
+            [("B", side, side, channels), ("B",)],
+        )
+    }
     if (features := model.features) is not None:
         stem = {"features": params["features"]}
         shape = ("B", features.grid, features.grid, features.encoder.channels)
-        given = _graph(lambda cells: features.reduced(stem, cells, side), [shape])
-        files.write(folder / STEM, given)
-    else:
-        given = b""
-        files.remove(folder / STEM)
-    files.write(folder / NET, graph)
+        graphs[STEM] = onnx_graphs.graph(lambda cells: features.reduced(stem, cells, side), [shape])
+        if with_encoder:
+            graphs[ENCODER] = onnx_graphs.encoder_graph(model, params)
+    for name in (NET, ENCODER, STEM):
+        if name in graphs:
+            files.write(folder / name, graphs[name])
+        else:  # of an earlier export
+            files.remove(folder / name)
     files.write(folder / SCRIPT, _script().encode())
     # Last, so that a folder with it is whole.
     files.write(folder / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
-    return Exported(folder, len(graph) + len(given), 0)
+    return Exported(folder, sum(map(len, graphs.values())), 0)
 
 
-def _about(model: Model, sampler: Sampler) -> dict[str, Any]:
+def _about(model: Model, sampler: Sampler, with_encoder: bool) -> dict[str, Any]:
     """What the loop is told; InputError if it does not know it."""
     method, schedule = sampler.method, model.schedule
     cosine = schedules.cosine(schedule.input_scale, schedule.logsnr_min, schedule.logsnr_max)
@@ -115,6 +117,7 @@ def _about(model: Model, sampler: Sampler) -> dict[str, Any]:
         "image_mean": list(model.image_mean),
         "image_std": list(model.image_std),
         "features": features and [features.grid, features.grid, features.encoder.channels],
+        "encoder_size": features.encoder.image_size if features and with_encoder else None,
         "num_bits": model.encoding.num_channels,
         "time_input": model.time_input,
         "input_scale": schedule.input_scale,
@@ -143,31 +146,6 @@ def _plain(net: Any) -> Any:
         return net
     names = [each.name for each in dataclasses.fields(UNet) if each.name not in ("parent", "name")]
     return UNet(**{name: getattr(net, name) for name in names})
-
-
-def _graph(function: Callable[..., jax.Array], shapes: list[tuple[Any, ...]]) -> bytes:
-    """The bytes of a function's ONNX graph, weights included."""
-    try:
-        onnx, jax2onnx = (importlib.import_module(name) for name in ("onnx", "jax2onnx"))
-    except ImportError as error:
-        raise InputError(
-            f"--to onnx needs jax2onnx, and {error.name} is not installed; docs/export.md has the "
-            "two lines, since pip alone cannot bring it"
-        ) from None
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "graph.onnx"
-        try:
-            jax2onnx.to_onnx(
-                function, inputs=shapes, model_name="bitdiff", return_mode="file",
-                output_path=str(path),
-            )  # fmt: skip
-        except NotImplementedError as error:
-            raise InputError(
-                f"jax2onnx cannot export this network ({' '.join(str(error).split())}); export "
-                "--to stablehlo"
-            ) from None
-        whole = onnx.load(path)  # with the weights that lie beside it
-    return bytes(whole.SerializeToString())
 
 
 def _script() -> str:

@@ -16,8 +16,9 @@ from PIL import Image
 
 from bitdiff_jax.export.run_sampler import by_area, fitted, padded
 
-FORMAT, VERSION = "bitdiff_jax.denoiser", 1
-NET, STEM, ABOUT, SCRIPT = "net.onnx", "features.onnx", "denoiser.json", "run.py"
+FORMAT, VERSION = "bitdiff_jax.denoiser", 2
+NET, ENCODER, STEM = "net.onnx", "encoder.onnx", "features.onnx"
+ABOUT = "denoiser.json"
 
 
 def at_time(t: float, about: dict[str, Any]) -> tuple[float, float, float]:
@@ -83,6 +84,7 @@ class Denoiser:
             raise ValueError(f"{folder / ABOUT}: is of format {found}, not {(FORMAT, VERSION)}")
         self._net = _session(folder / NET)
         self._stem = _session(folder / STEM) if self.about["features"] else None
+        self._encoder = _session(folder / ENCODER) if self.about["encoder_size"] else None
 
     def __call__(
         self,
@@ -97,7 +99,8 @@ class Denoiser:
             image: uint8 [h, w, 3].
             num_samples: number n of maps.
             seed: of numpy's noise, which is not JAX's.
-            features: of a model with an image encoder, float [G, G, C].
+            features: what `encode` returns, of an earlier call or from elsewhere; those of a model
+                with an image encoder are computed if they are not given.
 
         Returns:
             int64 [n, h', w'] at the size that the network draws; pixels with the same code are a
@@ -111,6 +114,17 @@ class Denoiser:
         codes = ((x0 > 0) * 2 ** np.arange(channels)).sum(-1)
         return codes[:, :height, :width]
 
+    def encode(self, image: np.ndarray) -> np.ndarray:
+        """The encoder's features of an image, float16 [G, G, C]; ValueError if it was left out."""
+        if self._encoder is None:
+            raise ValueError("the export has no image encoder: give features")
+        shape = fitted(image.shape, self.about["encoder_size"])
+        resized = Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR)
+        square = padded(np.asarray(resized), self.about["encoder_size"])
+        sizes = shape, fitted(image.shape, self.about["size"])
+        cells = self._encoder(square[None], *(np.array([each], np.int32) for each in sizes))[0]
+        return np.asarray(cells, np.float16)  # as they are kept where the network was trained
+
     def condition(
         self, image: np.ndarray, features: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
@@ -122,8 +136,7 @@ class Denoiser:
         shown = shown.reshape(side, scale, side, scale, 3).transpose(0, 2, 1, 3, 4)
         parts = [shown.reshape(side, side, -1)]
         if self._stem is not None:
-            if features is None:
-                raise ValueError("this model sees an encoder's features: give them")
+            features = self.encode(image) if features is None else features
             parts.insert(0, self._stem(features[None].astype(np.float32))[0])
         valid = np.zeros((side, side), bool)
         valid[:height, :width] = True
@@ -145,15 +158,16 @@ def main() -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument("--out", required=True, metavar="DIR", help="made if need be")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--features", metavar="DIR", help="of NAME.npy for each image's features")
+    parser.add_argument("--features", metavar="DIR", help="of NAME.npy, the features of each image")
     args = parser.parse_args()
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     denoiser = Denoiser(pathlib.Path(__file__).parent)
-    if denoiser.about["terms_of_use"]:
-        print(f"terms of use: {denoiser.about['terms_of_use']}")
-    if denoiser.about["features"] and not args.features:
-        sys.exit("this model sees an encoder's features: give their folder by --features")
+    about = denoiser.about
+    if about["terms_of_use"]:
+        print(f"terms of use: {about['terms_of_use']}")
+    if about["features"] and not about["encoder_size"] and not args.features:
+        sys.exit("the export has no image encoder: give the folder of features by --features")
     for name in args.images:
         path = pathlib.Path(name)
         try:

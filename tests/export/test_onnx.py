@@ -6,18 +6,25 @@ import json
 import subprocess
 import sys
 
+import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax.cli.main import main
+from bitdiff_jax.data.transforms import resized_shape
 from bitdiff_jax.diffusion import Ddim, Sampler, sample, schedules
 from bitdiff_jax.errors import InputError
-from bitdiff_jax.export import export_denoiser, onnx_denoiser, run_onnx
-from bitdiff_jax.inference import load
+from bitdiff_jax.export import export_denoiser, onnx_graphs, run_onnx
+from bitdiff_jax.inference import load, programs
 from bitdiff_jax.model_config import from_config
+from bitdiff_jax.nets import encoders
+from bitdiff_jax.nets.encoders.layers import DepthwiseConv
 from bitdiff_jax.target import valid_mask
+from tests.export.small_encoder import SmallEncoder
 from tests.inference import tiny
 
 SIDE = 16
@@ -74,10 +81,61 @@ def test_the_loop_is_our_ddim(changed):
 def fake_graphs(monkeypatch):
     """Writes what a graph would be made of, in place of jax2onnx."""
     calls = []
-    monkeypatch.setattr(
-        onnx_denoiser, "_graph", lambda function, shapes: calls.append((function, shapes)) or b"g"
-    )
+
+    def graph(function, inputs, remedy=""):
+        calls.append((function, inputs))
+        return b"g"
+
+    monkeypatch.setattr(onnx_graphs, "graph", graph)
     return calls
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory):
+    """A model with a small image encoder."""
+    folder = tmp_path_factory.mktemp("encoded")
+    encoder, weights = SmallEncoder(), folder / "encoder.safetensors"
+    encoders.save_params(weights, encoder.init(jax.random.key(3)), dtype=np.float32)
+    config = tiny.tiny_config()
+    config.model.encoder.update(
+        {"name": "tests.export.small_encoder:SmallEncoder", "grid": 8, "channels": 5}
+        | {"weights": str(weights)}
+    )
+    params = tiny.random_params(from_config(config))
+    return load(tiny.save_checkpoint(folder / "run", config=config, params=params))
+
+
+def ours(loaded, image, num_samples, sampler):
+    """The codes that our sampler draws from numpy's noise, as run.py's loop with seed 0."""
+    model = loaded.model
+    side = model.image_size
+    size = resized_shape(*image.shape[:2], side)
+    rows = np.zeros((num_samples, side, side, 3), np.uint8)
+    rows[:, : size[0], : size[1]] = run_onnx.by_area(image, size)
+    valid = valid_mask(jnp.asarray([size] * num_samples), (side, side))
+    features = None
+    if model.features is not None:
+        features = programs.encode(model, loaded.params, image, size)[None]
+        features = jnp.repeat(features, num_samples, 0)
+    shown = model.encode_image(loaded.params, jnp.asarray(rows), valid, features)
+    shape = num_samples, side, side, model.encoding.num_channels
+    noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    x0 = sample(
+        functools.partial(model.apply, loaded.params), jnp.asarray(noise), shown, sampler,
+        schedule=model.schedule, valid_mask=valid, pad_value=model.encoding.pad_value,
+    )  # fmt: skip
+    return np.asarray(model.encoding.decode(x0))[:, : size[0], : size[1]]
+
+
+def with_functions(folder, net, stem=None, encoder=None):
+    """The `Denoiser` of a folder, with functions in place of its graphs."""
+    denoiser = run_onnx.Denoiser.__new__(run_onnx.Denoiser)
+    denoiser.about = json.loads((folder / "denoiser.json").read_text())
+    denoiser._net, denoiser._stem, denoiser._encoder = (
+        each and (lambda *given, each=each: np.asarray(each(*given)))
+        for each in (net, stem, encoder)
+    )
+    return denoiser
 
 
 def test_image_and_network_are_shown_as_in_the_model(loaded, tmp_path, monkeypatch):
@@ -88,28 +146,56 @@ def test_image_and_network_are_shown_as_in_the_model(loaded, tmp_path, monkeypat
     model = loaded.model
     channels = model.encoding.num_channels + model.cond_channels
     assert shapes == [("B", SIDE, SIDE, channels), ("B",)]
-    denoiser = run_onnx.Denoiser.__new__(run_onnx.Denoiser)
-    denoiser.about = json.loads((tmp_path / "denoiser.json").read_text())
-    denoiser._net, denoiser._stem = lambda *given: np.asarray(function(*given)), None
+    denoiser = with_functions(tmp_path, function)
     image = tiny.image(23, 40)
-    _, valid, (height, width) = denoiser.condition(image)
-    size = jnp.asarray([[height, width]])
-    np.testing.assert_array_equal(valid, valid_mask(size, (SIDE, SIDE)))
-    # Through the model itself, from the same noise.
-    noise = np.random.default_rng(4).standard_normal((2, SIDE, SIDE, 6)).astype(np.float32)
-    padded = np.zeros((2, SIDE, SIDE, 3), np.uint8)
-    padded[:, :height, :width] = run_onnx.by_area(image, (height, width))
-    shown = model.encode_image(
-        loaded.params, jnp.asarray(padded), jnp.asarray(np.repeat(valid, 2, 0))
-    )
-    want = sample(
-        functools.partial(model.apply, loaded.params), jnp.asarray(noise), shown,
-        sampler, schedule=model.schedule, valid_mask=valid,
-        pad_value=model.encoding.pad_value,
-    )  # fmt: skip
-    codes = denoiser(image, num_samples=2, seed=4)
-    ours = np.asarray(model.encoding.decode(want))[:, :height, :width]
-    assert codes.shape == ours.shape and (codes == ours).mean() >= 0.999
+    _, valid, size = denoiser.condition(image)
+    np.testing.assert_array_equal(valid, valid_mask(jnp.asarray([size]), (SIDE, SIDE)))
+    codes, want = denoiser(image, num_samples=2), ours(loaded, image, 2, sampler)
+    assert codes.shape == want.shape and (codes == want).mean() >= 0.999
+
+
+def test_the_encoder_sees_the_image_as_in_the_model(encoded, tmp_path, monkeypatch):
+    calls = fake_graphs(monkeypatch)
+    sampler = Sampler(num_steps=3, method=Ddim())
+    export_denoiser(encoded, tmp_path, sampler)
+    (net, _), (stem, _), (encoder, inputs) = calls
+    assert [(each.shape, each.dtype) for each in inputs] == [
+        ((1, 32, 32, 3), np.uint8), ((1, 2), np.int32), ((1, 2), np.int32)
+    ]  # fmt: skip
+    denoiser = with_functions(tmp_path, net, stem, encoder)
+    image = tiny.image(50, 37)
+    features = programs.encode(encoded.model, encoded.params, image, (16, 12))
+    np.testing.assert_allclose(denoiser.encode(image), features, atol=2e-3)
+    codes, want = denoiser(image, num_samples=2), ours(encoded, image, 2, sampler)
+    assert codes.shape == want.shape and (codes == want).mean() >= 0.999
+    other = denoiser(image, num_samples=2, features=np.zeros_like(features))
+    assert (other != codes).any()
+
+
+def test_features_are_asked_for_where_the_encoder_was_left_out(encoded, tmp_path, monkeypatch):
+    fake_graphs(monkeypatch)
+    export_denoiser(encoded, tmp_path, Sampler(method=Ddim()))
+    assert (tmp_path / "encoder.onnx").exists()
+    export_denoiser(encoded, tmp_path, Sampler(method=Ddim()), with_encoder=False)
+    assert not (tmp_path / "encoder.onnx").exists() and (tmp_path / "features.onnx").exists()
+    denoiser = with_functions(tmp_path, lambda *_: None)
+    with pytest.raises(ValueError, match="no image encoder: give features"):
+        denoiser.encode(tiny.image(8, 8))
+
+
+@pytest.mark.parametrize(("stride", "size", "centred"), [(1, 3, True), (2, 3, True), (2, 5, False)])
+def test_a_depthwise_convolution_is_one_operation(stride, size, centred):
+    layer = DepthwiseConv(stride, size, centred)
+    x = jax.random.normal(jax.random.key(0), (2, 8, 12, 4))
+    params = layer.init(jax.random.key(1), x)
+    params["params"]["bias"] += 0.3
+
+    def exported(x):
+        with nn.intercept_methods(onnx_graphs._as_one_convolution):
+            return layer.apply(params, x)
+
+    np.testing.assert_allclose(exported(x), layer.apply(params, x), atol=1e-5)
+    assert len(jax.make_jaxpr(exported)(x).eqns) <= 4
 
 
 def test_what_the_loop_does_not_know_is_refused(loaded, tmp_path):
@@ -127,10 +213,9 @@ def test_what_the_loop_does_not_know_is_refused(loaded, tmp_path):
         export_denoiser(changed, tmp_path, Sampler(method=Ddim()))
 
 
-@pytest.mark.parametrize("option", ["--no_encoder", "--platforms=tpu"])
-def test_options_of_the_other_kind_are_refused(option, tmp_path, capsys):
-    assert main(["export", "--to=onnx", f"--out={tmp_path}", option]) == 2
-    assert option.partition("=")[0] in capsys.readouterr().err
+def test_an_option_of_the_other_kind_is_refused(tmp_path, capsys):
+    assert main(["export", "--to=onnx", f"--out={tmp_path}", "--platforms=tpu"]) == 2
+    assert "--platforms" in capsys.readouterr().err
 
 
 def test_without_jax2onnx_a_line_says_what_to_do(loaded, tmp_path, monkeypatch):
@@ -177,3 +262,24 @@ def test_onnxruntime_draws_our_maps(tmp_path):
         Sampler(num_steps=3, method=Ddim()), schedule=model.schedule, valid_mask=jnp.asarray(valid),
     )  # fmt: skip
     assert ((got > 0) == np.asarray(want > 0)).mean() >= 0.999
+
+
+@pytest.mark.slow
+def test_onnxruntime_draws_our_maps_of_an_image_alone(encoded, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("jax2onnx")
+    sampler = Sampler(num_steps=3, method=Ddim())
+    export_denoiser(encoded, tmp_path / "onnx", sampler)
+    image = tiny.image(50, 37)
+    denoiser = run_onnx.Denoiser(tmp_path / "onnx")
+    features = programs.encode(encoded.model, encoded.params, image, (16, 12))
+    np.testing.assert_allclose(denoiser.encode(image), features, atol=2e-3)
+    want = ours(encoded, image, 1, sampler)
+    assert (denoiser(image) == want).mean() >= 0.999
+    Image.fromarray(image).save(tmp_path / "image.png")
+    subprocess.run(
+        [sys.executable, "-I", tmp_path / "onnx" / "run.py", tmp_path / "image.png",
+         "--out", tmp_path / "drawn"], check=True,
+    )  # fmt: skip
+    labels = np.asarray(Image.open(tmp_path / "drawn" / "image_labels.png"))
+    assert labels.shape == image.shape[:2] and len(np.unique(labels)) == len(np.unique(want))

@@ -30,17 +30,21 @@ class DepthwiseConv(nn.Module):
     size: int = 3
     centred: bool = True
 
+    @property
+    def around(self) -> tuple[int, int]:
+        """Zeros before and after the grid, along each side."""
+        before = (self.size - 1 if self.centred else self.size - self.stride) // 2
+        return before, self.size - 1 - before
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), C]."""
         channels = x.shape[-1]
-        before = (self.size - 1 if self.centred else self.size - self.stride) // 2
-        around = (before, self.size - 1 - before)
         kernel = self.param(
             "kernel", nn.initializers.lecun_normal(), (self.size, self.size, 1, channels)
         )
         height, width = x.shape[1:3]
-        x = jnp.pad(x, ((0, 0), around, around, (0, 0)))
+        x = jnp.pad(x, ((0, 0), self.around, self.around, (0, 0)))
         y: jax.Array = self.param("bias", nn.initializers.zeros, (channels,))
         for i in range(self.size):
             for j in range(self.size):
