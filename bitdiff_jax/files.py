@@ -196,8 +196,12 @@ def read_text(path: epath.PathLike, *, errors: str = "strict") -> str:
     return text
 
 
-def read_json(path: epath.PathLike) -> Any:
+def read_json(path: epath.PathLike, remedy: str = "correct it") -> Any:
     """The value in a small JSON file, read as `read_text` reads texts.
+
+    Args:
+        path: the file.
+        remedy: what to do about a file that is not JSON.
 
     Raises:
         InputError: the file cannot be read by `read_text`, or is not JSON.
@@ -208,7 +212,7 @@ def read_json(path: epath.PathLike) -> Any:
         raise
     except (ValueError, RecursionError) as error:
         detail = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not valid JSON ({detail}); correct it") from None
+        raise InputError(f"{path}: not valid JSON ({detail}); {remedy}") from None
 
 
 def reason(error: OSError) -> str:

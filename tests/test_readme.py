@@ -1,27 +1,53 @@
 """The README promises only what runs."""
 
+import argparse
+import collections
+import importlib
 import pathlib
 import re
+import shlex
 
 import numpy as np
 import pytest
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax.cli import compare, evaluate, evaluate_files, prepare, segment, train
-from bitdiff_jax.cli import compile as compile_cli
+from bitdiff_jax.cli import train
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("launch/*.md"))]
+OVERRIDDEN = {"train", "compile", "quickstart", "import-reference"}  # they take --config.KEY=VALUE
+
+
 def commands():
-    pages = [ROOT / "launch" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    text = README + "".join(page.read_text() for page in pages)
-    text = text.replace("\\\n", " ")
-    return re.findall(
-        r"^    (bitdiff (?:train|evaluate|segment|prepare|compare|compile) .*)$", text, re.M
-    )
+    """(page, command), of blocks that are indented and of those between fences."""
+    for page in PAGES:
+        text = page.read_text().replace("\\\n", " ")
+        found = re.findall(r"^(?: {4})?(?:.* && )?(?:\S*/)?(bitdiff [a-z][a-z-]* .*)$", text, re.M)
+        for line in found:
+            yield page.relative_to(ROOT).as_posix(), line
+
+
+class Parsed(Exception):
+    """A command line that was understood; (what was said, what is left for the config)."""
+
+
+def parsed(command, monkeypatch):
+    """The first thing that a subcommand does is to parse; no further."""
+    parse = argparse.ArgumentParser.parse_known_args
+
+    def stop(self, args=None, namespace=None):
+        raise Parsed(*parse(self, args, namespace))
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", stop)
+    _, name, *rest = shlex.split(re.split(r"\s#|\s[|&>;]|\)$", command)[0])
+    module = importlib.import_module(f"bitdiff_jax.cli.{name.replace('-', '_')}")
+    with pytest.raises(Parsed) as found:
+        module.main(rest)
+    return name, *found.value.args
 
 
 @pytest.mark.slow
@@ -48,25 +74,27 @@ def test_the_model_in_the_box(tmp_path, monkeypatch):
 
 
 def test_there_are_commands_to_check():
-    assert len(commands()) >= 5
+    pages = collections.Counter(page for page, _ in commands())
+    for page in ("README.md", "docs/start.md", "docs/cookbook.md", "docs/shards.md"):
+        assert pages[page] >= 2, page
+    assert pages["docs/export.md"] >= 2 and pages["docs/weights.md"] >= 4
+    assert len({command.split()[1] for _, command in commands()}) >= 12
 
 
-@pytest.mark.parametrize("command", commands())
-def test_commands_parse(command):
-    argv = command.split("#")[0].split()[1:]
-    name, rest = argv[0], argv[1:]
-    if name == "train":
-        config = config_lib.load(rest[rest.index("--config") + 1])
-        train.override(config, [a for a in rest if a.startswith("--config.")])
-    elif name == "compile":
-        args, overrides = compile_cli._parser().parse_known_args(rest)
-        train.override(config_lib.load(args.config), overrides)
-    elif name == "evaluate" and not {"--checkpoint", "--weights"} & set(rest):
-        evaluate_files._parser().parse_args(rest)
-    else:
-        {"compare": compare, "evaluate": evaluate, "prepare": prepare, "segment": segment}[
-            name
-        ]._parser().parse_args(rest)
+@pytest.mark.parametrize(("page", "command"), list(commands()))
+def test_commands_parse(page, command, monkeypatch):
+    name, args, rest = parsed(command, monkeypatch)
+    assert not rest or name in OVERRIDDEN
+    assert all(each.startswith("--config.") for each in rest), rest
+    config = getattr(args, "config", None) or {"quickstart": "quickstart"}.get(name, "paper")
+    train.override(config_lib.load(config), rest)
+
+
+def test_extras_are_installed_from_the_checkout():
+    """The package is on no index."""
+    for page in PAGES:
+        for spec in re.findall(r"pip install[^\n]*?([\w./-]*\[\w+)", page.read_text()):
+            assert spec.startswith((".[", "path/to/bitdiff_jax[")), f"{page.name}: {spec}"
 
 
 def test_named_files_exist():

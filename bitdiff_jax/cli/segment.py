@@ -105,7 +105,7 @@ def _segment(args: argparse.Namespace) -> int:
     if shard is None:
         claimed = results_folder.claim(args.out, entries, known)
     else:
-        claimed = shards.claim(args.out, entries, *shard)
+        claimed = shards.claim(args.out, entries, *shard, _asked(args, request, chosen))
     del entries  # of a million pictures, a shard holds on to its own
     with claimed as folder:
         left_out = _draw(args, request, chosen, folder, constraints)
@@ -156,11 +156,8 @@ def _draw(
         flush=True,
     )
 
-    criterion = "medoid" if args.consensus == _NO_CONSENSUS else args.consensus
-    name = options.weights_name(args)
-    entries = folder.start(
-        shard_option.settings_of(name, loaded, sampler, request, chosen, criterion)
-    )
+    settings = shard_option.settings_of(_asked(args, request, chosen), loaded, sampler)
+    entries = folder.start(settings)
     if finished := len(folder) - len(entries):
         print(f"{finished} of {len(folder)} picture(s) were finished before", flush=True)
     request = request.with_at_most(len(folder) * request.num_samples)
@@ -170,7 +167,7 @@ def _draw(
     done, overview = 0, None if args.shard else Overview()
     for result in results:
         entry = readable.popleft()
-        result = dataclasses.replace(result, criterion=criterion, file=entry.file)
+        result = dataclasses.replace(result, criterion=_criterion(args), file=entry.file)
         row = folder.add(result, entry, chosen)
         if overview and overview.add(result):
             overview.save(folder.path)
@@ -194,6 +191,16 @@ def _draw(
         if request.num_samples >= MIN_SAMPLES and (sharp := _sharpened(sampler)):
             print(sharp)
     return len(entries) - done
+
+
+def _criterion(args: argparse.Namespace) -> str | None:
+    return "medoid" if args.consensus == _NO_CONSENSUS else args.consensus
+
+
+def _asked(
+    args: argparse.Namespace, request: "Request", chosen: "Mapping[str, Format]"
+) -> dict[str, Any]:
+    return shard_option.asked(options.weights_name(args), request, chosen, _criterion(args))
 
 
 def _results(

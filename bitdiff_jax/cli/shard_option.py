@@ -58,14 +58,22 @@ def shard_of(
     return index, num_shards
 
 
-def settings_of(
-    weights: str,
-    loaded: "Loaded",
-    sampler: "Sampler",
-    request: "Request",
-    formats: "Mapping[str, Format]",
-    criterion: str | None,
+def asked(
+    weights: str, request: "Request", formats: "Mapping[str, Format]", criterion: str | None
 ) -> dict[str, Any]:
+    """The part of `settings_of` that the command line says, without a model."""
+    return {
+        "weights": weights,
+        "num_samples": request.num_samples,
+        "seed": request.seed,
+        "min_area": str(request.min_area),
+        "edges": request.edges,
+        "consensus": criterion,
+        "formats": {name: _described(each) for name, each in formats.items()},
+    }
+
+
+def settings_of(asked: "Mapping[str, Any]", loaded: "Loaded", sampler: "Sampler") -> dict[str, Any]:
     """All that a shard's results depend on beside the pictures, as `Shard.start` compares it.
 
     How many maps are drawn at once is not among it, so that one may go on with less memory.
@@ -73,16 +81,10 @@ def settings_of(
     from bitdiff_jax.parallel.checksums import checksums
 
     return {
-        "weights": weights,
+        **asked,
         "step": loaded.step,
         "parameters": sum(checksums(loaded.params).values()) % 2**32,
         "sampler": repr(sampler),
-        "num_samples": request.num_samples,
-        "seed": request.seed,
-        "min_area": str(request.min_area),
-        "edges": request.edges,
-        "consensus": criterion,
-        "formats": {name: _described(each) for name, each in formats.items()},
     }
 
 

@@ -72,7 +72,7 @@ def join(out: epath.PathLike) -> Joined:
 def _records(folder: epath.Path) -> list[tuple[epath.Path, int]]:
     """(folder, number of blocks) of each shard, all of them finished and of one kind."""
     found = files.listed(folder / shards.FOLDER)
-    told = {each: files.read_json(each / shards.RECORD) for each in found if _begun(each)}
+    told = {each: shards.read_record(each / shards.RECORD) for each in found if _begun(each)}
     if not told:
         raise InputError(
             f"--out {os.fspath(folder)}: holds no shards; run `bitdiff segment --shard` first"

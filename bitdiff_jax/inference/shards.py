@@ -61,7 +61,13 @@ def block_table(table: str, block: int) -> str:
 
 
 @contextlib.contextmanager
-def claim(out: str, entries: Sequence[Entry], index: int, num_shards: int) -> Iterator["Shard"]:
+def claim(
+    out: str,
+    entries: Sequence[Entry],
+    index: int,
+    num_shards: int,
+    asked: Mapping[str, Any],
+) -> Iterator["Shard"]:
     """Makes a shard's folder, and keeps others out of it.
 
     Args:
@@ -69,10 +75,12 @@ def claim(out: str, entries: Sequence[Entry], index: int, num_shards: int) -> It
         entries: the images of all shards, in the same order for each.
         index: of the shard, from 0.
         num_shards: n.
+        asked: the settings of `Shard.start` that are known before a model is loaded.
 
     Raises:
         InputError: the folder cannot be made or written, holds results of a command without shards
-            or shards of another number, or another process writes this shard.
+            or shards of another number, another process writes this shard, or it was begun with
+            other images or settings.
     """
     folder = files.make_folder(out, "--out")
     others = [name for name in _shards_in(folder) if not name.endswith(f"-of-{num_shards:05d}")]
@@ -89,7 +97,9 @@ def claim(out: str, entries: Sequence[Entry], index: int, num_shards: int) -> It
         )
     files.make_folder(own, "--out")
     with files.sole_writer(own, f"--out {out} --shard {index}/{num_shards}:"):
-        yield Shard(folder, own, entries, index, num_shards)
+        shard = Shard(folder, own, entries, index, num_shards)
+        shard.begun(asked)
+        yield shard
 
 
 def _shards_in(folder: epath.Path) -> list[str]:
@@ -145,6 +155,26 @@ class Shard:
         """Images of this shard, finished or not."""
         return len(self._entries)
 
+    def begun(self, settings: Mapping[str, Any]) -> bool:
+        """Whether the shard was begun, by an earlier command with the same images and settings.
+
+        Args:
+            settings: those of `start`, or some of them.
+
+        Raises:
+            InputError: it was begun with others.
+        """
+        record = self._own / RECORD
+        if not record.exists():
+            return False
+        now = json.loads(json.dumps({**self._said, "settings": settings}))
+        if differs := _difference(read_record(record), now):
+            raise InputError(
+                f"--out {self.path}: {FOLDER}/{self._own.name} was begun with {differs}; run the "
+                "shards again as they were begun, or name another folder"
+            )
+        return True
+
     def start(self, settings: Mapping[str, Any]) -> list[Entry]:
         """Notes what the shard draws, or makes sure that it goes on with the same.
 
@@ -157,18 +187,9 @@ class Shard:
         Raises:
             InputError: the shard was begun with other images or settings.
         """
-        said = json.loads(json.dumps({**self._said, "settings": settings}))
-        record = self._own / RECORD
-        if record.exists():
-            earlier = files.read_json(record)
-            if earlier != said:
-                raise InputError(
-                    f"--out {self.path}: {FOLDER}/{self._own.name} was begun with "
-                    f"{_difference(earlier, said)}; run the shards again as they were begun, or "
-                    "name another folder"
-                )
-        else:
-            files.write(record, (json.dumps(said, indent=2) + "\n").encode())
+        if not self.begun(settings):
+            said = {**self._said, "settings": settings}
+            files.write(self._own / RECORD, (json.dumps(said, indent=2) + "\n").encode())
         there = {each.name for each in files.listed(self._own)}
         blocks = set(self._block_of.values())
         done = {k for k in blocks if block_table(MARK, k) in there}
@@ -212,14 +233,22 @@ class Shard:
             del self._blocks[number]
 
 
-def _difference(earlier: Any, now: Mapping[str, Any]) -> str:
-    """'seed 1, not 0': the first thing that differs."""
-    if not isinstance(earlier, dict) or any(
-        earlier.get(key) != now[key] for key in ("version", "block")
-    ):
+def read_record(path: epath.Path) -> dict[str, Any]:
+    """What a shard's record says; InputError if it is none, as of a disk that was full."""
+    remedy = f"delete the folder {path.parent} and run this shard again, which draws it anew"
+    said = files.read_json(path, remedy)
+    numbers = ("version", "index", "num_shards", "block", "num_images")
+    if not isinstance(said, dict) or not all(isinstance(said.get(key), int) for key in numbers):
+        raise InputError(f"{path}: is no record of a shard; {remedy}")
+    return said
+
+
+def _difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """'seed 1, not 0': the first thing of `now` that differs; '' if nothing does."""
+    if any(earlier[key] != now[key] for key in ("version", "block")):
         return "another version of this package"
     if any(earlier.get(key) != now[key] for key in ("num_images", "images")):
-        before, here = earlier.get("num_images"), now["num_images"]
+        before, here = earlier["num_images"], now["num_images"]
         if before == here:
             return f"other images, {before} as well"
         return f"{before} images, and there are {here}"
@@ -227,4 +256,4 @@ def _difference(earlier: Any, now: Mapping[str, Any]) -> str:
     for name, value in now["settings"].items():
         if before.get(name) != value:
             return f"{name} {before.get(name)!r}, not {value!r}"
-    return "other settings"
+    return ""

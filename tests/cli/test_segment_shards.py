@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import sys
 import pytest
 
 from bitdiff_jax.cli import main as cli
+from bitdiff_jax.cli import options
 from bitdiff_jax.inference import shards
 from tests.cli.segment_files import error_line, files, rows, save, table
 from tests.inference import tiny
@@ -138,6 +140,29 @@ def test_a_picture_that_cannot_be_read_is_named_by_join(run, pictures, tmp_path,
     assert cli.main(["join", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == f"bitdiff join: {pictures / 'p4.png'} could not be read\n"
     assert len(rows(tmp_path / "out")) == 10
+
+
+def test_other_settings_are_refused_before_a_model_is_loaded(run, pictures, monkeypatch, capsys):
+    assert run(pictures, "--shard=0/20") == 0
+    capsys.readouterr()
+    monkeypatch.setattr(options, "load_weights", None)
+    assert run(pictures, "--shard=0/20", "--edges=nearest") == 2
+    error_line(capsys, "shards/00000-of-00020 was begun with edges", "not 'nearest'")
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", "{}"])
+def test_a_broken_record_says_what_to_delete(run, pictures, tmp_path, broken, capsys):
+    assert run(pictures, "--shard=0/20") == 0
+    own = tmp_path / "out" / "shards" / "00000-of-00020"
+    (own / "shard.json").write_text(broken)
+    told = f"delete the folder {own} and run this shard again"
+    capsys.readouterr()
+    assert run(pictures, "--shard=0/20") == 2
+    error_line(capsys, "shard.json", told)
+    assert cli.main(["join", str(tmp_path / "out")]) == 2
+    assert told in capsys.readouterr().err
+    shutil.rmtree(own)
+    assert run(pictures, "--shard=0/20") == 0
 
 
 @pytest.mark.parametrize("changed", ["--seed=1", "--num_samples=2", "--formats=id_png"])
