@@ -1,9 +1,9 @@
 """ONNX graphs of functions, made by jax2onnx.
 
 jax2onnx is no extra of this package, since it asks for another version of orbax: see
-docs/export.md. It compares every value of a graph with every other, so that a graph of twice the
-size takes four times as long: an encoder is exported for one image, at which nothing of a shape has
-to be computed in the graph, and with each depthwise convolution as one operation.
+docs/export.md. For every operation it goes through all values of the graph so far, so that a graph
+of twice the size takes four times as long: an encoder is exported for one image, at which nothing
+of a shape has to be computed in the graph, and with each depthwise convolution as one operation.
 """
 
 import importlib

@@ -67,7 +67,7 @@ def unread(argument: str) -> str:
     folder = _folder(argument)
     if folder is None or folder == epath.Path(EXAMPLE_IMAGES):
         return ""
-    others = _list(folder)[1]
+    others = [epath.Path(each) for each in _list(folder)[1]]
     files_there = [each for each in others if not each.is_dir()]
     parts = [
         f"{count} {noun}{'s' if count > 1 else ''}"
@@ -102,7 +102,7 @@ def _expand(argument: str) -> list[str]:
     folder = _folder(argument)
     if folder is None:
         return [argument]
-    found = [os.fspath(file) for file in _list(folder)[0]]
+    found = _list(folder)[0]
     if not found:
         endings = " ".join(sorted(images.IMAGE_SUFFIXES))
         others = unread(argument)
@@ -124,16 +124,22 @@ def _folder(argument: str) -> epath.Path | None:
         raise _no_list(argument, error) from None
 
 
-def _list(folder: epath.Path) -> tuple[list[epath.Path], list[epath.Path]]:
-    """The picture files of a folder, and what else it holds, by name."""
+def _list(folder: epath.Path) -> tuple[list[str], list[str]]:
+    """The picture files of a folder, and what else it holds, by name.
+
+    As texts, since a million path objects take twice the time.
+    """
     try:
-        found = (file for file in folder.iterdir() if not file_names.is_litter(file.name))
-        there = sorted(found, key=os.fspath)  # comparing paths takes ten times as long
+        there = sorted(os.fspath(each) for each in folder.iterdir())
     except OSError as error:
         raise _no_list(folder, error) from None
-    pictures = [each for each in there if each.suffix.lower() in images.IMAGE_SUFFIXES]
-    taken = set(pictures)
-    return pictures, [each for each in there if each not in taken]
+    pictures, others = [], []
+    for file in there:
+        name = os.path.basename(file)
+        if not file_names.is_litter(name):
+            known = os.path.splitext(name)[1].lower() in images.IMAGE_SUFFIXES
+            (pictures if known else others).append(file)
+    return pictures, others
 
 
 def _no_list(folder: epath.PathLike, error: OSError) -> InputError:
