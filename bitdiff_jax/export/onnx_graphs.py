@@ -12,13 +12,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.model import Model, Params
-from bitdiff_jax.nets.encoders.layers import DepthwiseConv
+from bitdiff_jax.nets.encoders import layers
 from bitdiff_jax.nets.encoders.pixels import in_float32
 
 # What jax2onnx takes for an input: the shape of a float32 array, or an array's shape and dtype.
@@ -80,25 +79,9 @@ def encoder_graph(model: Model, params: Params) -> bytes:
     given = {"encoder": in_float32(params["encoder"])}
 
     def encode(image: jax.Array, encoder_size: jax.Array, size: jax.Array) -> jax.Array:
-        with nn.intercept_methods(_as_one_convolution):
+        with layers.depthwise_as_convolutions():
             return model.encode(given, image, encoder_size, size)
 
     pair = jax.ShapeDtypeStruct((1, 2), jnp.int32)
     image = jax.ShapeDtypeStruct((1, side, side, 3), jnp.uint8)
     return graph(encode, [image, pair, pair], "leave the encoder out by --no_encoder")
-
-
-def _as_one_convolution(
-    call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
-) -> Any:
-    """A `DepthwiseConv` as a convolution: the shifted sums that it is are fifty operations."""
-    layer = context.module
-    if not isinstance(layer, DepthwiseConv) or context.method_name != "__call__":
-        return call(*args, **kwargs)
-    (x,) = args
-    params = layer.variables["params"]
-    convolved = jax.lax.conv_general_dilated(
-        x, params["kernel"], (layer.stride, layer.stride), (layer.around, layer.around),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=x.shape[-1],
-    )  # fmt: skip
-    return convolved + params["bias"]

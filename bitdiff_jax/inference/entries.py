@@ -133,7 +133,8 @@ def _list(folder: epath.Path) -> tuple[list[str], list[str]]:
         there = sorted(os.fspath(each) for each in folder.iterdir())
     except OSError as error:
         raise _no_list(folder, error) from None
-    pictures, others = [], []
+    pictures: list[str] = []
+    others: list[str] = []
     for file in there:
         name = os.path.basename(file)
         if not file_names.is_litter(name):

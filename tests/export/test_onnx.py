@@ -7,7 +7,6 @@ import runpy
 import subprocess
 import sys
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +22,7 @@ from bitdiff_jax.export import export_denoiser, onnx_graphs, run_onnx
 from bitdiff_jax.inference import load, programs
 from bitdiff_jax.model_config import from_config
 from bitdiff_jax.nets import encoders
-from bitdiff_jax.nets.encoders.layers import DepthwiseConv
+from bitdiff_jax.nets.encoders import layers
 from bitdiff_jax.target import valid_mask
 from tests.export.small_encoder import SmallEncoder
 from tests.inference import tiny
@@ -186,13 +185,13 @@ def test_features_are_asked_for_where_the_encoder_was_left_out(encoded, tmp_path
 
 @pytest.mark.parametrize(("stride", "size", "centred"), [(1, 3, True), (2, 3, True), (2, 5, False)])
 def test_a_depthwise_convolution_is_one_operation(stride, size, centred):
-    layer = DepthwiseConv(stride, size, centred)
+    layer = layers.DepthwiseConv(stride, size, centred)
     x = jax.random.normal(jax.random.key(0), (2, 8, 12, 4))
     params = layer.init(jax.random.key(1), x)
     params["params"]["bias"] += 0.3
 
     def exported(x):
-        with nn.intercept_methods(onnx_graphs._as_one_convolution):
+        with layers.depthwise_as_convolutions():
             return layer.apply(params, x)
 
     np.testing.assert_allclose(exported(x), layer.apply(params, x), atol=1e-5)

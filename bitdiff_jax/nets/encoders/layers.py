@@ -1,5 +1,9 @@
 """Layers that the encoders share."""
 
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -51,3 +55,26 @@ class DepthwiseConv(nn.Module):
                 shifted = x[:, i : i + height : self.stride, j : j + width : self.stride]
                 y = y + shifted * kernel[i, j, 0]
         return y
+
+
+def depthwise_as_convolutions() -> contextlib.AbstractContextManager[Any]:
+    """A context in which each `DepthwiseConv` is traced as one convolution of XLA's.
+
+    For graphs that leave JAX: the shifted sums are fifty operations, and slower elsewhere.
+    """
+    return nn.intercept_methods(_as_one_convolution)
+
+
+def _as_one_convolution(
+    call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
+) -> Any:
+    layer = context.module
+    if not isinstance(layer, DepthwiseConv) or context.method_name != "__call__":
+        return call(*args, **kwargs)
+    (x,) = args
+    params = layer.variables["params"]
+    convolved = jax.lax.conv_general_dilated(
+        x, params["kernel"], (layer.stride, layer.stride), (layer.around, layer.around),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=x.shape[-1],
+    )  # fmt: skip
+    return convolved + params["bias"]
