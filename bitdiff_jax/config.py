@@ -86,6 +86,12 @@ def default() -> ml_collections.ConfigDict:
     c.model.palette.max_regions = 256
     # Code 0 is the background's alone; a training on data with zero=background turns it on.
     c.model.palette.background = False
+    # The prompts that the network takes, see bitdiff_jax.prompts: the share of training rows that
+    # sees each; 0: it does not take it.
+    c.model.prompts = ml_collections.ConfigDict()
+    c.model.prompts.granularity = 0.0  # the number of regions
+    c.model.prompts.region = 0.0  # points and a box of one region
+    c.model.prompts.codes = 0.0  # codes of some pixels
     # The loss, see bitdiff_jax.training_loss.Objective.
     c.model.objective = ml_collections.ConfigDict()
     c.model.objective.weight = "sigmoid"  # sigmoid | uniform | snr | snr_plus1 | snr_trunc

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from bitdiff_jax import image_condition, training_loss
+from bitdiff_jax import prompts as prompts_lib
 from bitdiff_jax.diffusion import losses, parameterization, prng_keys, sampling, schedules
 from bitdiff_jax.diffusion.imposing import Known
 from bitdiff_jax.diffusion.sampler import Sampler
@@ -20,6 +21,7 @@ from bitdiff_jax.encoding.interface import Encoding
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.image_condition import IMAGE_CHANNELS, Condition, Features, ImageFeatures
 from bitdiff_jax.nets.network import Network
+from bitdiff_jax.prompts import Prompts
 from bitdiff_jax.target import Palette, Target, make_target, region_areas, valid_mask
 from bitdiff_jax.training_loss import Draws, Objective, RowLosses
 
@@ -29,6 +31,7 @@ _SCHEDULE = schedules.cosine()
 _ENCODING = BitEncoding(6)
 _PALETTE = Palette()
 _OBJECTIVE = Objective()
+_PROMPTS = Prompts()
 _SAMPLER = Sampler()
 
 
@@ -59,6 +62,7 @@ class Model:
             along its square, those of a pixel of the label map side by side as channels.
         features: how features of a pretrained encoder reach the network; None for a network that
             sees the image alone.
+        prompts: which prompts the network takes; none by default.
     """
 
     net: Network
@@ -73,6 +77,7 @@ class Model:
     image_std: tuple[float, ...] = (0.229, 0.224, 0.225)
     image_scale: int = 1
     features: ImageFeatures | None = None
+    prompts: Prompts = _PROMPTS
 
     @property
     def self_conditioned(self) -> bool:
@@ -82,8 +87,13 @@ class Model:
     @property
     def cond_channels(self) -> int:
         """Number of channels of the condition, for each pixel of the label map."""
-        own = IMAGE_CHANNELS * self.image_scale**2
+        own = IMAGE_CHANNELS * self.image_scale**2 + self.prompt_channels
         return own if self.features is None else own + self.features.channels
+
+    @property
+    def prompt_channels(self) -> int:
+        """Number P of channels of a prompt; 0 for a model that takes none."""
+        return self.prompts.num_channels(self.encoding.num_channels)
 
     def init(self, key: jax.Array) -> Params:
         """Fresh parameters, a nested dict of float32 arrays: the network's.
@@ -135,6 +145,7 @@ class Model:
         image: jax.Array,
         valid_mask: jax.Array,
         features: Features | None = None,
+        prompt: jax.Array | None = None,
     ) -> Condition:
         """The condition; computed once per image and shared by all steps and samples.
 
@@ -144,15 +155,19 @@ class Model:
             valid_mask: bool [B, S, S], false on padding.
             features: what `encode` returned, float [B, G, G, C], or stored cells; only for a model
                 with an encoder, which needs them.
+            prompt: float [B, S, S, P], see `bitdiff_jax.prompts`; only for a model that takes
+                prompts, for which None says nothing.
 
         Returns:
             A tree of arrays of S x S pixels, whose zeros are the empty condition: 'image', the
-            normalised image, float32 [B, S, S, 3 * image_scale**2], and 'features', float32
-            [B, S, S, channels], both 0 on padding; the first of them alone, not in a tree, for a
-            model without an encoder.
+            normalised image, float32 [B, S, S, 3 * image_scale**2]; with an encoder 'features',
+            float32 [B, S, S, channels]; and 'prompt', float32 [B, S, S, P], of a model that takes
+            prompts; all are 0 on padding. The image alone, not in a tree, where there is nothing
+            else.
 
         Raises:
-            InputError: features are missing, or given to a model without an encoder.
+            InputError: features are missing, or given to a model without an encoder; or a prompt
+                is given to a model that takes none, or has another number of channels.
         """
         if (features is None) != (self.features is None):
             raise InputError(
@@ -161,11 +176,19 @@ class Model:
                 else "features: the model has an encoder; give what `Model.encode` returns"
             )
         shown = image_condition.normalised(image, self.image_mean, self.image_std, self.image_scale)
-        shown = jnp.where(valid_mask[..., None], shown, 0)
-        if self.features is None or features is None:  # by now, both are
-            return shown
-        reduced = self.features.reduced(params, features, self.image_size)
-        return {"image": shown, "features": jnp.where(valid_mask[..., None], reduced, 0)}
+        seen: dict[str, jax.Array] = {"image": shown}
+        if self.features is not None and features is not None:  # by now, both are or none is
+            seen["features"] = self.features.reduced(params, features, self.image_size)
+        if prompt is not None and prompt.shape[-1] != self.prompt_channels:
+            raise InputError(
+                f"prompt has {prompt.shape[-1]} channels; the model takes "
+                f"{self.prompt_channels or 'no prompts'}"
+            )
+        if self.prompts:
+            nothing = jnp.zeros((*valid_mask.shape, self.prompt_channels), jnp.float32)
+            seen["prompt"] = nothing if prompt is None else prompt.astype(jnp.float32)
+        seen = jax.tree.map(lambda x: jnp.where(valid_mask[..., None], x, 0), seen)
+        return seen if len(seen) > 1 else seen["image"]
 
     def apply(
         self,
@@ -240,14 +263,18 @@ class Model:
         """
         target = self.target(batch["labels"], batch["size"], draws.codes)
         valid = valid_mask(batch["size"], batch["labels"].shape[1:])
-        features = None
+        features = prompt = None
         if self.features is not None:
             features = self.features.of_batch(params, batch, self.image_size)
+        if self.prompts:
+            prompt = prompts_lib.draw(
+                draws.prompts, target.codes, target.x0, self.prompts, self.encoding.num_codes
+            )
         return training_loss.row_losses(
             functools.partial(self.apply, params),
             target,
             valid,
-            self.encode_image(params, batch["image"], valid, features),
+            self.encode_image(params, batch["image"], valid, features, prompt),
             draws,
             self.objective,
             num_codes=self.encoding.num_codes,
@@ -290,6 +317,7 @@ class Model:
         sampler: Sampler = _SAMPLER,
         features: jax.Array | None = None,
         known_codes: jax.Array | None = None,
+        prompt: jax.Array | None = None,
         prompt_weight: jax.Array | None = None,
     ) -> Sample:
         """Draws one label map for each image.
@@ -307,9 +335,13 @@ class Model:
             known_codes: codes that the map is to have, int32 [B, S, S], negative where they are
                 not known; imposed at every step, see `diffusion.imposing`. Pixels of one code are
                 one region. Padding stays padding.
-            prompt_weight: float32 [B], of the guidance by known codes; 1 is for the conditional
-                distribution, 0 for replacement alone, with what guidance takes. None is replacement
-                without the derivative of the network.
+            prompt: float [B, S, S, P], see `encode_image`. A model that takes the prompt 'codes' is
+                shown `known_codes` there as well.
+            prompt_weight: float32 [B], how closely the map follows: 1 is for the conditional
+                distribution. It is the weight of guidance by prompts, of a model that takes any,
+                with one evaluation more a step; None is 1. For known codes that are no prompt of
+                the model it is that of guidance with the derivative of the network; None, like 0,
+                is for replacement alone.
 
         Raises:
             InputError: codes are known, and the sampler's decoder forgets them.
@@ -321,8 +353,9 @@ class Model:
             )
         keys, chosen = prng_keys.typed(keys), sampler.without_idle_half()
         return _sample(
-            params, image, size, keys, chosen, features, known_codes, prompt_weight, model=self
-        )
+            params, image, size, keys, chosen, features, known_codes, prompt, prompt_weight,
+            model=self,
+        )  # fmt: skip
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -334,6 +367,7 @@ def _sample(
     sampler: Sampler,
     features: jax.Array | None,
     known_codes: jax.Array | None,
+    prompt: jax.Array | None,
     prompt_weight: jax.Array | None,
     *,
     model: Model,
@@ -348,18 +382,28 @@ def _sample(
         mask = valid & (known_codes >= 0)
         areas = region_areas(jnp.where(mask, known_codes, -1), encoding.num_codes)
         low, high = encoding.clip_range
-        weight = None
-        if prompt_weight is not None:
+        weight, part = None, model.prompts.channels(encoding.num_channels).get("codes")
+        if prompt_weight is not None and part is None:
             weight = prompt_weight[:, None, None] / jnp.maximum(areas, 1)
         known = Known(encoding.encode(known_codes), mask, weight, high - low)
+        if part is not None:
+            if prompt is None:
+                prompt = jnp.zeros((*valid.shape, model.prompt_channels), jnp.float32)
+            told = jnp.where(mask[..., None], known.x0, 0)
+            prompt = prompt.astype(told.dtype).at[..., part].set(told)
+    cond, weaker = model.encode_image(params, image, valid, features, prompt), None
+    if model.prompts and prompt_weight is not None:
+        nothing = jnp.zeros_like(cond["prompt"])
+        weaker = sampling.Weaker(cond | {"prompt": nothing}, prompt_weight - 1)
     key_pairs = jax.vmap(jax.random.split)(keys)
     x0 = sampling.sample(
         functools.partial(model.apply, params),
         jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(key_pairs[:, 0]),
-        model.encode_image(params, image, valid, features),
+        cond,
         dataclasses.replace(sampler, clip=encoding.clip_range) if sampler.clip is True else sampler,
         schedule=model.schedule,
         prediction=model.prediction,
+        weaker=weaker,
         keys=key_pairs[:, 1],
         valid_mask=valid,
         pad_value=-1.0 if as_released else encoding.pad_value,

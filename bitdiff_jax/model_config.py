@@ -13,6 +13,7 @@ from bitdiff_jax.image_condition import ImageFeatures
 from bitdiff_jax.model import Model
 from bitdiff_jax.nets import network
 from bitdiff_jax.nets.encoders import registry as encoders
+from bitdiff_jax.prompts import Prompts
 from bitdiff_jax.target import Palette
 from bitdiff_jax.training_loss import Objective
 
@@ -68,6 +69,7 @@ def from_config(config: ml_collections.ConfigDict) -> Model:
         time_input=c.time_input,
         image_scale=c.image_scale,
         features=image_features(config),
+        prompts=Prompts(**c.prompts),
     )
 
 

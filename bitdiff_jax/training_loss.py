@@ -67,6 +67,7 @@ class Draws(NamedTuple):
     guess: jax.Array | None  # bool [B], whether it sees a first guess of x0; None: not an input
     channels: jax.Array | None  # bool [B, F], which channels of features it sees; None: all
     codes: jax.Array  # [B] PRNG keys of the codes that palette layout 'none' draws
+    prompts: jax.Array  # [B] PRNG keys of the prompts, see `prompts.draw`
 
 
 class RowLosses(NamedTuple):
@@ -112,6 +113,7 @@ def draw(
         guess=guess,
         channels=channels,
         codes=jax.random.split(jax.random.fold_in(key, 1), batch_size),
+        prompts=jax.random.split(jax.random.fold_in(key, 4), batch_size),
     )
 
 

@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(bitdiff_jax.__file__).parent
 ORDER = (
     "errors", "extensions", "files", "traces", "weights_files", "feature_grids", "diffusion",
     "encoding", "metrics", "posterior", "nets", "config_files", "config", "target", "own_parts",
-    "image_condition", "training_loss", "model", "flops", "scenes", "data", "parallel",
+    "image_condition", "prompts", "training_loss", "model", "flops", "scenes", "data", "parallel",
     "config_checks", "model_config", "checkpoint", "writers", "inference", "export", "evaluation",
     "training", "napari_plugin", "tools", "compile", "testing", "repro", "serve", "cli", "__main__",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The options of `bitdiff segment` that say what is known of a picture's regions."""
+"""The options of `bitdiff segment` that say what is known and asked of a picture's regions."""
 
 import argparse
 import itertools
@@ -12,7 +12,7 @@ from bitdiff_jax.errors import InputError
 if TYPE_CHECKING:
     from bitdiff_jax.inference import Constraints
 
-_NAMES = ("keep", "same", "different")
+_NAMES = ("keep", "same", "different", "points", "box", "granularity")
 
 
 def add_constraints(add: Callable[..., Any]) -> None:
@@ -45,12 +45,30 @@ def add_constraints(add: Callable[..., Any]) -> None:
         help="points that lie in different regions, each from each; may be given several times",
     )
     add(
+        "--points",
+        metavar="X,Y,+;X,Y,-",
+        help="points of one region (+) and outside of it (-), in pixels from the picture's top "
+        "left; a model that was not trained with points is told that they lie together and apart",
+    )
+    add(
+        "--box",
+        metavar="X,Y,X,Y",
+        help="left, top, right, bottom of that region in pixels, for a model that was trained with "
+        "boxes",
+    )
+    add(
+        "--granularity",
+        type=float,
+        metavar="N",
+        help="number of regions to draw, for a model that was trained with it",
+    )
+    add(
         "--prompt_weight",
         type=float,
         default=1.0,
         metavar="W",
-        help="how closely what is drawn follows --keep, --same and --different; 0 imposes their "
-        "pixels alone, in a fraction of the time (1)",
+        help="how closely what is drawn follows all of these; of a model without trained prompts "
+        "0 imposes the pixels alone, in a fraction of the time (1)",
     )
 
 
@@ -82,11 +100,16 @@ def constraints_of(args: argparse.Namespace, num_images: int) -> "Constraints":
             )
     same = [_points(text, "--same") for text in args.same or ()]
     different = [_points(text, "--different") for text in args.different or ()]
+    inside, outside = _marked(args.points) if args.points is not None else ((), ())
     return Constraints(
         keep,
         [pair for points in same for pair in itertools.pairwise(points)],
         [pair for points in different for pair in itertools.combinations(points, 2)],
         args.prompt_weight,
+        args.granularity,
+        inside,
+        outside,
+        None if args.box is None else _box(args.box),
     )
 
 
@@ -102,13 +125,23 @@ def check_size(constraints: "Constraints", shape: tuple[int, int]) -> None:
         raise InputError(
             f"--keep is {w}x{h}, and the picture {width}x{height}; give a map of the picture's size"
         )
-    for name in ("same", "different"):
-        for row, column in (point for pair in getattr(constraints, name) for point in pair):
+    told = {
+        name: [point for pair in getattr(constraints, name) for point in pair]
+        for name in ("same", "different")
+    }
+    told["points"] = [*constraints.inside, *constraints.outside]
+    for name, points in told.items():
+        for row, column in points:
             if row >= height or column >= width:
                 raise InputError(
                     f"--{name}: point {column},{row} lies outside of the picture, "
                     f"{width}x{height}; give x,y from 0,0 to {width - 1},{height - 1}"
                 )
+    if constraints.box is not None and (constraints.box[2] > height or constraints.box[3] > width):
+        raise InputError(
+            f"--box reaches beyond the picture, {width}x{height}; give left,top,right,bottom up to "
+            f"{width},{height}"
+        )
 
 
 def _points(text: str, name: str) -> list[tuple[int, int]]:
@@ -125,3 +158,34 @@ def _points(text: str, name: str) -> list[tuple[int, int]]:
     if len(found) < 2:
         raise InputError(f'{name} {text}: is one point; give two or more, as in "10,20;30,40"')
     return found
+
+
+def _marked(text: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Points 'x,y,+;x,y,-' as (row, column), those inside and those outside."""
+    found: dict[str, list[tuple[int, int]]] = {"+": [], "-": []}
+    for part in text.split(";"):
+        x, y, sign, *more = (*(each.strip() for each in part.split(",")), "", "")
+        if not (x.isdecimal() and y.isdecimal() and sign in found) or any(more):
+            raise InputError(
+                f"--points {text}: {part!r} is no point; write X,Y,+ for a point of the region and "
+                "X,Y,- for one outside of it, joined by ';', as in --points \"10,20,+;30,40,-\""
+            )
+        found[sign].append((int(y), int(x)))
+    return found["+"], found["-"]
+
+
+def _box(text: str) -> tuple[int, int, int, int]:
+    """'left,top,right,bottom' as (top, left, bottom, right)."""
+    sides = [each.strip() for each in text.split(",")]
+    if len(sides) != 4 or not all(side.isdecimal() for side in sides):
+        raise InputError(
+            f"--box {text}: is no box; write its left,top,right,bottom in pixels, as in --box "
+            '"10,20,200,180"'
+        )
+    left, top, right, bottom = map(int, sides)
+    if left >= right or top >= bottom:
+        raise InputError(
+            f"--box {text}: is empty; its left is to be below its right, and its top below its "
+            "bottom"
+        )
+    return top, left, bottom, right

@@ -1,6 +1,6 @@
 """Classifier-free guidance (arXiv 2207.12598), `(1 + w) c - w u`.
 
-w = 0 is plain conditional sampling and w = -1 unconditional. Both halves run as one batch,
+w = 0 is plain conditional sampling and w = -1 unconditional. All parts run as one batch,
 interleaved image by image: a concatenation along a sharded batch axis would move half of the
 batch between devices.
 """
@@ -11,19 +11,20 @@ import jax
 import jax.numpy as jnp
 
 
-def interleave(cond: Any, null: Any) -> Any:
-    """Joins two trees of [B, ...] arrays into one of [2B, ...], with rows c0, u0, c1, u1, ..."""
+def interleave(*parts: Any) -> Any:
+    """Joins n trees of [B, ...] arrays into one of [nB, ...], with rows c0, u0, c1, u1, ..."""
 
-    def pair(c: jax.Array, u: jax.Array) -> jax.Array:
-        return jnp.stack([c, u], axis=1).reshape(2 * c.shape[0], *c.shape[1:])
+    def joined(*rows: jax.Array) -> jax.Array:
+        return jnp.stack(rows, axis=1).reshape(len(rows) * rows[0].shape[0], *rows[0].shape[1:])
 
-    return jax.tree.map(pair, cond, null)
+    return jax.tree.map(joined, *parts)
 
 
-def split(both: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The inverse of `interleave` for one array: [2B, ...] -> two of [B, ...]."""
-    pairs = both.reshape(both.shape[0] // 2, 2, *both.shape[1:])
-    return pairs[:, 0], pairs[:, 1]
+def split(all_parts: jax.Array, num_parts: int = 2) -> tuple[jax.Array, ...]:
+    """The inverse of `interleave` for one array: [nB, ...] -> n of [B, ...]."""
+    shape = all_parts.shape[0] // num_parts, num_parts, *all_parts.shape[1:]
+    rows = all_parts.reshape(shape)
+    return tuple(rows[:, part] for part in range(num_parts))
 
 
 def combine(cond: jax.Array, null: jax.Array, weight: jax.Array) -> jax.Array:

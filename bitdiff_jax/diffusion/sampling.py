@@ -36,6 +36,17 @@ from bitdiff_jax.diffusion.schedules import Schedule
 DenoiseFn = Callable[..., jax.Array]
 
 
+class Weaker(NamedTuple):
+    """A condition that lacks a part of the whole one, such as a prompt, which guides then.
+
+    To x0 is added weight times what it differs from the x0 of this condition. Guidance by the
+    empty condition is of the result, so that a weight of -1 is as if there were this one alone.
+    """
+
+    cond: Any  # a tree like that of the whole condition
+    weight: jax.Array  # a scalar or [B]; 0 adds nothing
+
+
 class Trajectory(NamedTuple):
     """Inputs and predictions of all steps; the first axis is the step, from t = 1 down."""
 
@@ -52,6 +63,7 @@ def sample(
     schedule: Schedule,
     prediction: Prediction = "x",
     null_cond: Any = None,
+    weaker: Weaker | None = None,
     keys: jax.Array | None = None,
     noise: jax.Array | None = None,
     valid_mask: jax.Array | None = None,
@@ -83,6 +95,8 @@ def sample(
         prediction: what the network's output stands for, see `parameterization`.
         null_cond: the empty condition, a tree of the same structure as `cond`; None means zeros,
             the paper's empty image. It is only used with a guidance weight.
+        weaker: a condition that says less than `cond`, and how far to move away from it, as
+            guidance moves away from the empty one; both may be used at once.
         keys: PRNG keys [B] of either style (see `prng_keys.typed`), one per image, so that an
             image's noise does not depend on its batch.
         noise: [>= sampler.draws, B, H, W, C] standard normal, used in order instead of `keys`; it
@@ -109,8 +123,8 @@ def sample(
     keys, noise = _check_noise(x_init.shape, sampler.draws, keys, noise)
     denoise = _as_pytree(denoise_fn)
     drawn: jax.Array | tuple[jax.Array, Trajectory] = _sample(
-        denoise, x_init, cond, null_cond, sampler, keys, noise, valid_mask, pad_value, known,
-        schedule=schedule, prediction=prediction, self_condition=self_condition,
+        denoise, x_init, cond, null_cond, weaker, sampler, keys, noise, valid_mask, pad_value,
+        known, schedule=schedule, prediction=prediction, self_condition=self_condition,
         return_trajectory=return_trajectory,
     )  # fmt: skip
     return drawn
@@ -168,47 +182,63 @@ def _scaled(noise: jax.Array, sampler: Sampler) -> jax.Array:
     static_argnames=("schedule", "prediction", "self_condition", "return_trajectory"),
 )
 def _sample(
-    denoise_fn: DenoiseFn, x_init: jax.Array, cond: Any, null_cond: Any, sampler: Sampler,
-    keys: jax.Array | None, noise: jax.Array | None, valid_mask: jax.Array | None,
-    pad_value: Any, known: Known | None, *, schedule: Schedule, prediction: Prediction,
-    self_condition: bool, return_trajectory: bool,
+    denoise_fn: DenoiseFn, x_init: jax.Array, cond: Any, null_cond: Any, weaker: Weaker | None,
+    sampler: Sampler, keys: jax.Array | None, noise: jax.Array | None,
+    valid_mask: jax.Array | None, pad_value: Any, known: Known | None, *, schedule: Schedule,
+    prediction: Prediction, self_condition: bool, return_trajectory: bool,
 ) -> jax.Array | tuple[jax.Array, Trajectory]:  # fmt: skip
     given, dtype = x_init.dtype, widened_dtype(x_init.dtype)
     x_init = _scaled(x_init.astype(dtype), sampler)
     num_steps, method, clip = sampler.num_steps, sampler.method, _clip_range(sampler.clip)
-    weight, guided = sampler.guidance_weight, sampler.guided
+    # The conditions that x0 moves away from, each with its weight.
+    others: list[Any] = []
+    weights: list[jax.Array] = []
+    if weaker is not None:
+        others.append(weaker.cond)
+        weights.append(jnp.asarray(weaker.weight, dtype))
+    if sampler.guided:
+        others.append(jax.tree.map(jnp.zeros_like, cond) if null_cond is None else null_cond)
+        weights.append(jnp.asarray(sampler.guidance_weight, dtype))
+    weights = [expand(weight, x_init) if weight.ndim else weight for weight in weights]
+    num_parts, guided = 1 + len(others), bool(others)
     if guided:
-        null_cond = jax.tree.map(jnp.zeros_like, cond) if null_cond is None else null_cond
-        cond = guidance.interleave(cond, null_cond)  # outside the loop: once, not N times
-        weight = jnp.asarray(weight, dtype)
-        if weight.ndim:
-            weight = expand(weight, x_init)
+        cond = guidance.interleave(cond, *others)  # outside the loop: once, not N times
 
-    def guide(both: jax.Array) -> jax.Array:
-        return guidance.combine(*guidance.split(both), weight) if guided else both
+    def guide(parts: jax.Array) -> jax.Array:
+        if not guided:
+            return parts
+        moved, *rest = guidance.split(parts, num_parts)
+        for other, weight in zip(rest, weights, strict=True):
+            moved = guidance.combine(moved, other, weight)
+        return moved
 
     def evaluate(*inputs: Any) -> jax.Array:
         if not guided or known is None or known.weight is None:
             return denoise_fn(*inputs)
-        # Half by half, since the derivative is that of the first alone.
-        own = jax.tree.map(lambda x: guidance.split(x)[0], inputs)
-        null = jax.tree.map(lambda x: guidance.split(jax.lax.stop_gradient(x))[1], inputs)
-        both: jax.Array = guidance.interleave(denoise_fn(*own), denoise_fn(*null))
-        return both
+        # Part by part, since the derivative is that of the first alone.
+        parts = [
+            jax.tree.map(lambda x, part=part: guidance.split(x, num_parts)[part], inputs)
+            for part in range(num_parts)
+        ]
+        own, *rest = parts
+        outputs = [denoise_fn(*own)] + [denoise_fn(*jax.lax.stop_gradient(other)) for other in rest]
+        joined: jax.Array = guidance.interleave(*outputs)
+        return joined
 
     def denoise(
         x_t: jax.Array, previous: Any, t: jax.Array, alpha_t: jax.Array, sigma_t: jax.Array
     ) -> Denoised:
         """Guided x0 at the scalar time t, unclipped, its eps, and x0 without guidance."""
-        net_input = guidance.interleave(x_t, x_t) if guided else x_t
+        net_input = guidance.interleave(*[x_t] * num_parts) if guided else x_t
         if guided and self_condition:
-            previous = guidance.interleave(previous, jnp.zeros_like(previous))
+            nothing = [jnp.zeros_like(previous)] * len(others)
+            previous = guidance.interleave(previous, *nothing)
         times = jnp.full((net_input.shape[0],), t, dtype)
         earlier = (previous.astype(given),) if self_condition else ()
         output = evaluate(net_input.astype(given), times, cond, *earlier).astype(dtype)
-        both = to_x0(output, net_input, alpha_t, sigma_t, prediction)
-        x0 = guide(both)
-        own = guidance.split(both)[0] if guided and known is not None else x0
+        parts = to_x0(output, net_input, alpha_t, sigma_t, prediction)
+        x0 = guide(parts)
+        own = guidance.split(parts, num_parts)[0] if guided and known is not None else x0
         if prediction == "both":
             return Denoised(x0, guide(to_eps(output, net_input, alpha_t, sigma_t, prediction)), own)
         return Denoised(x0, eps_from_x0(x0, x_t, alpha_t, sigma_t), own)

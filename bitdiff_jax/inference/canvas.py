@@ -1,6 +1,7 @@
 """One image on which maps are drawn again and again, under constraints or without."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ from jax.sharding import Mesh
 
 from bitdiff_jax.data import transforms
 from bitdiff_jax.diffusion.sampler import Sampler
-from bitdiff_jax.inference import drawing, imposed, imposed_codes, programs, specks
+from bitdiff_jax.inference import asked, drawing, imposed, imposed_codes, programs, specks
 from bitdiff_jax.inference.imposed import Constraints, Imposed
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
@@ -52,7 +53,7 @@ class Canvas:
         self._mesh = mesh
         self._on_compile = on_compile
         self._encoded: jax.Array | None = None
-        self._free: tuple[tuple[Sampler, Request], drawing.Drawn] | None = None
+        self._free: tuple[tuple[Any, ...], drawing.Drawn] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,39 +88,57 @@ class Canvas:
         """
         if not constraints:
             return self._result(self._free_samples(sampler, request), sampler, request)
-        groups = self.groups(constraints)  # before anything is drawn
-        free = self._free_samples(sampler, request)
+        weight = constraints.prompt_weight
+        constraints, prompt = asked.for_model(constraints, self._model, self.shape)
+        # All is checked before anything is drawn.
+        groups = self.groups(constraints) if constraints else None
+        free = self._free_samples(sampler, request, prompt, weight)
+        if groups is None:
+            return self._result(free, sampler, request)
         evidence = specks.evidence(self._model.encoding, sampler.decoder, free.x0)
         held = imposed_codes.of_free_samples(
             groups, free.codes, evidence, self._model.encoding.num_codes,
             self._model.palette.background,
         )  # fmt: skip
-        drawn = self._draw(sampler, request, held.on_cells(), constraints.prompt_weight)
+        drawn = self._draw(sampler, request, prompt, weight, held.on_cells())
         return self._result(drawn, sampler, request, held)
 
-    def _free_samples(self, sampler: Sampler, request: Request) -> drawing.Drawn:
-        if self._free is None or self._free[0] != (sampler, request):
-            self._free = (sampler, request), self._draw(sampler, request)
+    def _free_samples(
+        self,
+        sampler: Sampler,
+        request: Request,
+        prompt: np.ndarray | None = None,
+        prompt_weight: float = 1.0,
+    ) -> drawing.Drawn:
+        """Samples on which nothing is imposed; the last ones are kept."""
+        told = None if prompt is None else (prompt.tobytes(), prompt_weight)
+        made_of = sampler, request, told
+        if self._free is None or self._free[0] != made_of:
+            self._free = made_of, self._draw(sampler, request, prompt, prompt_weight)
         return self._free[1]
 
     def _draw(
         self,
         sampler: Sampler,
         request: Request,
+        prompt: np.ndarray | None = None,
+        prompt_weight: float = 1.0,
         known_codes: np.ndarray | None = None,
-        prompt_weight: float = 0.0,
     ) -> drawing.Drawn:
         item = drawing.Item(
             self.name, self.image, encoded=self._features(), known_codes=known_codes,
-            prompt_weight=prompt_weight,
+            prompt=prompt, prompt_weight=prompt_weight,
         )  # fmt: skip
-        imposing: programs.Imposing | None = None
-        if known_codes is not None:
-            imposing = "guide" if prompt_weight else "replace"
+        known = known_codes is not None
+        # The weight with which the program is the one without a weight, see `Model.sample`.
+        by_derivative = known and not self._model.prompts.codes
+        idle = 0 if by_derivative else 1
+        told = known or prompt is not None
+        prompted = programs.Prompted(known, told and prompt_weight != idle)
         (drawn,) = drawing.draw(
             self._model, self._params, [item], sampler,
             request.with_at_most(request.num_samples), mesh=self._mesh,
-            on_compile=self._on_compile, imposing=imposing,
+            on_compile=self._on_compile, prompted=prompted,
         )  # fmt: skip
         return drawn
 

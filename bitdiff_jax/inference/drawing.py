@@ -39,6 +39,8 @@ class Item(NamedTuple):
     encoded: jax.Array | None = None  # what `programs.encode` made of the image before
     # int32 [num_samples, h', w'], codes that are imposed on each map, negative where none is.
     known_codes: np.ndarray | None = None
+    # float16 [h', w', P], see `bitdiff_jax.prompts`; None says nothing.
+    prompt: np.ndarray | None = None
     prompt_weight: float = 1.0  # of the guidance by these
 
 
@@ -67,7 +69,7 @@ def draw(
     num_items: int | None = None,
     overlap: bool = False,
     on_compile: Callable[[], None] | None = None,
-    imposing: programs.Imposing | None = None,
+    prompted: programs.Prompted = programs.NO_PROMPTS,
     on_batch: Callable[[int], None] | None = None,
 ) -> Iterator[Drawn]:
     """Draws maps of images, in their order.
@@ -93,8 +95,8 @@ def draw(
             then taken a batch ahead, and memory holds two.
         on_compile: called, from another thread, when a program has been compiling for a few
             seconds; not for one that comes from a cache.
-        imposing: how to impose what the items' `known_codes` hold, which are not looked at without
-            it: by another program.
+        prompted: whether the items' `known_codes` and `prompt_weight` are looked at: by another
+            program.
         on_batch: called before each batch, once its images are encoded, with the number of maps
             that were begun before it.
 
@@ -111,7 +113,7 @@ def draw(
     num_batches = None if num_items is None else -(-num_items * request.num_samples // num_rows)
     return _draw(
         model, params, items, sampler, request, own, num_rows, num_batches, overlap, on_compile,
-        on_batch, encode, imposing,
+        on_batch, encode, prompted,
     )  # fmt: skip
 
 
@@ -171,7 +173,7 @@ def _draw(
     on_compile: Callable[[], None] | None,
     on_batch: Callable[[int], None] | None,
     encode: Encode | None,
-    imposing: programs.Imposing | None,
+    prompted: programs.Prompted,
 ) -> Iterator[Drawn]:
     waiting: collections.deque[_Image] = collections.deque()
     in_flight: collections.deque[tuple[list[_Row], programs.Maps]] = collections.deque()
@@ -202,9 +204,9 @@ def _draw(
         with _told_in_one_line(request.batch_size):
             if program is None:
                 program = programs.compiled(
-                    model, params, sampler, mesh, num_rows, on_compile, imposing
+                    model, params, sampler, mesh, num_rows, on_compile, prompted
                 )
-            arrays = _arrays(batch, num_rows, model, imposing)
+            arrays = _arrays(batch, num_rows, model, prompted)
             in_flight.append((batch, program(arrays, request.seed)))
         yield from fetched(most=int(overlap))
     yield from fetched(most=0)
@@ -242,20 +244,25 @@ def prepare(
         arrays["features"] = item.encoded
     elif encode is not None:
         arrays["features"] = encode(item.image, size)
+    if model.prompts:
+        prompt = np.zeros((side, side, model.prompt_channels), np.float16)
+        if item.prompt is not None:
+            prompt[: size[0], : size[1]] = item.prompt
+        arrays["prompt"] = prompt
     shown = larger if scale == 1 else transforms.resize_image(item.image, size)
     return arrays, shown, size
 
 
 def _arrays(
-    batch: list[_Row], num_rows: int, model: Model, imposing: programs.Imposing | None
+    batch: list[_Row], num_rows: int, model: Model, prompted: programs.Prompted
 ) -> dict[str, np.ndarray]:
     """The batch, filled up with its last row or, without any, with a blank image."""
     filled = batch + (batch[-1:] or [(_blank(model), 0)]) * (num_rows - len(batch))
     names = filled[0][0].arrays
     known = {}
-    if imposing is not None:
+    if prompted.known:
         known["known_codes"] = np.stack([_known(*row, model.image_size) for row in filled])
-    if imposing == "guide":
+    if prompted.weighted:
         known["prompt_weight"] = np.array(
             [image.item.prompt_weight for image, _ in filled], np.float32
         )

@@ -27,11 +27,15 @@ from bitdiff_jax.posterior import points
 from bitdiff_jax.posterior.constraints import Pairs, as_pairs
 
 _PAIRS = ("same", "different")
+_POINTS = ("inside", "outside")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Constraints:
-    """What is known of the regions of an image; nothing by default.
+    """What is known of the regions of an image, and what is asked of them; nothing by default.
+
+    What is known is imposed, and holds at every pixel. What is asked is for models that were
+    trained with prompts, and is followed as they have learned to (`inference.asked`).
 
     Attributes:
         keep: integers [h, w] of the image's shape: pixels of one id lie in one region, those of two
@@ -42,16 +46,26 @@ class Constraints:
         prompt_weight: of the guidance by what is known, finite and >= 0: 1 is for the conditional
             distribution, more follows the prompt more closely, and 0 imposes the pixels alone, in a
             fraction of the time.
+        granularity: asked number of regions, beside the background if the model knows one.
+        inside: points (row, column) that lie in one region, which is asked for.
+        outside: points that lie outside of that region.
+        box: (top, left, bottom, right) of that region, in pixels; its last row is bottom - 1.
     """
 
     keep: ArrayLike | None = None
     same: Pairs = ()
     different: Pairs = ()
     prompt_weight: float = 1.0
+    granularity: float | None = None
+    inside: Pairs = ()
+    outside: Pairs = ()
+    box: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in _PAIRS:
             object.__setattr__(self, name, as_pairs(getattr(self, name), name))
+        for name in _POINTS:
+            object.__setattr__(self, name, _as_points(getattr(self, name), name))
         weight = self.prompt_weight
         real = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
         if not real or not 0 <= weight < math.inf:
@@ -61,8 +75,19 @@ class Constraints:
             )
 
     def __bool__(self) -> bool:
-        """Whether anything is known."""
+        """Whether anything is known or asked."""
+        return self.imposes or self.asks
+
+    @property
+    def imposes(self) -> bool:
+        """Whether anything is known, which is imposed."""
         return self.keep is not None or bool(self.same or self.different)
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked."""
+        named = self.granularity is not None or self.box is not None
+        return named or bool(self.inside or self.outside)
 
     def together_with(self, others: "Constraints") -> "Constraints":
         """These and the pairs of others."""
@@ -93,6 +118,15 @@ class Imposed(NamedTuple):
     def taken(self, samples: np.ndarray) -> "Imposed":
         """The same of some of the samples."""
         return self._replace(codes=self.codes[samples])
+
+
+def _as_points(given: Any, name: str) -> tuple[Any, ...]:
+    try:
+        return tuple(given)
+    except TypeError:
+        raise InputError(
+            f"{name} is {points.brief(given)}; give points (row, column), or () for none"
+        ) from None
 
 
 def groups_of(

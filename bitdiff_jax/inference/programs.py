@@ -7,7 +7,7 @@ of a training, finds its program compiled.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +23,15 @@ from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import compilation_cache
 from bitdiff_jax.parallel import mesh as mesh_lib
 
-# How known codes are imposed: by replacement alone, or by guidance as well (`diffusion.imposing`).
-Imposing = Literal["replace", "guide"]
+
+class Prompted(NamedTuple):
+    """Which prompts the rows of a program have; see `Model.sample`."""
+
+    known: bool = False  # codes that are imposed
+    weighted: bool = False  # the weight of guidance by prompts
+
+
+NO_PROMPTS = Prompted()
 
 
 class Maps(NamedTuple):
@@ -40,12 +47,18 @@ export.register_namedtuple_serialization(Maps, serialized_name="bitdiff_jax.Maps
 
 
 def image_rows(model: Model, num_rows: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """The arrays that show a model B images: 'image' and, with an encoder, 'features'."""
+    """The arrays that show a model B images, by name.
+
+    'image'; 'features' with an encoder; and 'prompt' of a model that takes prompts.
+    """
     side = model.image_size * model.image_scale
     rows = {"image": jax.ShapeDtypeStruct((num_rows, side, side, IMAGE_CHANNELS), jnp.uint8)}
     if (features := model.features) is not None:
         shape = (num_rows, features.grid, features.grid, features.encoder.channels)
         rows["features"] = jax.ShapeDtypeStruct(shape, jnp.float16)
+    if model.prompts:
+        shape = (num_rows, model.image_size, model.image_size, model.prompt_channels)
+        rows["prompt"] = jax.ShapeDtypeStruct(shape, jnp.float16)
     return rows
 
 
@@ -92,7 +105,7 @@ def lower(
     sampler: Sampler,
     mesh: Mesh,
     num_rows: int,
-    imposing: Imposing | None = None,
+    prompted: Prompted = NO_PROMPTS,
 ) -> jax.stages.Lowered:
     """The program `draw_rows`, lowered for devices that need not be there.
 
@@ -102,9 +115,9 @@ def lower(
         sampler: how maps are drawn; any weight but None or 0 gives the same program.
         mesh: of one process; the rows are split over its devices, the parameters are on each.
         num_rows: B, a multiple of the devices.
-        imposing: how codes that rows say are imposed; None where they say none.
+        prompted: which prompts rows have.
     """
-    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows, imposing)
+    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows, prompted)
     lowered: jax.stages.Lowered = jitted.lower(*arguments)
     return lowered
 
@@ -115,7 +128,7 @@ def _drawing(
     sampler: Sampler,
     mesh: Mesh,
     num_rows: int,
-    imposing: Imposing | None,
+    prompted: Prompted,
 ) -> tuple[Any, tuple[Any, ...]]:
     """The jitted program, and the shapes of its arguments, see `lower`."""
     whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
@@ -129,10 +142,10 @@ def _drawing(
         "image_id": shape(split, (num_rows,), jnp.uint32),
         "sample": shape(split, (num_rows,), jnp.uint32),
     }
-    if imposing is not None:
+    if prompted.known:
         side = model.image_size
         rows["known_codes"] = shape(split, (num_rows, side, side), jnp.int32)
-    if imposing == "guide":
+    if prompted.weighted:
         rows["prompt_weight"] = shape(split, (num_rows,), jnp.float32)
     params = jax.tree.map(lambda x: shape(whole, x.shape, x.dtype), params)
     program = functools.partial(draw_rows, model=model, sampler=_without_weight(sampler), mesh=mesh)
@@ -156,8 +169,8 @@ def draw_rows(
     Args:
         params: parameters.
         rows: what `image_rows` names, and size int32 [B, 2], image_id uint32 [B], sample uint32
-            [B]; known_codes int32 [B, S, S], negative = not known, where codes are imposed, and
-            prompt_weight float32 [B], where they guide.
+            [B]; known_codes int32 [B, S, S], negative = not known, and prompt_weight float32 [B],
+            where there are any.
         seed: uint32.
         guidance_weight: float32; not looked at if the sampler's is None.
         model: the model.
@@ -170,9 +183,10 @@ def draw_rows(
     ) -> Maps:
         keys = row_keys(seed, rows["image_id"], rows["sample"])
         chosen = dataclasses.replace(sampler, guidance_weight=weight) if sampler.guided else sampler
-        known = {name: rows[name] for name in ("known_codes", "prompt_weight") if name in rows}
+        told = ("known_codes", "prompt", "prompt_weight")
+        prompts = {name: rows[name] for name in told if name in rows}
         drawn = model.sample(
-            params, rows["image"], rows["size"], keys, chosen, rows.get("features"), **known
+            params, rows["image"], rows["size"], keys, chosen, rows.get("features"), **prompts
         )
         finite = jnp.isfinite(drawn.certainty).all((1, 2))
         return Maps(drawn.codes, drawn.certainty, drawn.x0.astype(jnp.float16), finite)
@@ -208,7 +222,7 @@ def compiled(
     mesh: Mesh,
     num_rows: int,
     on_compile: Callable[[], None] | None = None,
-    imposing: Imposing | None = None,
+    prompted: Prompted = NO_PROMPTS,
 ) -> Callable[[dict[str, np.ndarray], int], Maps]:
     """The program for these rows, `(rows, seed) -> Maps`; compiled if there is none yet.
 
@@ -220,13 +234,13 @@ def compiled(
         num_rows: see `lower`.
         on_compile: called, from another thread, when it has been compiling for a few seconds; not
             for a program that comes from a cache.
-        imposing: see `lower`.
+        prompted: see `lower`.
     """
     leaves, tree = jax.tree.flatten(params)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
     with compilation_cache.when_slow(on_compile):
         program = _compile(
-            model, tree, shapes, _without_weight(sampler), mesh, num_rows, imposing, _x64()
+            model, tree, shapes, _without_weight(sampler), mesh, num_rows, prompted, _x64()
         )
     whole, split = mesh_lib.replicated(mesh), mesh_lib.batch_sharding(mesh)
     weight = jax.device_put(np.float32(sampler.guidance_weight or 0), whole)
@@ -247,13 +261,13 @@ def _compile(
     sampler: Sampler,
     mesh: Mesh,
     num_rows: int,
-    imposing: Imposing | None,
+    prompted: Prompted,
     x64: bool,
 ) -> jax.stages.Compiled:
     """All arguments tell programs apart; `x64` is what jax compiles under."""
     del x64
     params = jax.tree.unflatten(params_tree, params_shapes)
-    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows, imposing)
+    jitted, arguments = _drawing(model, params, sampler, mesh, num_rows, prompted)
     if mesh.size > 1:
         program: jax.stages.Compiled = jitted.lower(*arguments).compile()
         return program

@@ -207,6 +207,10 @@ class Segmenter:
         keep: ArrayLike | None = None,
         same: Pairs = (),
         different: Pairs = (),
+        granularity: float | None = None,
+        inside: Pairs = (),
+        outside: Pairs = (),
+        box: tuple[int, int, int, int] | None = None,
         prompt_weight: float = 1.0,
         on_batch: Callable[[int], None] | None = None,
     ) -> Segmentation:
@@ -243,8 +247,14 @@ class Segmenter:
                 a second draw, and a second program.
             same: pairs (p, q) of points (row, column) that lie in one region, imposed likewise.
             different: pairs that lie in two regions.
-            prompt_weight: how closely what is drawn follows `keep`, `same` and `different`, see
-                `Constraints`.
+            granularity: number of regions that maps should have, for a model that was trained with
+                this prompt. It is followed, not imposed.
+            inside: points (row, column) of one region, which a model that was trained with this
+                prompt draws around them; other models are told that they lie together.
+            outside: points that lie outside of that region.
+            box: (top, left, bottom, right) of that region in pixels, the last row is bottom - 1;
+                for a model that was trained with this prompt.
+            prompt_weight: how closely what is drawn follows all of these, see `Constraints`.
             on_batch: called before each batch of maps, once the picture is encoded, with the number
                 of maps that are drawn by then.
 
@@ -256,7 +266,10 @@ class Segmenter:
         chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
         request = Request(num_samples, seed, batch_size, min_area, edges)
         name = image_input.name_of(image) if name is None else name
-        if constraints := Constraints(keep, same, different, prompt_weight):
+        constraints = Constraints(
+            keep, same, different, prompt_weight, granularity, inside, outside, box
+        )  # fmt: skip
+        if constraints:
             rgb, file = image_input.as_rgb(image), image_input.file_of(image)
             return self._constrained(name, rgb, file, chosen, request, constraints, Constraints())
         request = request.with_at_most(num_samples)

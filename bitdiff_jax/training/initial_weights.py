@@ -13,9 +13,13 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import load, named_params
 from bitdiff_jax.inference.loading import Loaded
 from bitdiff_jax.model import Model
+from bitdiff_jax.nets.fused import FusedUNet
+from bitdiff_jax.nets.unet import UNet
 from bitdiff_jax.training.state import TrainState
 
 _SHOWN = 8  # layers named one by one
+# What reads the input of a UNet, and whether it reads patches of it.
+_INPUT_KERNELS = {"net/stem/kernel": True, "net/pixels/stem/kernel": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +64,9 @@ def kept(weights: epath.PathLike, model: Model) -> Kept:
 
     A layer is taken over whole, if all its tensors are there in the same shapes, or not at all: so
     the first convolution is new if it has other input channels, and the last one if there are
-    other bits. What maps an encoder's features is new if the encoder is another one.
+    other bits. What maps an encoder's features is new if the encoder is another one. A UNet that
+    takes prompts, as that of the weights does not, has channels more in what reads its input; their
+    weights are 0 at first, so that it begins as the same function.
 
     Args:
         weights: as for `inference.load`.
@@ -78,6 +84,7 @@ def kept(weights: epath.PathLike, model: Model) -> Kept:
         )
     there = named_params.by_name(source, loaded.params)
     wanted = named_params.shapes(model)
+    there = _with_prompt_channels(there, wanted, source, model)
     other_encoder = _encoder(loaded.model) != _encoder(model)
     new: dict[str, str] = {}
     for name, leaf in wanted.items():
@@ -108,6 +115,32 @@ def kept(weights: epath.PathLike, model: Model) -> Kept:
         num_kept=sum(each.size for each in leaves.values()),
         num_params=sum(each.size for each in wanted.values()),
     )
+
+
+def _with_prompt_channels(
+    there: Mapping[str, Any], wanted: Mapping[str, Any], source: Model, model: Model
+) -> dict[str, Any]:
+    """The weights with zeros for the channels of prompts that only `model` takes."""
+    widened = dict(there)
+    added = model.prompt_channels
+    unets = isinstance(source.net, UNet | FusedUNet) and isinstance(model.net, UNet | FusedUNet)
+    # An earlier guess of x0 would come after the prompt.
+    if not unets or source.prompts or not added or model.self_conditioned:
+        return widened
+    for name, patch in _INPUT_KERNELS.items():
+        if name not in there or name not in wanted:
+            continue
+        groups = model.net.patch_size**2 if patch else 1
+        kernel = np.asarray(there[name])
+        *window, inputs, outputs = kernel.shape
+        if wanted[name].shape != (*window, inputs + groups * added, outputs):
+            continue
+        # The channels of a patch are ordered [row][column][channel], and prompts are the last.
+        pixels = kernel.reshape(*window, groups, inputs // groups, outputs)
+        none = [(0, 0)] * len(window)
+        padded = np.pad(pixels, [*none, (0, 0), (0, added), (0, 0)])
+        widened[name] = padded.reshape(wanted[name].shape)
+    return widened
 
 
 def put_into(state: TrainState, model: Model, leaves: Mapping[str, np.ndarray]) -> TrainState:

@@ -54,10 +54,11 @@ class OneCallModel(Model):
         sampler: Sampler = Sampler(),  # noqa: B008
         features: jax.Array | None = None,
         known_codes: jax.Array | None = None,
+        prompt: jax.Array | None = None,
         prompt_weight: jax.Array | None = None,
     ) -> Sample:
         """The most probable id of each pixel, as `Model.sample` gives codes; x0 is empty."""
-        del sampler, features, known_codes, prompt_weight
+        del sampler, features, known_codes, prompt, prompt_weight
         valid = valid_mask(size, image.shape[1:3])
         found = self.probabilities(params, self.encode_image(params, image, valid), keys)
         largest = jnp.max(found, axis=-1)
