@@ -12,7 +12,7 @@ from bitdiff_jax.errors import InputError
 if TYPE_CHECKING:
     from bitdiff_jax.inference import Constraints
 
-_NAMES = ("keep", "same", "different", "points", "box", "granularity")
+_NAMES = ("keep", "same", "different", "points", "box")  # of one picture; granularity is of any
 
 
 def add_constraints(add: Callable[..., Any]) -> None:

@@ -210,7 +210,7 @@ def _results(
     request: "Request",
     constraints: "Constraints",
 ) -> "Iterator[Segmentation]":
-    """The pictures' results; under constraints, of which there are for one picture at most."""
+    """The pictures' results; one by one where something is known or asked of them."""
     settings: dict[str, Any] = {
         "num_samples": request.num_samples,
         "seed": request.seed,

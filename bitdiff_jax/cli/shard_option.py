@@ -54,7 +54,10 @@ def shard_of(
             "cannot write; use formats with a file for each picture with --shard"
         )
     if constraints:
-        raise InputError("--keep, --same and --different are of one picture; leave out --shard")
+        raise InputError(
+            "--keep, --same, --different, --points, --box and --granularity are not for shares of "
+            "many pictures; leave out --shard"
+        )
     return index, num_shards
 
 

@@ -55,6 +55,15 @@ def test_points_are_x_and_y(run, picture, tmp_path):
     assert found[0, 0] == found[39, 59] == found[20, 5] != found[20, 30] == found[2, 30]
 
 
+def test_points_of_a_model_without_prompts_are_pairs(run, segmenter, picture, tmp_path):
+    assert run(picture, "--points=5,5,+; 10,35,+ ;50,5,-") == 0
+    told = {"inside": [(5, 5), (35, 10)], "outside": [(5, 50)]}
+    want = segmenter(picture, num_samples=4, num_steps=2, batch_size=4, **told)
+    found = labels(tmp_path / "out")
+    np.testing.assert_array_equal(found, want.label_map())
+    assert found[5, 5] == found[35, 10] != found[5, 50]
+
+
 @pytest.mark.parametrize(
     ("told", "parts"),
     [
@@ -64,6 +73,14 @@ def test_points_are_x_and_y(run, picture, tmp_path):
         (["--different=3,4;-5,2"], ["'-5,2' is no point"]),
         (["--same=1,1;50,30", "--different=1,1;50,30"], ["(row 1, column 1)", "leave out one of"]),
         (["--prompt_weight=-1", "--same=1,1;50,30"], ["prompt_weight is -1.0; give a finite"]),
+        (["--points=1,1,+;60,0,-"], ["--points: point 60,0 lies outside of the picture, 60x40"]),
+        (["--points=1,1,+;5,2"], ["--points 1,1,+;5,2: '5,2' is no point; write X,Y,+"]),
+        (["--points=1,1,-"], ["outside: points lie outside of a region that nothing names"]),
+        (["--box=1,1,5"], ["--box 1,1,5: is no box; write its left,top,right,bottom"]),
+        (["--box=5,1,5,9"], ["--box 5,1,5,9: is empty"]),
+        (["--box=5,1,61,9"], ["--box reaches beyond the picture, 60x40"]),
+        (["--box=5,1,9,9"], ["box: the model was not trained with this prompt"]),
+        (["--granularity=9"], ["granularity: the model was not trained with this prompt"]),
     ],
 )
 def test_what_cannot_be_met_is_refused_in_a_line(run, picture, tmp_path, capsys, told, parts):
