@@ -167,7 +167,7 @@ def _points(key: jax.Array, among: jax.Array, count: jax.Array) -> tuple[jax.Arr
     return mask, jnp.stack(jnp.unravel_index(places, among.shape), axis=-1)
 
 
-def _segment(start: jax.Array, end: jax.Array, shape: tuple[int, int]) -> jax.Array:
+def _segment(start: jax.Array, end: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """bool [S, S], the pixels within half a pixel of a straight line between two of them."""
     grid = jnp.stack(jnp.meshgrid(*map(jnp.arange, shape), indexing="ij"), axis=-1)
     along = (end - start).astype(jnp.float32)

@@ -15,6 +15,7 @@ from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.imposed import Constraints, at_cell
 from bitdiff_jax.model import Model
 from bitdiff_jax.posterior import points
+from bitdiff_jax.posterior.constraints import Pairs
 
 
 def for_model(
@@ -62,14 +63,15 @@ def _not_taken(name: str, kind: str) -> str:
     )
 
 
-def _raster_indices(given: tuple[object, ...], name: str, shape: tuple[int, int]) -> np.ndarray:
+def _raster_indices(given: Pairs, name: str, shape: tuple[int, int]) -> np.ndarray:
     where = np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape)
-    if not given:
+    found = tuple(given)
+    if not found:
         return np.zeros(0, np.int64)
-    found = points.atoms_at(where, given, name)
-    if found.ndim != 1:
+    places = points.atoms_at(where, found, name)
+    if places.ndim != 1:
         raise InputError(f"{name} must hold points (row, column), got {points.brief(given)}")
-    return found
+    return places
 
 
 def _check_points(

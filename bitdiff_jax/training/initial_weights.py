@@ -122,15 +122,16 @@ def _with_prompt_channels(
 ) -> dict[str, Any]:
     """The weights with zeros for the channels of prompts that only `model` takes."""
     widened = dict(there)
-    added = model.prompt_channels
-    unets = isinstance(source.net, UNet | FusedUNet) and isinstance(model.net, UNet | FusedUNet)
+    added, net = model.prompt_channels, model.net
+    if not isinstance(net, UNet | FusedUNet) or not isinstance(source.net, UNet | FusedUNet):
+        return widened
     # An earlier guess of x0 would come after the prompt.
-    if not unets or source.prompts or not added or model.self_conditioned:
+    if source.prompts or not added or model.self_conditioned:
         return widened
     for name, patch in _INPUT_KERNELS.items():
         if name not in there or name not in wanted:
             continue
-        groups = model.net.patch_size**2 if patch else 1
+        groups = net.patch_size**2 if patch else 1
         kernel = np.asarray(there[name])
         *window, inputs, outputs = kernel.shape
         if wanted[name].shape != (*window, inputs + groups * added, outputs):

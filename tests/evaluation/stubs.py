@@ -13,6 +13,7 @@ from bitdiff_jax import model as model_lib
 from bitdiff_jax import model_config
 from bitdiff_jax.encoding.bits import BitEncoding
 from bitdiff_jax.inference import programs
+from bitdiff_jax.prompts import Prompts
 from tests.inference.tiny import random_params
 
 SIZE = 32
@@ -66,6 +67,7 @@ class StubModel:
     image_size: int = SIZE
     image_scale: int = 1
     features: None = None  # it has no encoder
+    prompts: Prompts = Prompts()  # and takes no prompts
     encoding = BitEncoding(6)
 
     def sample(self, params, image, size, keys, sampler, features=None) -> model_lib.Sample:
