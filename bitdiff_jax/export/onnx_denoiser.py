@@ -99,6 +99,7 @@ def _about(model: Model, sampler: Sampler, with_encoder: bool) -> dict[str, Any]
         "model.prediction": model.prediction == "x",
         "model.schedule": schedule == cosine,
         "model.objective.self_condition": not model.self_conditioned,
+        "model.prompts": not model.prompts,
     }
     if strange := [name for name, is_known in known.items() if not is_known]:
         raise InputError(

@@ -245,12 +245,15 @@ def prepare(
     elif encode is not None:
         arrays["features"] = encode(item.image, size)
     if model.prompts:
-        prompt = np.zeros((side, side, model.prompt_channels), np.float16)
+        arrays["prompt"] = prompt = _no_prompt(model)
         if item.prompt is not None:
             prompt[: size[0], : size[1]] = item.prompt
-        arrays["prompt"] = prompt
     shown = larger if scale == 1 else transforms.resize_image(item.image, size)
     return arrays, shown, size
+
+
+def _no_prompt(model: Model) -> np.ndarray:
+    return np.zeros((model.image_size, model.image_size, model.prompt_channels), np.float16)
 
 
 def _arrays(
@@ -290,6 +293,8 @@ def _blank(model: Model) -> _Image:
         name: np.zeros(row.shape[1:], row.dtype)
         for name, row in programs.image_rows(model, 1).items()
     }
+    if model.prompts:
+        arrays["prompt"] = _no_prompt(model)
     nothing = np.zeros((0, 0, IMAGE_CHANNELS), np.uint8)
     return _Image(Item("", nothing), arrays, nothing, (side, side), side, 0)
 

@@ -47,18 +47,12 @@ export.register_namedtuple_serialization(Maps, serialized_name="bitdiff_jax.Maps
 
 
 def image_rows(model: Model, num_rows: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """The arrays that show a model B images, by name.
-
-    'image'; 'features' with an encoder; and 'prompt' of a model that takes prompts.
-    """
+    """The arrays that show a model B images: 'image' and, with an encoder, 'features'."""
     side = model.image_size * model.image_scale
     rows = {"image": jax.ShapeDtypeStruct((num_rows, side, side, IMAGE_CHANNELS), jnp.uint8)}
     if (features := model.features) is not None:
         shape = (num_rows, features.grid, features.grid, features.encoder.channels)
         rows["features"] = jax.ShapeDtypeStruct(shape, jnp.float16)
-    if model.prompts:
-        shape = (num_rows, model.image_size, model.image_size, model.prompt_channels)
-        rows["prompt"] = jax.ShapeDtypeStruct(shape, jnp.float16)
     return rows
 
 
@@ -142,9 +136,11 @@ def _drawing(
         "image_id": shape(split, (num_rows,), jnp.uint32),
         "sample": shape(split, (num_rows,), jnp.uint32),
     }
+    square = (num_rows, model.image_size, model.image_size)
+    if model.prompts:
+        rows["prompt"] = shape(split, (*square, model.prompt_channels), jnp.float16)
     if prompted.known:
-        side = model.image_size
-        rows["known_codes"] = shape(split, (num_rows, side, side), jnp.int32)
+        rows["known_codes"] = shape(split, square, jnp.int32)
     if prompted.weighted:
         rows["prompt_weight"] = shape(split, (num_rows,), jnp.float32)
     params = jax.tree.map(lambda x: shape(whole, x.shape, x.dtype), params)
@@ -169,8 +165,8 @@ def draw_rows(
     Args:
         params: parameters.
         rows: what `image_rows` names, and size int32 [B, 2], image_id uint32 [B], sample uint32
-            [B]; known_codes int32 [B, S, S], negative = not known, and prompt_weight float32 [B],
-            where there are any.
+            [B]; prompt float16 [B, S, S, P] of a model that takes prompts; and known_codes int32
+            [B, S, S], negative = not known, and prompt_weight float32 [B], where there are any.
         seed: uint32.
         guidance_weight: float32; not looked at if the sampler's is None.
         model: the model.

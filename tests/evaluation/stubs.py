@@ -67,8 +67,8 @@ class StubModel:
     image_size: int = SIZE
     image_scale: int = 1
     features: None = None  # it has no encoder
-    prompts: Prompts = Prompts()  # and takes no prompts
     encoding = BitEncoding(6)
+    prompts = Prompts()  # it takes none
 
     def sample(self, params, image, size, keys, sampler, features=None) -> model_lib.Sample:
         del params, sampler, features
