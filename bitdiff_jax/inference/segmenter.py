@@ -22,16 +22,18 @@ from bitdiff_jax.inference import (
     edit_history,
     given_maps,
     image_input,
+    image_windows,
     loading,
     placement,
     specks,
+    tiles,
     upsampling,
 )
 from bitdiff_jax.inference.canvas import Canvas, segmentation_of
 from bitdiff_jax.inference.editor import Editor
 from bitdiff_jax.inference.imposed import Constraints
 from bitdiff_jax.inference.likelihood import LogProb
-from bitdiff_jax.inference.request import Request
+from bitdiff_jax.inference.request import Request, check_integer
 from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.inference.surprise import Surprise
 from bitdiff_jax.model import Model, Params
@@ -360,6 +362,74 @@ class Segmenter:
         """
         chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
         return self._draw(items, chosen, Request(num_samples, seed, batch_size, min_area, edges))
+
+    def tiled(
+        self,
+        image: Any,
+        tile_size: int = 512,
+        num_samples: int = 1,
+        num_steps: int | None = None,
+        guidance_weight: float | None = None,
+        seed: int = 0,
+        *,
+        temperature: float | None = None,
+        sampler: Sampler | None = None,
+        preset: str | None = None,
+        name: str | None = None,
+        batch_size: int = _BATCH_SIZE,
+        min_area: specks.Area = specks.DEFAULT,
+        edges: str = upsampling.EDGES[0],
+        out: Any = None,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> Any:
+        """Draws one label map of a picture that is much larger than what the model draws.
+
+        The whole is drawn first, and then tiles of more and more detail, see `inference.tiles`.
+
+        Args:
+            image: as `__call__`; or anything with a shape [h, w, 3] and dtype uint8 that gives
+                arrays of its parts for `image[rows, columns]`, such as an array of zarr. Of it and
+                of a memory map, only parts are read.
+            tile_size: side of a tile in pixels, at least 32. A quarter of it overlaps.
+            num_samples: maps that are drawn of each tile, of which their consensus is taken.
+            num_steps: as `__call__`.
+            guidance_weight: as `__call__`.
+            seed: as `__call__`.
+            temperature: as `__call__`.
+            sampler: as `__call__`.
+            preset: as `__call__`.
+            name: as `__call__`.
+            batch_size: as `__call__`.
+            min_area: as `__call__`; of a tile.
+            edges: as `__call__`.
+            out: what the map is written to, for `out[rows, columns] = ids`, such as a memory map of
+                int32 [h, w]; None for a new array.
+            on_tile: called after each tile with the number of tiles drawn and of all tiles.
+
+        Returns:
+            `out`, or int32 [h, w]. Ids are 1 or more, with gaps; 0 is the background, if the model
+            knows one.
+
+        Raises:
+            InputError: as `__call__`; or `tile_size` is out of its range.
+        """
+        chosen = self._sampler(sampler, preset, num_steps, guidance_weight, temperature)
+        request = Request(num_samples, seed, batch_size, min_area, edges)
+        by_parts = isinstance(image, np.memmap) or not isinstance(image, (np.ndarray, jax.Array))
+        if not by_parts or not hasattr(image, "shape"):
+            name = image_input.name_of(image) if name is None else name
+            image = image_input.as_rgb(image)
+        shape = image_windows.shape_of(image)
+        check_integer("tile_size", tile_size, tiles.MIN_TILE_SIZE)
+        request = request.with_at_most(num_samples * tiles.num_tiles(shape, tile_size))
+
+        def draw(parts: Iterable[tuple[str, np.ndarray]]) -> Iterator[np.ndarray]:
+            return (result.label_map() for result in self._draw(parts, chosen, request))
+
+        return tiles.segment_tiled(
+            draw, image, tile_size=tile_size, has_background=self.model.palette.background,
+            name=name or "", out=out, on_tile=on_tile,
+        )  # fmt: skip
 
     def canvas(self, image: Any, *, name: str | None = None) -> Canvas:
         """One image on which maps are drawn again and again, with the encoder run once.
