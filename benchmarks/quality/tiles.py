@@ -5,9 +5,9 @@ lie in one true region, the share that has one id is given for pairs across the 
 and for all other pairs: the difference is what tiles cost. ARI of both maps beside it.
 
     python -m benchmarks.quality.tiles --rows tiles.jsonl --num_images 4 --tile_size 128 \
-        --data scenes,level=2,size=512,seed=5 --weights runs/level2
+        --data scenes,level=2,size=512,seed=5 --checkpoint runs/plain
     python -m benchmarks.quality.tiles --rows tiles.jsonl --num_images 4 --tile_size 512 \
-        --data scenes,level=2,size=2048,seed=5 --weights runs/level2
+        --data scenes,level=2,size=2048,seed=5 --checkpoint runs/plain
 
 Rows are appended as they are finished, and what is there is not drawn again.
 """
@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.quality.step_checkpoints import model_of
 from bitdiff_jax import metrics
-from bitdiff_jax.cli import options
 from bitdiff_jax.data import labelmaps, specs
 from bitdiff_jax.evaluation.host_contingency import contingency
 from bitdiff_jax.evaluation.statistics import estimates
@@ -64,9 +64,9 @@ def score(label_map: np.ndarray, truths: Sequence[np.ndarray]) -> float:
 
 def draw_rows(args: argparse.Namespace) -> None:
     """Draws what the rows lack, and appends it."""
-    about = {"data": args.data, "weights": args.weights, "tile_size": args.tile_size}
+    about = {"data": args.data, "weights": args.checkpoint, "tile_size": args.tile_size}
     done = {each["image"] for each in read(args.rows) if about.items() <= each.items()}
-    segmenter = Segmenter.from_loaded(options.load_weights(args))
+    segmenter = Segmenter.from_pretrained(args.checkpoint, model=model_of(args.checkpoint))
     source = specs.open_source(args.data, image_size=args.tile_size)
     for i in range(min(args.num_images, len(source))):
         if i in done:
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Reads the flags, draws what is missing, prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    options.add_weights(parser, default="photos")
+    add("--checkpoint", default="photos", help="weights by name, or the --workdir of a training")
     add("--rows", type=pathlib.Path, required=True, help="file of JSON lines, appended to")
     add("--data", metavar="SPEC", help="images with label maps; none: the table")
     add("--num_images", type=int, default=4, help="of the data, from the first on (4)")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import files
-from bitdiff_jax.cli import constraint_options, options, shard_option
+from bitdiff_jax.cli import constraint_options, options, shard_option, tile_option
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ command is writing to.
 With --shard 0/8 ... 7/8 the same command is run by the jobs of an array, each of which draws its
 share of the pictures and, when it is started again, goes on where it was; `bitdiff join` makes
 their tables one. There is no overview.png then, and a picture that cannot be read does not change
-the exit code: `bitdiff join` names it. See docs/shards.md."""
+the exit code: `bitdiff join` names it. See docs/shards.md.
+
+With --tile_size pictures much larger than the model are drawn tile by tile, see docs/tiles.md. The
+folder gets ID_labels.png, and ID_overlay.png of at most 2,048 pixels a side."""
 
 
 def main(argv: list[str]) -> int:
@@ -71,7 +74,7 @@ def main(argv: list[str]) -> int:
     """
     args = _parser().parse_args(argv)
     with files.no_empty_folder(args.out):
-        return _segment(args)
+        return _segment(args) if args.tile_size is None else tile_option.segment(args)
 
 
 def _segment(args: argparse.Namespace) -> int:
@@ -273,6 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_sampler(add)
     constraint_options.add_constraints(add)
     shard_option.add_shard(add)
+    tile_option.add_tile_size(add)
     add(
         "--consensus",
         metavar="CRITERION",

@@ -407,8 +407,8 @@ class Segmenter:
             on_tile: called after each tile with the number of tiles drawn and of all tiles.
 
         Returns:
-            `out`, or int32 [h, w]. Ids are 1 or more, with gaps; 0 is the background, if the model
-            knows one.
+            `out`, or int32 [h, w], ids 1 to n, the largest region first; 0 is the background, if
+            the model knows one.
 
         Raises:
             InputError: as `__call__`; or `tile_size` is out of its range.

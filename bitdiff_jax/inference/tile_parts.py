@@ -7,6 +7,9 @@ import numpy as np
 
 # Of the union of two regions, from here on they are one.
 SAME = 0.5
+_KNOWN = 0.9  # share of a label from which on the coarser map knows it
+_SHOWN = 0.8  # share of a coarser region from which on a tile shows all of it
+_CELLS = 32  # the tile's side is so many times what the coarser map may err by
 
 
 class Tile(NamedTuple):
@@ -80,29 +83,46 @@ class Parts:
 
     Attributes:
         areas: int [n], pixels of each label.
-        part_of: int [n], the region of the coarser map in which most of a label lies.
-        coincides: bool [n], whether that region is the label, as far as the tile shows it.
+        part_of: int [n], the region of the coarser map that each label is most like, by IoU.
+        main: bool [n], whether no other label that goes on beyond the tile has more of that region.
+        coincides: bool [n], whether the tile shows that region, and most of it in the label.
         whole: bool [n], whether the image shows all of the label within the tile.
-        owned: bool [n], whether the middle of the label lies in what the tile keeps, or nearly.
-        loose: bool [n], whether a label is a minor part of a region, and goes on beyond the tile.
+        owned: bool [n], whether it is whole, and its middle lies in what the tile keeps, or nearly.
+        loose: bool [n], whether a label goes on beyond the tile, and the coarser map does not know
+            it: another label is more of that region, or the region is too little of the label.
+        outgrown: int [m], coarser regions that the tile shows, of which an owned label is most.
     """
 
     areas: np.ndarray
     part_of: np.ndarray
+    main: np.ndarray
     coincides: np.ndarray
     whole: np.ndarray
     owned: np.ndarray
     loose: np.ndarray
+    outgrown: np.ndarray
+
+    def joined(self, table: np.ndarray) -> "Parts":
+        """The same with the ids that the coarser regions have by now, see `Ids.table`."""
+        return dataclasses.replace(self, part_of=table[self.part_of], outgrown=table[self.outgrown])
 
 
-def parts_of(tile: Tile, labels: np.ndarray, coarser: np.ndarray, has_background: bool) -> Parts:
+def err(tile: Tile) -> int:
+    """Pixels by which edges of the coarser map may lie off, about one cell as it was drawn."""
+    return max(1, max(tile.size) // _CELLS)
+
+
+def parts_of(
+    tile: Tile, labels: np.ndarray, coarser: np.ndarray, sizes: np.ndarray, has_background: bool
+) -> Parts:
     """What a tile shows of regions.
 
     Args:
         tile: the tile.
         labels: integers [h, w], its map.
         coarser: int32 [h, w], the ids of the coarser map there.
-        has_background: whether label 0 is the background, which is no region.
+        sizes: float [num_ids], how many pixels like the tile's the coarser regions have.
+        has_background: whether 0 is the background, which is no region.
     """
     count = int(labels.max()) + 1
     areas = np.bincount(labels.ravel(), minlength=count)
@@ -111,24 +131,28 @@ def parts_of(tile: Tile, labels: np.ndarray, coarser: np.ndarray, has_background
     at_end = tile.ends()
     cut = np.bincount(labels[at_end], minlength=count) > 0
     ids, places = np.unique(coarser, return_inverse=True)
-    shared = np.zeros((count, len(ids)), np.int64)
-    np.add.at(shared, (labels.ravel(), places.ravel()), 1)
-    largest = shared.argmax(1)
-    shared_most = shared[np.arange(count), largest]
-    union = areas + shared.sum(0)[largest] - shared_most
-    goes_on = np.isin(ids, coarser[at_end])[largest]
-    whole = there & ~cut
-    # The first part of each region is what the region itself is there.
-    minor = shared_most < np.where(cut[:, None], shared, 0).max(0)[largest]
+    shared = np.bincount(
+        labels.ravel().astype(np.int64) * len(ids) + places.ravel(), minlength=count * len(ids)
+    ).reshape(count, len(ids))
+    totals = shared.sum(0)
+    like = (shared / np.maximum(areas[:, None] + totals - shared, 1)).argmax(1)
+    of_like = shared[np.arange(count), like]
+    main = of_like >= np.where(cut[:, None], shared, 0).max(0)[like]
+    shown = totals > _SHOWN * sizes[ids]
     if has_background:
-        minor |= ids[largest] == 0
+        shown &= ids != 0
+        main &= ids[like] != 0
+    owned = there & ~cut & _owned(tile, labels, areas)
+    outgrown = shown & (shared[owned] > SAME * totals).any(0)
     return Parts(
         areas=areas,
-        part_of=ids[largest],
-        coincides=(shared_most > SAME * union) & ~goes_on & ~(has_background & (ids[largest] == 0)),
-        whole=whole,
-        owned=whole & _owned(tile, labels, areas),
-        loose=there & cut & minor,
+        part_of=ids[like],
+        main=main,
+        coincides=(of_like > SAME * totals[like]) & shown[like],
+        whole=there & ~cut,
+        owned=owned,
+        loose=there & cut & ~(main & (of_like > _KNOWN * areas)),
+        outgrown=ids[outgrown],
     )
 
 

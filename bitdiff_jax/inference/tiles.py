@@ -25,9 +25,9 @@ from bitdiff_jax.inference.tile_parts import Parts, Tile
 
 MIN_TILE_SIZE = 32
 _MARGIN = 8  # the tile's side is so many times its margin, which neighbours draw too
-# The square of the length along which a region is cut at a seam, of its area, at most.
-_SHORT = 0.25
+_CUT = 0.05  # of the length over which a region goes from tile to tile, beside what edges err
 _FREE = -1
+_STRIP = 256  # rows of a map that are read at once
 _FACTOR = 2  # by which a level is larger than the one before, at most
 
 # Draws images, each of its name: label maps int32 [h, w] in their order, 0 for a background only.
@@ -112,8 +112,8 @@ def segment_tiled(
         on_tile: called after each tile with the number of tiles drawn and of all tiles.
 
     Returns:
-        `out`, or int32 [h, w]. Every pixel belongs to one region; ids are 1 or more with gaps, and
-        0 is the background if the model knows one.
+        `out`, or int32 [h, w], ids 1 to n, the largest region first; 0 is the background if the
+        model knows one.
 
     Raises:
         InputError: the image is none, or `tile_size` is too small.
@@ -145,8 +145,8 @@ def segment_tiled(
         found = out if level == shape else _on_disk(level, np.int32)
         _refine(grid, drawn, coarser, found, tile_size, has_background, ids)
         coarser = found
-    for _ in drawn:  # the last call of on_tile
-        pass
+    next(drawn, None)  # the last call of on_tile
+    _number(out, len(ids), has_background)
     return out
 
 
@@ -167,6 +167,8 @@ def _refine(
     ids: Ids,
 ) -> None:
     """Writes the map of a level, of its tiles and of the level before."""
+    shape = grid[0][0].shape
+    sizes = _areas(coarser, len(ids)) * (math.prod(shape) / math.prod(coarser.shape))
     maps = _on_disk((len(grid), len(grid[0]), tile_size, tile_size), np.uint16)
     parts: dict[tuple[int, int], Parts] = {}
     loose: dict[tuple[int, int], dict[int, int]] = {}
@@ -179,7 +181,9 @@ def _refine(
     for place, labels in zip(places, drawn, strict=False):  # more are drawn for finer levels
         tile = grid[place[0]][place[1]]
         maps[place][: tile.size[0], : tile.size[1]] = labels
-        parts[place] = tile_parts.parts_of(tile, labels, _part_of(coarser, tile), has_background)
+        parts[place] = tile_parts.parts_of(
+            tile, labels, _part_of(coarser, tile), sizes, has_background
+        )
         loose[place] = {}
         for before in ((place[0] - 1, place[1]), (place[0], place[1] - 1)):
             if before not in parts:
@@ -193,7 +197,13 @@ def _refine(
                 region = loose[before][first]
                 ids.join(loose[place].setdefault(second, region), region)
     kept = _ending_well(grid, labels_of, parts, loose, ids)
-    settled = _on_disk(grid[-1][-1].shape, np.bool_)
+    for place, regions in kept.items():
+        for label, region in regions.items():
+            if parts[place].main[label]:
+                ids.join(region, int(parts[place].part_of[label]))
+    table = ids.table()
+    outgrown = table[np.unique(np.concatenate([each.outgrown for each in parts.values()]))]
+    settled = _on_disk(shape, np.bool_)
     for place in places:
         tile = grid[place[0]][place[1]]
         labels = labels_of(place)
@@ -201,11 +211,11 @@ def _refine(
         for other in itertools.product(*(range(max(0, at - 1), at + 2) for at in place)):
             if other in parts:
                 there, here = grid[other[0]][other[1]].overlap(tile)
-                part_of = parts[other].part_of[labels_of(other)[there]]
-                agreed[here] &= part_of == parts[place].part_of[labels[here]]
+                part_of = table[parts[other].part_of][labels_of(other)[there]]
+                agreed[here] &= part_of == table[parts[place].part_of][labels[here]]
         tile_names.write(
-            tile, labels, _part_of(coarser, tile), parts[place], agreed, kept[place], ids, out,
-            settled,
+            tile, labels, table[_part_of(coarser, tile)], parts[place].joined(table), agreed,
+            outgrown, kept[place], ids, out, settled,
         )  # fmt: skip
 
 
@@ -216,32 +226,26 @@ def _ending_well(
     loose: dict[tuple[int, int], dict[int, int]],
     ids: Ids,
 ) -> dict[tuple[int, int], dict[int, int]]:
-    """The loose labels of regions that do not end, over some length, where a tile does."""
-    areas: dict[int, int] = collections.Counter()
-    cuts: dict[int, int] = collections.Counter()
+    """The loose labels of regions that are not cut, over some length, where tiles meet."""
     tables = {}
     for place, regions in loose.items():
-        table = np.full(len(parts[place].areas), _FREE, np.int64)
+        tables[place] = np.full(len(parts[place].areas), _FREE, np.int64)
         for label, region in regions.items():
-            table[label] = ids.of(region)
-            areas[int(table[label])] += int(parts[place].areas[label])
-        tables[place] = table
+            tables[place][label] = ids.of(region)
+    cut: dict[int, float] = collections.Counter()
     for place in loose:
-        for after, axis in (((place[0] + 1, place[1]), 0), ((place[0], place[1] + 1), 1)):
-            if after in loose:
-                lines = []
-                for at, end in ((place, -1), (after, 0)):
-                    tile = grid[at[0]][at[1]]
-                    line = np.take(labels_of(at)[tile.kept], end, axis)
-                    lines.append(tables[at][line])
-                ends = np.concatenate(lines)[np.tile(lines[0] != lines[1], 2)]
-                cuts.update(ends[ends >= 0].tolist())
+        tile = grid[place[0]][place[1]]
+        for axis, after in enumerate(((place[0] + 1, place[1]), (place[0], place[1] + 1))):
+            if after not in loose:
+                continue
+            next_tile = grid[after[0]][after[1]]
+            here = tables[place][np.take(labels_of(place)[tile.kept], -1, axis)]
+            there = tables[after][np.take(labels_of(after)[next_tile.kept], 0, axis)]
+            for region in np.unique([here, there]).tolist():
+                ends, both = (here == region) != (there == region), (here == region)
+                cut[region] += float(ends.sum() - _CUT * both.sum() - tile_parts.err(tile))
     return {
-        place: {
-            label: region
-            for label, region in regions.items()
-            if cuts[ids.of(region)] ** 2 <= _SHORT * areas[ids.of(region)]
-        }
+        place: {label: each for label, each in regions.items() if cut[ids.of(each)] <= 0}
         for place, regions in loose.items()
     }
 
@@ -257,6 +261,28 @@ def _part_of(coarser: Any, tile: Tile) -> np.ndarray:
     part = np.asarray(coarser[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     found: np.ndarray = part[rows[:, None] - rows[0], columns - columns[0]]
     return found
+
+
+def _areas(label_map: Any, num_ids: int) -> np.ndarray:
+    """int64 [num_ids], pixels of each region."""
+    areas = np.zeros(num_ids, np.int64)
+    for row in range(0, label_map.shape[0], _STRIP):
+        areas += np.bincount(
+            np.asarray(label_map[row : row + _STRIP, :]).ravel(), minlength=num_ids
+        )
+    return areas
+
+
+def _number(out: Any, num_ids: int, has_background: bool) -> None:
+    """Numbers the regions of a map 1..n, the largest first, as `region_table.number` does."""
+    areas = _areas(out, num_ids)
+    order = np.argsort(-areas, kind="stable")
+    order = order[(areas[order] > 0) & ((order > 0) | (not has_background))]
+    table = np.zeros(num_ids, np.int32)
+    table[order] = np.arange(1, len(order) + 1)
+    for row in range(0, out.shape[0], _STRIP):
+        strip = slice(row, row + _STRIP)
+        out[strip, :] = table[np.asarray(out[strip, :])]
 
 
 def _on_disk(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
