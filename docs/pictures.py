@@ -1,4 +1,4 @@
-"""The pictures of how_it_works.md: python docs/pictures.py [palette] [schedule] [sampling]."""
+"""The pictures of how_it_works.md and tiles.md: python docs/pictures.py [NAME ...]."""
 
 import argparse
 import pathlib
@@ -15,6 +15,7 @@ from bitdiff_jax.data.images import read_image
 from bitdiff_jax.diffusion import Sampler, sample, schedules
 from bitdiff_jax.encoding import BitEncoding
 from bitdiff_jax.inference import drawing, entries, outputs, programs
+from bitdiff_jax.inference import tiles as tiles_lib
 from bitdiff_jax.scenes import SceneSource
 from bitdiff_jax.target import Palette, valid_mask
 
@@ -115,7 +116,20 @@ def sampling() -> np.ndarray:
     return contact_sheet(rows, cell=128)
 
 
-PICTURES = {each.__name__: each for each in (palette, schedule, sampling)}
+def tiles() -> np.ndarray:
+    """A photograph, its map drawn at once, and drawn tile by tile, with the tiles' borders."""
+    image = read_image(entries.EXAMPLE_IMAGES / "astronaut.jpg")
+    segmenter = Segmenter.from_pretrained("photos")
+    at_once = outputs.overlay(image, segmenter(image, 4, name="astronaut").label_map())
+    shown = outputs.overlay(image, segmenter.tiled(image, 256, 4, name="astronaut"))
+    for row in tiles_lib.tiles_of(image.shape[:2], 256):
+        for tile in row:
+            shown[tile.kept_rows.start, tile.kept_columns][::4] = 0
+            shown[tile.kept_rows, tile.kept_columns.start][::4] = 0
+    return contact_sheet([[image, at_once, shown]], cell=384)
+
+
+PICTURES = {each.__name__: each for each in (palette, schedule, sampling, tiles)}
 
 
 def main() -> None:
