@@ -98,13 +98,21 @@ def of_model(
     size: int,
     checkpoint: str,
     num_samples: int,
+    mirrored: bool,
     **settings: float | str,
 ) -> Iterator[Case]:
-    """Samples that a model draws with these settings of the sampler, else with its own."""
+    """Samples that a model draws with these settings of the sampler, else with its own.
+
+    Half of them are of the mirrored image if `mirrored` says so.
+    """
     segmenter = Segmenter.from_pretrained(checkpoint)
     for i in range(count):
         truths = truths_of(source, i, size)
-        result = segmenter(source[i]["image"], num_samples=num_samples, **settings)
+        image, half = source[i]["image"], num_samples // 2 if mirrored else 0
+        result = segmenter(image, num_samples=num_samples - half, **settings)
+        if half:
+            other = segmenter(image[:, ::-1], num_samples=half, **settings)
+            result = result.with_mirrored(other)
         yield Case(i, labelmaps.at_centres(result.maps, truths[0].shape), truths, result)
 
 
@@ -157,11 +165,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--size", type=int, default=128, help="longest side in pixels (128)")
     add("--num_images", type=int, default=100, help="images, at most (100)")
     add("--criteria", nargs="*", choices=(*CRITERIA, APPEARANCE), default=list(CRITERIA))
+    add(
+        "--mirrored", action="store_true", help="of a model: half of the samples of mirrored images"
+    )
     add("--as_written", action="store_true", help="of a model: score what `bitdiff segment` writes")
     add("--json", type=pathlib.Path, help="file to write the table to")
     args = parser.parse_args(argv)
-    if args.checkpoint is None and (args.as_written or APPEARANCE in args.criteria):
-        parser.error("--as_written and the criterion 'appearance' are for --checkpoint")
+    if args.checkpoint is None and (
+        args.as_written or args.mirrored or APPEARANCE in args.criteria
+    ):
+        parser.error("--as_written, --mirrored and the criterion 'appearance' are for --checkpoint")
 
     source = specs.open_source(args.data, image_size=args.size)
     few = (source, min(args.num_images, len(source)), args.size)
@@ -170,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif args.checkpoint is not None:
         names = ("preset", "guidance_weight", "temperature")
         settings = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-        cases = of_model(*few, args.checkpoint, args.num_samples, **settings)
+        cases = of_model(*few, args.checkpoint, args.num_samples, args.mirrored, **settings)
     else:
         cases = of_people(*few)
     by_image: dict[int, list[dict[str, list[float]]]] = {}

@@ -291,6 +291,48 @@ class Segmentation:
             held=None if self.held is None else self.held.taken(samples),
         )
 
+    def with_mirrored(self, mirrored: "Segmentation") -> "Segmentation":
+        """The result of these samples and of those of the mirrored image, mirrored back.
+
+        A network sees the mirrored image with other eyes, so that half of the samples of each give
+        a better consensus than all of one (docs/posterior.md). It cannot be drawn anew: `given`
+        keeps to the samples that are there.
+
+        Args:
+            mirrored: what the same model drew of `image[:, ::-1]`, without constraints.
+
+        Raises:
+            InputError: it is of another image, or of maps of another size; or either of the two
+                holds constraints.
+        """
+        if not np.array_equal(mirrored.image, self.image[:, ::-1]):
+            raise InputError(
+                "mirrored is of another image; give what was drawn of image[:, ::-1], left and "
+                "right exchanged"
+            )
+        if mirrored.resolution != self.resolution:
+            raise InputError(
+                f"mirrored has maps of {mirrored.resolution}, and these have {self.resolution}; "
+                "draw both with one model"
+            )
+        if self.held is not None or mirrored.held is not None:
+            raise InputError(
+                "mirrored: samples that hold constraints name regions each in their own way; draw "
+                "both without keep, same and different"
+            )
+        drawn = None
+        if self.drawn is not None and mirrored.drawn is not None:
+            back = np.concatenate([self.drawn.x0, mirrored.drawn.x0[:, :, ::-1]])
+            drawn = dataclasses.replace(self.drawn, x0=back)
+        return dataclasses.replace(
+            self,
+            codes=np.concatenate([self.codes, mirrored.codes[:, :, ::-1]]),
+            certainty=np.concatenate([self.certainty, mirrored.certainty[:, :, ::-1]]),
+            drawn=drawn,
+            guided=self.guided or mirrored.guided,
+            redraw=None,
+        )
+
     def save(
         self,
         folder: epath.PathLike,

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference.segmentation import Segmentation
+from bitdiff_jax.inference.specks import Evidence
 
 sides = st.tuples(st.integers(1, 9), st.integers(1, 9))
 
@@ -98,3 +101,37 @@ def test_a_single_sample_has_no_agreement():
 def test_a_sample_that_was_not_drawn_is_refused(sample):
     with pytest.raises(InputError, match=f"sample is {sample}"):
         segmentation(np.zeros((2, 2, 2)), (2, 2)).label_map(sample)
+
+
+def mirror_of(result, codes):
+    """As if drawn of the mirrored image: maps [n, h', w'] of it."""
+    other = segmentation(codes, result.shape, seed=1)
+    return dataclasses.replace(other, image=result.image[:, ::-1].copy())
+
+
+def test_samples_of_the_mirrored_image_are_mirrored_back():
+    rng = np.random.default_rng(0)
+    codes = np.kron(rng.integers(0, 64, (2, 3, 4)), np.ones((4, 4), int))
+    result = segmentation(codes[:1], (24, 32))
+    other = mirror_of(result, codes[1:, :, ::-1])
+    both = result.with_mirrored(other)
+    np.testing.assert_array_equal(both.codes, codes)
+    np.testing.assert_array_equal(both.certainty[1], other.certainty[0, :, ::-1])
+    assert both.num_samples == 2 and both.redraw is None and both.drawn is None
+    # Specks go to what each sample has drawn beside them, in the image's own direction.
+    values = np.eye(64, dtype=np.float32)
+    seen = [
+        dataclasses.replace(each, drawn=Evidence(values[each.codes], values))
+        for each in (result, other)
+    ]
+    drawn = seen[0].with_mirrored(seen[1]).drawn
+    np.testing.assert_array_equal(drawn.x0.argmax(-1), codes)
+
+
+def test_what_is_not_of_the_mirrored_image_is_refused():
+    codes = np.zeros((1, 4, 4), int)
+    result = segmentation(codes, (8, 8))
+    with pytest.raises(InputError, match=r"mirrored is of another image.*image\[:, ::-1\]"):
+        result.with_mirrored(result)
+    with pytest.raises(InputError, match=r"mirrored has maps of \(5, 4\), and these have \(4, 4\)"):
+        result.with_mirrored(mirror_of(result, np.zeros((1, 5, 4), int)))
