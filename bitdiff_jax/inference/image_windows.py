@@ -16,7 +16,8 @@ def shape_of(image: Any) -> tuple[int, int]:
     Raises:
         InputError: it is no uint8 [h, w, 3].
     """
-    shape, dtype = getattr(image, "shape", ()), getattr(image, "dtype", None)
+    shape: tuple[int, ...] = getattr(image, "shape", ())
+    dtype = getattr(image, "dtype", None)
     if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8 or not all(shape):
         raise InputError(
             f"image is {dtype or type(image).__name__} of shape {tuple(shape)}; give uint8 "

@@ -93,7 +93,7 @@ def write(
     moved = _edges_moved(tile, coarser, parts.part_of[labels], agreed, outgrown)
     named = np.where(table[labels] >= 0, table[labels], moved)
     whole = np.zeros(labels.shape, bool)
-    for label in np.flatnonzero(parts.owned):
+    for label in np.flatnonzero(parts.owned).tolist():
         inside = labels == label
         if 2 * (inside & done).sum() > parts.areas[label]:
             continue  # another tile has written the same

@@ -232,7 +232,7 @@ def _ending_well(
         tables[place] = np.full(len(parts[place].areas), _FREE, np.int64)
         for label, region in regions.items():
             tables[place][label] = ids.of(region)
-    cut: dict[int, float] = collections.Counter()
+    cut: dict[int, float] = collections.defaultdict(float)
     for place in loose:
         tile = grid[place[0]][place[1]]
         for axis, after in enumerate(((place[0] + 1, place[1]), (place[0], place[1] + 1))):
