@@ -12,7 +12,8 @@ from bitdiff_jax.errors import InputError
 if TYPE_CHECKING:
     from bitdiff_jax.inference import Constraints
 
-_NAMES = ("keep", "same", "different", "points", "box")  # of one picture; granularity is of any
+_OF_ONE_PICTURE = ("keep", "same", "different", "points", "box")
+NAMES = (*_OF_ONE_PICTURE, "granularity")  # all that say what is known or asked
 
 
 def add_constraints(add: Callable[..., Any]) -> None:
@@ -83,7 +84,7 @@ def constraints_of(args: argparse.Namespace, num_images: int) -> "Constraints":
     from bitdiff_jax.inference import Constraints
 
     Constraints(prompt_weight=args.prompt_weight)  # the check of it, before any file is read
-    named = [f"--{name}" for name in _NAMES if getattr(args, name) is not None]
+    named = [f"--{name}" for name in _OF_ONE_PICTURE if getattr(args, name) is not None]
     if named and num_images > 1:
         raise InputError(
             f"{num_images} pictures are named, and {' and '.join(named)} can be of one alone; name "

@@ -46,6 +46,9 @@ def test_what_cannot_be_read_is_left_out(run, picture, tmp_path, capsys):
         (["--tile_size=8"], "tile_size is 8; it must be at least 32"),
         (["--tile_size=64", "--shard=0/2"], "--shard: of no use with --tile_size"),
         (["--tile_size=64", "--same=1,1;2,2", "--formats=npz"], "--same, --formats: of no use"),
+        (["--tile_size=64", "--points=1,1,+"], "--points: of no use"),
+        (["--tile_size=64", "--box=1,1,9,9"], "--box: of no use"),
+        (["--tile_size=64", "--granularity=9"], "--granularity: of no use"),
     ],
 )
 def test_what_does_not_go_together_is_refused_in_a_line(run, picture, capsys, told, part):
