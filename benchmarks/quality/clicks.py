@@ -25,6 +25,7 @@ import jax
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.quality import json_rows
 from bitdiff_jax.data import specs
 from bitdiff_jax.data.image_inputs import encoder_input
 from bitdiff_jax.errors import InputError
@@ -173,7 +174,7 @@ class MobileSam:
 
 def draw_rows(args: argparse.Namespace) -> None:
     """Scores what the rows lack, and appends it."""
-    done = {(each["image"], each["method"]) for each in read(args.rows)}
+    done = {(each["image"], each["method"]) for each in json_rows.read(args.rows)}
     ours = f"weight {args.prompt_weight:g}, {args.num_samples} sample(s)"
     segmenter = Segmenter.from_pretrained(args.checkpoint)
     sam = None if args.decoder is None else MobileSam(args.decoder)
@@ -198,11 +199,6 @@ def draw_rows(args: argparse.Namespace) -> None:
             for method, values in rows.items():
                 if (i, method) not in done:
                     file.write(json.dumps({"image": i, "method": method, "iou": values}) + "\n")
-
-
-def read(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The rows that were scored before."""
-    return [json.loads(line) for line in path.open()] if path.exists() else []
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -237,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.data is not None:
         draw_rows(args)
-    print_table(read(args.rows))
+    print_table(json_rows.read(args.rows))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.quality import json_rows
 from bitdiff_jax import metrics
 from bitdiff_jax.data import labelmaps, specs
 from bitdiff_jax.diffusion import presets
@@ -131,14 +132,9 @@ def row(plain: dict[str, np.ndarray], told: dict[str, np.ndarray]) -> dict[str, 
     return found
 
 
-def read(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The rows that were drawn before."""
-    return [json.loads(line) for line in path.open()] if path.exists() else []
-
-
 def draw_rows(args: argparse.Namespace) -> None:
     """Draws what the rows lack, and appends it."""
-    done = {(each["image"], each["prompt"], each["weight"]) for each in read(args.rows)}
+    done = {(each["image"], each["prompt"], each["weight"]) for each in json_rows.read(args.rows)}
     segmenter = Segmenter.from_pretrained(args.checkpoint)
     source = specs.open_source(args.data, image_size=0)
     sampler = segmenter.sampler.override(temperature=args.temperature)
@@ -195,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.data is not None:
         draw_rows(args)
-    print_table(read(args.rows))
+    print_table(json_rows.read(args.rows))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from bitdiff_jax import metrics
-from bitdiff_jax.data import labelmaps, specs
-from bitdiff_jax.evaluation.host_contingency import contingency
+from benchmarks.quality.constraints import ari
+from bitdiff_jax.data import specs
 from bitdiff_jax.evaluation.statistics import estimates
 from bitdiff_jax.inference import Constraints, Request, Segmenter
 
@@ -30,13 +29,6 @@ DIAL = (2, 4, 8, 16, 32)
 def num_regions(label_map: np.ndarray) -> int:
     """Regions of a map, without what is ignored."""
     return len(np.unique(label_map[label_map >= 0]))
-
-
-def ari(label_map: np.ndarray, truth: np.ndarray) -> float:
-    """Adjusted Rand index, on the pixels that the truth labels."""
-    known = truth >= 0
-    found, wanted = (labelmaps.renumber(each[known])[1][None] for each in (label_map, truth))
-    return float(metrics.adjusted_rand_index_from_table(contingency(found, wanted)))
 
 
 def row_of(
@@ -67,12 +59,12 @@ def row_of(
     own = num_regions(truth)
     most = segmenter.model.encoding.num_codes - segmenter.model.palette.background
     plain, asked = drawn(None), drawn(min(own, most))
-    found = {"plain": plain, "asked": asked}
+    found, known = {"plain": plain, "asked": asked}, truth >= 0
     return {
         "counts": counts,
         "rank": float(stats.spearmanr(DIAL, counts).statistic),
         "own": float(own),
-        **{f"ari {key}": float(np.mean([ari(m, truth) for m in v])) for key, v in found.items()},
+        **{f"ari {k}": float(np.mean([ari(m, truth, known) for m in v])) for k, v in found.items()},
         **{f"regions {k}": float(np.mean([num_regions(m) for m in v])) for k, v in found.items()},
     }
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.quality import json_rows
 from benchmarks.quality.step_checkpoints import model_of
 from bitdiff_jax import metrics
 from bitdiff_jax.data import labelmaps, specs
@@ -65,7 +66,7 @@ def score(label_map: np.ndarray, truths: Sequence[np.ndarray]) -> float:
 def draw_rows(args: argparse.Namespace) -> None:
     """Draws what the rows lack, and appends it."""
     about = {"data": args.data, "weights": args.checkpoint, "tile_size": args.tile_size}
-    done = {each["image"] for each in read(args.rows) if about.items() <= each.items()}
+    done = {each["image"] for each in json_rows.read(args.rows) if about.items() <= each.items()}
     segmenter = Segmenter.from_pretrained(args.checkpoint, model=model_of(args.checkpoint))
     source = specs.open_source(args.data, image_size=args.tile_size)
     for i in range(min(args.num_images, len(source))):
@@ -93,11 +94,6 @@ def draw_rows(args: argparse.Namespace) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def read(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The rows that were drawn before."""
-    return [json.loads(line) for line in path.open()] if path.exists() else []
-
-
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """Means over images with their intervals, of each data, weights and size of tiles."""
     keys = [(each["data"], each["weights"], each["tile_size"]) for each in rows]
@@ -123,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.data is not None:
         draw_rows(args)
-    print_table(read(args.rows))
+    print_table(json_rows.read(args.rows))
 
 
 if __name__ == "__main__":
