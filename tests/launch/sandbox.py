@@ -13,9 +13,10 @@ import subprocess
 LAUNCH = pathlib.Path(__file__).resolve().parents[2] / "launch"
 REAL = ("bash", "cat", "dirname", "envsubst", "ls", "mkdir", "mktemp", "rm", "sed", "tail", "touch")
 
-# Of each call the log has the words, each ended by a unit separator, and a record separator.
+# Of each call the log has the words, each ended by a unit separator, and a record separator, in one
+# writing: calls that run beside each other do not mix.
 _RECORD = r"""#!/bin/bash
-printf '%s\x1f' {name} "$@" >> "$SANDBOX/log"; printf '\x1e' >> "$SANDBOX/log"
+printf -v words '%s\x1f' {name} "$@"; printf '%s\x1e' "$words" >> "$SANDBOX/log"
 next() {{ # prints the first line of a file and takes it away, unless it is the last
   local lines; mapfile -t lines < "$SANDBOX/$1"
   echo "${{lines[0]}}"
