@@ -11,6 +11,7 @@ from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
     from bitdiff_jax.repro.claims import Claim
+    from bitdiff_jax.repro.ledger import Record
 
 _DESCRIPTION = """\
 Measure a claim of the paper (arXiv 2601.02881), or `all` of them in the order of importance. At
@@ -21,7 +22,8 @@ are printed with the cost that is predicted for them; nothing is run."""
 _EPILOG = """\
 `bitdiff repro list` tells the claims. Stopped at any moment, the same command goes on where it was.
 `bitdiff repro page --out DIR --to docs/ledger.md` writes the page of what DIR holds, with the rows
-in a compact form beside it; without --out it is written anew from those."""
+in a compact form beside it, where those of other runs stay; without --out it is written anew from
+those. A ledger may be filled on several machines: --known docs/ledger makes only what it lacks."""
 LIST, PAGE = "list", "page"
 
 
@@ -53,30 +55,42 @@ def main(argv: list[str]) -> int:
 
 def _run(args: argparse.Namespace, claims: "list[Claim]") -> int:
     from bitdiff_jax.parallel import compilation_cache, dispatch
-    from bitdiff_jax.repro import catalogue, runner
+    from bitdiff_jax.repro import catalogue, ledger, runner
     from bitdiff_jax.repro.deadline import Deadline, OutOfTime
 
     config = config_lib.load(args.config)
     dispatch.split_cpu(config.mesh.cpu_devices)
     compilation_cache.enable()
     out = pathlib.Path(files.make_folder(args.out, "--out"))
-    work = runner.Runner(out, args.config, args.num_images, Deadline(args.time_limit))
+    evaluations = catalogue.evaluations(claims)
+    there = ledger.read(_folder(args.known, "--known")) if args.known else []
+    known = ledger.known(there, evaluations)
+    work = runner.Runner(out, args.config, args.num_images, known, Deadline(args.time_limit))
     failed = 0
     with files.sole_writer(out, "--out"):
         try:
-            failed = work.run(catalogue.evaluations(claims), args.seeds)
+            failed = work.run(evaluations, args.seeds)
         except OutOfTime:
             print(f"the {args.time_limit:g} minutes are over; the same command goes on")
-    _tell(claims, out)
+    _tell(claims, [*there, *ledger.gather(claims, out)])
     return 1 if failed else 0
 
 
-def _tell(claims: "list[Claim]", out: pathlib.Path) -> None:
+def _folder(name: str, option: str) -> pathlib.Path:
+    """A folder that has to be there."""
+    path = pathlib.Path(files.at_home(name))
+    if not path.is_dir():
+        raise InputError(f"{option} {name}: no such folder")
+    return path
+
+
+def _tell(claims: "list[Claim]", records: "list[Record]") -> None:
     from bitdiff_jax import extensions
     from bitdiff_jax.repro import ledger, verdicts
 
+    values = ledger.values(records)
     for claim in claims:
-        judged = verdicts.judge(claim, ledger.values(ledger.of_claim(claim, out)))
+        judged = verdicts.judge(claim, values)
         print(f"\n{claim.name}: {judged.verdict}\n  {claim.says}")
         if claim.computed:
             for line in extensions.resolve(claim.computed, claim.name)():
@@ -94,9 +108,7 @@ def _page(args: argparse.Namespace) -> int:
 
     if args.to is None:
         raise InputError("--to is not given; name the page's file, such as docs/ledger.md")
-    out = None if args.out is None else pathlib.Path(files.at_home(args.out))
-    if out is not None and not out.is_dir():
-        raise InputError(f"--out {args.out}: no such folder; name that of `bitdiff repro`")
+    out = None if args.out is None else _folder(args.out, "--out")
     written = page.write(pathlib.Path(files.at_home(args.to)), out)
     print(f"written: {', '.join(map(str, written))}")
     return 0
@@ -130,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--seeds", type=options.positive, default=3, metavar="N", help="trainings of each arm (3)")
     add("--out", metavar="DIR", help="folder for everything")
+    add(
+        "--known",
+        metavar="DIR",
+        help="rows that a page keeps, such as docs/ledger: those evaluations are not made again",
+    )
     add("--to", metavar="FILE", help="for page: the file to write")
     add(
         "--time_limit",

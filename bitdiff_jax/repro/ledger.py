@@ -9,7 +9,6 @@ import json
 import math
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -119,6 +118,21 @@ def _mean(values: np.ndarray) -> float:
     return float(f"{finite.mean():.4g}") if len(finite) else math.nan
 
 
+def known(
+    records: Iterable[Record], evaluations: Iterable[Evaluation]
+) -> frozenset[tuple[str, int]]:
+    """(key, seed) of the evaluations that records have, of as many scenes as they ask for.
+
+    A training that failed is known as well: it would fail again.
+    """
+    wanted = {evaluation.key: evaluation.num_images for evaluation in evaluations}
+    return frozenset(
+        (r.evaluation, r.seed)
+        for r in records
+        if r.evaluation in wanted and (r.failed or r.num_scenes == wanted[r.evaluation])
+    )
+
+
 def values(records: Iterable[Record]) -> Lookup:
     """The values of the records as `verdicts.judge` takes them; none of a training that failed."""
     found: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
@@ -136,14 +150,27 @@ def values(records: Iterable[Record]) -> Lookup:
 
 
 def write(records: Iterable[Record], folder: pathlib.Path) -> None:
-    """Writes the files, one for each training; those of other trainings stay."""
+    """Writes the files, one for each training.
+
+    Rows that a folder holds already stay, unless the same evaluation of the same seed is given: a
+    ledger may be filled on several machines, one after the other.
+
+    Raises:
+        InputError: a file that is there is of another kind.
+    """
     by_training: dict[str, list[Record]] = {}
     for record in records:
         by_training.setdefault(record.training, []).append(record)
     files.make_folder(folder, "--to")
     for training, of_one in by_training.items():
-        lines = [json.dumps(dataclasses.asdict(r), separators=(",", ":")) for r in of_one]
-        files.write(folder / f"{training}.jsonl", "".join(f"{line}\n" for line in lines).encode())
+        path = folder / f"{training}.jsonl"
+        there = _of_file(path) if path.exists() else []
+        merged = {(r.evaluation, r.seed): r for r in (*there, *of_one)}
+        lines = [
+            json.dumps(dataclasses.asdict(merged[key]), separators=(",", ":"))
+            for key in sorted(merged)
+        ]
+        files.write(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def read(folder: pathlib.Path) -> list[Record]:
@@ -152,13 +179,11 @@ def read(folder: pathlib.Path) -> list[Record]:
     Raises:
         InputError: a file is of another kind.
     """
-    found = []
-    for path in sorted(folder.glob("*.jsonl")):
-        try:
-            lines: list[dict[str, Any]] = [
-                json.loads(x) for x in files.read_text(path).splitlines()
-            ]
-            found += [Record(**line) for line in lines]
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: no rows of `bitdiff repro` ({error}); remove it") from None
-    return found
+    return [record for path in sorted(folder.glob("*.jsonl")) for record in _of_file(path)]
+
+
+def _of_file(path: pathlib.Path) -> list[Record]:
+    try:
+        return [Record(**json.loads(line)) for line in files.read_text(path).splitlines()]
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: no rows of `bitdiff repro` ({error}); remove it") from None

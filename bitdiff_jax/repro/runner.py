@@ -10,7 +10,7 @@ import json
 import pathlib
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -45,6 +45,7 @@ class Runner:
         out: the folder.
         base: name of the config that trainings change.
         num_images: number of held-out scenes; None for what each evaluation says.
+        known: (key, seed) of evaluations whose rows lie elsewhere, which are not made again.
         deadline: when to stop.
         tell: takes a line about what is done.
     """
@@ -52,6 +53,7 @@ class Runner:
     out: pathlib.Path
     base: str = "repro"
     num_images: int | None = None
+    known: Collection[tuple[str, int]] = ()
     deadline: Deadline = dataclasses.field(default_factory=lambda: Deadline(None))
     tell: Callable[[str], None] = print
 
@@ -71,6 +73,8 @@ class Runner:
         for seed in range(num_seeds):
             for number, evaluation in enumerate(evaluations, 1):
                 self.deadline.check()
+                if (evaluation.key, seed) in self.known:
+                    continue
                 self.tell(f"seed {seed}, {number} of {len(evaluations)}: {evaluation.key}")
                 try:
                     self.make(evaluation, seed)

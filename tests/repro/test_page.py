@@ -9,6 +9,7 @@ import pytest
 from bitdiff_jax.cli import main as cli
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.repro import ledger, page, rows, runner
+from bitdiff_jax.repro.arms import Evaluation
 from bitdiff_jax.repro.catalogue import CLAIMS
 from bitdiff_jax.repro.ledger import Record
 
@@ -84,6 +85,27 @@ def test_rows_are_gathered_and_rounded(tmp_path):
     ledger.write(found, folder)
     assert ledger.read(folder) == found
     assert ledger.values(found)["base/drawn", "ari"][1] == {"0": 0.123, "2": -0.057}
+
+
+def record(evaluation, seed, ari, **other):
+    return Record(evaluation, seed, {"ari": ari}, {}, {"train": 1, "draw": 1}, **other)
+
+
+def test_rows_of_other_runs_stay_in_a_ledger(tmp_path):
+    first = [record("base/drawn", 0, [1, 2]), record("base/raw", 0, [3, 4])]
+    ledger.write(first, tmp_path)
+    again, other = record("base/raw", 0, [5, 6]), record("base/drawn", 1, [7, 8])
+    ledger.write([again, other, record("pix2seq/td0", 0, [9, 9])], tmp_path)
+    assert ledger.read(tmp_path) == [first[0], other, again, record("pix2seq/td0", 0, [9, 9])]
+
+
+def test_known_are_rows_of_all_scenes_and_failures():
+    few, all_, gone = Evaluation("base"), Evaluation("base", "raw", num_images=2), Evaluation("v")
+    there = [
+        record("base/drawn", 0, [1, 2]), record("base/raw", 1, [3, 4]),
+        record("v/drawn", 0, [], failed="nan"), record("base/other", 0, [1] * 300),
+    ]  # fmt: skip
+    assert ledger.known(there, [few, all_, gone]) == {("base/raw", 1), ("v/drawn", 0)}
 
 
 def test_a_training_that_failed_is_told(tmp_path):

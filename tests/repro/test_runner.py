@@ -67,6 +67,13 @@ def test_what_is_finished_is_not_run_again(finished, monkeypatch):
     assert runner.Runner(finished, CONFIG, num_images=4).run([DRAWN], 1) == 0
 
 
+def test_what_is_known_is_not_made(tmp_path):
+    told = []
+    known = {(DRAWN.key, seed) for seed in range(3)}
+    assert runner.Runner(tmp_path, CONFIG, known=known, tell=told.append).run([DRAWN], 3) == 0
+    assert not told and not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_scenes_that_have_a_row_are_not_drawn_again(finished, tmp_path):
     path = finished / "base" / "seed_0" / "drawn" / rows.FILE
