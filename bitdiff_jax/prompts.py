@@ -18,6 +18,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from bitdiff_jax.target import code_areas
+
 KINDS = ("granularity", "region", "codes")
 MAX_POINTS = 3  # of a region in training, and as many outside of it
 _REGION_CHANNELS = _GRANULARITY_CHANNELS = 2
@@ -108,15 +110,9 @@ def draw(
     return drawn
 
 
-def _areas(codes: jax.Array, num_codes: int) -> jax.Array:
-    """int32 [num_codes], pixels of each code."""
-    ids = jnp.where(codes < 0, num_codes, codes).reshape(-1)
-    return jax.ops.segment_sum(jnp.ones_like(ids), ids, num_codes + 1)[:num_codes]
-
-
 def _granularity(key: jax.Array, codes: jax.Array, x0: jax.Array, num_codes: int) -> jax.Array:
     del key, x0
-    number = jnp.sum(_areas(codes, num_codes) > 0)
+    number = jnp.sum(code_areas(codes, num_codes) > 0)
     return granularity(jnp.maximum(number, 1)[None], (codes >= 0)[None])[0]
 
 
@@ -124,7 +120,7 @@ def _region(key: jax.Array, codes: jax.Array, x0: jax.Array, num_codes: int) -> 
     """Up to three points in a region and outside of it, at times a line, at times the box."""
     del x0
     which, with_box, count, place, lines, others = jax.random.split(key, 6)
-    areas = _areas(codes, num_codes)
+    areas = code_areas(codes, num_codes)
     # By the root of their areas: large regions are asked for more often, but not only they.
     asked = jax.random.categorical(which, jnp.where(areas > 0, jnp.log(areas) / 2, -jnp.inf))
     inside = (codes == asked) & (areas[asked] > 0)

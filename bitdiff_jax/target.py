@@ -121,11 +121,20 @@ def region_areas(codes: jax.Array, num_codes: int) -> jax.Array:
     """
 
     def of_one(codes: jax.Array) -> jax.Array:
-        ids = jnp.where(codes < 0, num_codes, codes)
-        counts = jax.ops.segment_sum(jnp.ones_like(ids).reshape(-1), ids.reshape(-1), num_codes + 1)
-        return counts.at[num_codes].set(0)[ids]
+        return jnp.where(codes < 0, 0, code_areas(codes, num_codes)[codes])
 
     return jax.vmap(of_one)(codes)
+
+
+def code_areas(codes: jax.Array, num_codes: int) -> jax.Array:
+    """int32 [num_codes], the number of pixels that have each code in one map.
+
+    Args:
+        codes: int32 [S, S], in [0, num_codes), -1 where there is none.
+        num_codes: number of codes.
+    """
+    ids = jnp.where(codes < 0, num_codes, codes).reshape(-1)
+    return jax.ops.segment_sum(jnp.ones_like(ids), ids, num_codes + 1)[:num_codes]
 
 
 def valid_mask(size: jax.Array, shape: tuple[int, ...]) -> jax.Array:
