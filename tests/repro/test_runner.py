@@ -67,6 +67,16 @@ def test_what_is_finished_is_not_run_again(finished, monkeypatch):
     assert runner.Runner(finished, CONFIG, num_images=4).run([DRAWN], 1) == 0
 
 
+def test_rows_of_a_ledger_are_not_made_again(tmp_path, capsys):
+    scenes = {"ari": [500] * 300, "iou": [500] * 300}
+    known = [ledger.Record(key, 0, scenes, {}, {}) for key in ("base/drawn", "base/raw")]
+    ledger.write(known, tmp_path / "ledger")
+    assert cli.main(["repro", "ema", "--seeds=1", f"--config={CONFIG}",
+                     f"--out={tmp_path / 'out'}", f"--known={tmp_path / 'ledger'}"]) == 0  # fmt: skip
+    assert "average over last, by ari: +0.000" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "base").exists()
+
+
 def test_what_is_known_is_not_made(tmp_path):
     told = []
     known = {(DRAWN.key, seed) for seed in range(3)}
@@ -187,9 +197,11 @@ def test_the_command_tells_verdicts(finished, capsys):
         (["ema"], "--out is not given"),
         (["page"], "--to is not given"),
         (["page", "--to=x.md", "--out=/nowhere"], "--out /nowhere: no such folder"),
+        (["ema", "--out=made", "--known=/nowhere"], "--known /nowhere: no such folder"),
     ],
 )
-def test_what_is_missing_is_named(arguments, message, capsys):
+def test_what_is_missing_is_named(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert cli.main(["repro", *arguments]) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
