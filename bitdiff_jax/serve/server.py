@@ -38,8 +38,9 @@ def application(serving: Service, folder: str) -> Any:
 
     from bitdiff_jax.serve import actions, layout, markup
 
+    page = actions.build(serving)
     app = fastapi.FastAPI(
-        docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeps(serving, folder)
+        docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeps(serving, folder, page)
     )
 
     @app.get("/download/{key}/{format_name}")
@@ -57,7 +58,7 @@ def application(serving: Service, folder: str) -> Any:
         return fastapi.Response(made.data, media_type=made.media_type, headers=headers)
 
     return gradio.mount_gradio_app(
-        app, actions.build(serving), path="/", theme=layout.theme(), css=markup.css(),
+        app, page, path="/", theme=layout.theme(), css=markup.css(),
         max_file_size=serving.limits.max_bytes, footer_links=[], run_history=False,
         ssr_mode=False, show_error=False, enable_monitoring=False, pwa=False, mcp_server=False,
     )  # fmt: skip
@@ -130,7 +131,7 @@ def temporary_files() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_old(folder: str, seconds: float) -> None:
+def remove_old(folder: str, seconds: float, waiting: str = "") -> None:
     """Removes the files of a folder that were written longer ago, and the folders that hold none.
 
     Gradio's own removal (`delete_cache`) ends for good where a file comes while it looks.
@@ -138,9 +139,12 @@ def remove_old(folder: str, seconds: float) -> None:
     Args:
         folder: with all that is in it.
         seconds: how old files may become.
+        waiting: a text that names the folders whose files stay, however old they are.
     """
     oldest = time.time() - seconds
     for place, _, names in os.walk(folder, topdown=False):
+        if place != folder and place in waiting:
+            continue
         # A new folder is about to get its file.
         is_old = place != folder and os.path.getmtime(place) < oldest
         for path in (os.path.join(place, name) for name in names):
@@ -152,8 +156,21 @@ def remove_old(folder: str, seconds: float) -> None:
                 os.rmdir(place)
 
 
+def _waiting(page: Any) -> str:
+    """What the drawings in the queue were sent, as text: the paths of their uploads are in it.
+
+    An upload is read when its turn comes, which may be later than uploads are kept.
+    """
+    queue = page._queue  # gradio tells of those who wait only how many they are
+    events = [
+        event for each in queue.event_queue_per_concurrency_id.values() for event in each.queue
+    ]
+    events += [event for job in queue.active_jobs if job for event in job]
+    return "\n".join(str(event.data.data) for event in events if event.data is not None)
+
+
 def _sweeps(
-    serving: Service, folder: str
+    serving: Service, folder: str, page: Any
 ) -> Callable[[object], contextlib.AbstractAsyncContextManager]:
     """Frees what is old every now and then, though nobody asks for anything."""
 
@@ -161,7 +178,8 @@ def _sweeps(
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             serving.forget_old()
-            await asyncio.to_thread(remove_old, folder, serving.limits.keep_seconds)
+            keep_seconds = serving.limits.keep_seconds
+            await asyncio.to_thread(remove_old, folder, keep_seconds, _waiting(page))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: object) -> AsyncIterator[None]:

@@ -28,9 +28,14 @@ def check(path: os.PathLike | str, name: str, limits: Limits) -> None:
         limits: the bounds.
 
     Raises:
-        InputError: too many bytes or pixels, or no image file.
+        InputError: too many bytes or pixels, no image file, or not there any more.
     """
-    size = os.stat(path).st_size
+    try:
+        size = os.stat(path).st_size
+    except FileNotFoundError:
+        raise InputError(
+            f"{name}: is not kept any more ({limits.keep_text} at most); send it again"
+        ) from None
     if size > limits.max_bytes:
         raise InputError(
             f"{name}: {size / 1e6:.1f} MB is more than the {limits.max_bytes / 1e6:.0f} MB that "

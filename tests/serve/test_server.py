@@ -8,6 +8,7 @@ import json
 import pathlib
 import re
 import socket
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -164,6 +165,34 @@ def test_many_requests_lose_none_and_keep_no_more_than_they_may(segmenter, tmp_p
         views = [each for each in gc.get_objects() if type(each) is ResultView]
         views = [each for each in views if each.full.name.startswith("image")]
         assert views and sum(each.nbytes for each in views) <= service.limits.memory
+
+
+def test_who_waits_longer_than_files_are_kept_is_drawn(segmenter, tmp_path, monkeypatch):
+    client = pytest.importorskip("gradio_client")
+    service = Service(segmenter)
+    receive, remove_old = service.receive, server.remove_old
+
+    def slow(path, name):
+        time.sleep(4)
+        return receive(path, name)
+
+    monkeypatch.setattr(service, "receive", slow)
+    monkeypatch.setattr(server, "_SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(server, "remove_old", lambda folder, _, *rest: remove_old(folder, 3, *rest))
+    paths = [tmp_path / f"image{k}.png" for k in range(3)]
+    for k, path in enumerate(paths):
+        Image.fromarray(tiny.image(24, 32, seed=k)).save(path)
+
+    def ask(api, path):
+        told = api.predict(client.handle_file(str(path)), 1, 0, "", "", api_name="/segment")
+        return str(told[0])
+
+    with serving.served(service) as url:
+        apis = [client.Client(url, verbose=False, analytics_enabled=False) for _ in paths]
+        with concurrent.futures.ThreadPoolExecutor(len(paths)) as pool:
+            told = list(pool.map(ask, apis, paths))
+    for path, text in zip(paths, told, strict=True):
+        assert f"{path.stem}: " in text and "region" in text
 
 
 def test_it_listens_where_it_is_told_alone():

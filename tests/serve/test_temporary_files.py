@@ -17,6 +17,15 @@ def test_old_files_go_and_new_ones_stay(tmp_path):
     assert tmp_path.exists() and not list(tmp_path.iterdir())
 
 
+def test_what_waits_stays_however_old_it_is(tmp_path):
+    for name in ("waits", "drawn"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "image.png").write_bytes(b"x")
+    waiting = str([{"path": str(tmp_path / "waits" / "image.png")}, 8, 0, "", ""])
+    server.remove_old(str(tmp_path), 0, waiting)
+    assert (tmp_path / "waits" / "image.png").exists() and not (tmp_path / "drawn").exists()
+
+
 def test_the_folder_is_the_servers_alone_and_goes_with_it():
     with server.temporary_files() as folder:
         assert os.environ["GRADIO_TEMP_DIR"] == folder

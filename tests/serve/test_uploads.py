@@ -66,6 +66,11 @@ def test_too_many_bytes_are_refused_before_a_look_at_them(tmp_path):
     assert "0.1 MB is more than" in refused(path)
 
 
+def test_a_file_that_is_gone_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"x\.png: is not kept any more .*; send it again$"):
+        uploads.check(tmp_path / "gone", "x.png", Limits())
+
+
 def test_an_image_is_read_as_everywhere(photo):
     with Image.open(photo) as image:
         expected = np.asarray(image)
