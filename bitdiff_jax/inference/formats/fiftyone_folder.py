@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bitdiff_jax.inference.segmentation import Segmentation
 
 _FOLDER, _LABELS, _IMAGES = "fiftyone", "labels", "data"
+_ENDING = ".png"  # of masks, and of images that were read from no file
 _EIGHT_BITS = 255
 
 
@@ -29,7 +30,9 @@ class FiftyoneFormat:
     """fiftyone/labels/NAME.png of each image, and fiftyone/data.json, which names their files.
 
     Masks are of 8 bits, or 16 if there are more regions; 0 is the background. An image that was
-    read from no file is written into fiftyone/data.
+    read from no file is written into fiftyone/data. The list goes from a mask's NAME.png to its
+    image: the importer joins the two by their names without an ending, and a NAME without one would
+    lose what follows its last dot.
 
     Attributes:
         suffixes: there are no files beside the folder.
@@ -49,10 +52,10 @@ class FiftyoneFormat:
         label_map = segmentation.label_map()
         ids = region_ids(label_map, 8 if label_map.max() <= _EIGHT_BITS else 16)
         known = self._read(folder)
-        mask = files.make_folder(folder / _FOLDER / _LABELS, "folder") / f"{name}.png"
+        mask = files.make_folder(folder / _FOLDER / _LABELS, "folder") / f"{name}{_ENDING}"
         image = None
         if not segmentation.file:
-            image = files.make_folder(folder / _FOLDER / _IMAGES, "folder") / f"{name}.png"
+            image = files.make_folder(folder / _FOLDER / _IMAGES, "folder") / f"{name}{_ENDING}"
         if name not in known:
             for path in (mask, image):
                 if path is not None:
@@ -70,7 +73,7 @@ class FiftyoneFormat:
         gone = known.keys() & set(names)
         own = [name for name in gone if known[name] == _own(name)]
         for part, told in ((_LABELS, gone), (_IMAGES, own)):
-            subfolders.remove_files(folder / _FOLDER / part, [f"{name}.png" for name in told])
+            subfolders.remove_files(folder / _FOLDER / part, [f"{name}{_ENDING}" for name in told])
         if gone:
             left = {name: file for name, file in known.items() if name not in gone}
             self._write(folder, left)
@@ -86,18 +89,19 @@ class FiftyoneFormat:
                 f"{path}: is no list of files of `bitdiff segment`; name another folder, or move "
                 "it away"
             )
-        return known
+        return {mask.removesuffix(_ENDING): file for mask, file in known.items()}
 
     def _write(self, folder: epath.Path, known: dict[str, str]) -> None:
         if known:
-            files.write(folder / self.file, json.dumps(known, indent=1).encode())
+            listed = {f"{name}{_ENDING}": file for name, file in known.items()}
+            files.write(folder / self.file, json.dumps(listed, indent=1).encode())
         else:
             files.remove(folder / self.file)
 
 
 def _own(name: str) -> str:
     """The place of an image that was read from no file."""
-    return f"{_IMAGES}/{name}.png"
+    return f"{_IMAGES}/{name}{_ENDING}"
 
 
 def _whole(file: str) -> str:

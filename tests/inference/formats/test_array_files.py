@@ -1,6 +1,7 @@
 """npz, the stack of hypotheses, FiftyOne's folder, supervision, and what does not fit a format."""
 
 import json
+import pathlib
 import sys
 import types
 
@@ -86,14 +87,15 @@ def test_the_folder_that_fiftyone_imports(tmp_path):
     """Masks by the names under which data.json lists the images, as its importer joins them."""
     picture = tmp_path / "there" / "cat.png"
     picture.parent.mkdir()
-    with_file, without = cases.segmentation(file=str(picture)), cases.segmentation("dog")
+    with_file, without = cases.segmentation(file=str(picture)), cases.segmentation("dog.v2")
     Image.fromarray(with_file.image).save(picture)
     for each in (with_file, without):
         each.save(tmp_path / "out", ["fiftyone"])
     folder = tmp_path / "out" / "fiftyone"
-    listed = json.loads((folder / "data.json").read_text())
+    # `ImageSegmentationDirectoryImporter.setup` takes both names without their ending.
+    listed = {pathlib.Path(key).stem: file for key, file in listed_files(folder).items()}
     masks = {path.stem: path for path in (folder / "labels").iterdir()}
-    assert masks.keys() == listed.keys() == {"cat", "dog"}
+    assert masks.keys() == listed.keys() == {"cat", "dog.v2"}
     for name, file in listed.items():
         image = np.asarray(Image.open(folder / file))
         np.testing.assert_array_equal(image, with_file.image)
@@ -102,13 +104,57 @@ def test_the_folder_that_fiftyone_imports(tmp_path):
         np.testing.assert_array_equal(mask, with_file.label_map())
     written = formats.FORMATS["fiftyone"]
     written.forget(tmp_path / "out", ["cat", "unknown"])
-    assert sorted(json.loads((folder / "data.json").read_text())) == ["dog"]
-    written.forget(tmp_path / "out", ["dog"])
+    assert list(listed_files(folder)) == ["dog.v2.png"]
+    written.forget(tmp_path / "out", ["dog.v2"])
     assert not folder.exists() and picture.exists()
     folder.mkdir()
     (folder / "data.json").write_text("[]")
     with pytest.raises(InputError, match="is no list of files"):
         without.save(tmp_path / "out", ["fiftyone"])
+
+
+def listed_files(folder):
+    return json.loads((folder / "data.json").read_text())
+
+
+def test_fiftyone_imports_masks_and_instances(tmp_path):
+    """Needs FiftyOne and a MongoDB, which FIFTYONE_DATABASE_URI may name."""
+    fiftyone = pytest.importorskip("fiftyone")
+    wanted = {}
+    for name in ("cat", "dog.v2"):
+        path = tmp_path / "there" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        image = cases.segmentation(name, file=str(path), has_background=True)
+        Image.fromarray(image.image).save(path)
+        image.save(tmp_path / "out", ["fiftyone", "coco_instances"])
+        wanted[str(path)] = image.label_map()
+    folder = tmp_path / "out" / "fiftyone"
+    kinds = fiftyone.types
+    dataset = fiftyone.Dataset.from_dir(
+        str(folder), kinds.ImageSegmentationDirectory, data_path="data.json"
+    )
+    assert {each.filepath for each in dataset} == wanted.keys()
+    for sample in dataset:
+        np.testing.assert_array_equal(sample.ground_truth.get_mask(), wanted[sample.filepath])
+    instances = fiftyone.Dataset.from_dir(
+        dataset_type=kinds.COCODetectionDataset,
+        data_path=str(tmp_path / "there"),
+        labels_path=str(tmp_path / "out" / "coco_instances.json"),
+        label_types="segmentations",
+    )
+    assert {each.filepath for each in instances} == wanted.keys()
+    for sample in instances:
+        label_map = wanted[sample.filepath]
+        (field,) = (
+            name for name in sample.field_names if isinstance(sample[name], fiftyone.Detections)
+        )
+        masks = np.zeros_like(label_map)
+        for region, found in enumerate(sample[field].detections, 1):
+            left, top, _, _ = np.round(np.tile(label_map.shape[::-1], 2) * found.bounding_box)
+            height, width = found.mask.shape
+            place = masks[int(top) : int(top) + height, int(left) : int(left) + width]
+            place[found.mask.astype(bool)] = region
+        np.testing.assert_array_equal(masks, label_map)
 
 
 @pytest.mark.parametrize("part", ["labels", "data"])
