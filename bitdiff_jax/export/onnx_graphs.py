@@ -37,7 +37,7 @@ def graph(
         remedy: what to do about a function that cannot be exported.
 
     Raises:
-        InputError: jax2onnx is not installed, or does not know an operation.
+        InputError: jax2onnx is not installed, or fails at an operation.
     """
     try:
         onnx, jax2onnx = (importlib.import_module(name) for name in ("onnx", "jax2onnx"))
@@ -53,10 +53,11 @@ def graph(
                 function, inputs=list(inputs), model_name="bitdiff", return_mode="file",
                 output_path=str(path),
             )  # fmt: skip
-        except NotImplementedError as error:
-            raise InputError(
-                f"jax2onnx cannot export this network ({' '.join(str(error).split())}); {remedy}"
-            ) from None
+        except InputError:
+            raise
+        except Exception as error:  # of an operation that it does not know it raises what it likes
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InputError(f"jax2onnx cannot export this network ({told}); {remedy}") from error
         whole = onnx.load(path)  # with the weights that lie beside it
     return bytes(whole.SerializeToString())
 

@@ -6,6 +6,7 @@ import json
 import runpy
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -222,6 +223,19 @@ def test_without_jax2onnx_a_line_says_what_to_do(loaded, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     with pytest.raises(InputError, match=r"jax2onnx.*docs/export\.md"):
         export_denoiser(loaded, tmp_path, Sampler(method=Ddim()))
+
+
+@pytest.mark.parametrize("raised", [TypeError("takes 1\nargument"), NotImplementedError("erf")])
+def test_what_jax2onnx_fails_at_is_one_line(raised, monkeypatch):
+    def to_onnx(*_, **__):
+        raise raised
+
+    monkeypatch.setitem(sys.modules, "onnx", types.SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "jax2onnx", types.SimpleNamespace(to_onnx=to_onnx))
+    says = rf"cannot export this network \({type(raised).__name__}: .*\); leave it out$"
+    with pytest.raises(InputError, match=says) as caught:
+        onnx_graphs.graph(jnp.tanh, [(1,)], "leave it out")
+    assert "\n" not in str(caught.value)
 
 
 def test_run_py_stands_by_itself(loaded, tmp_path, monkeypatch):

@@ -111,9 +111,11 @@ class EfficientNetLite0:
         """A tap [B, h, w, C] -> [B, N / stride, N / stride, C]."""
         side = self.image_size // self.stride
         if x.shape[1] > side:
-            factor = x.shape[1] // side
-            return nn.avg_pool(x, (factor, factor), (factor, factor))
-        return jax.image.resize(x, (x.shape[0], side, side, x.shape[3]), "bilinear")
+            cell = (x.shape[1] // side,) * 2
+            return nn.avg_pool(x, window_shape=cell, strides=cell)  # by name, as jax2onnx has it
+        # No antialiasing, which enlarging has none of: jax2onnx does not know it.
+        whole = (x.shape[0], side, side, x.shape[3])
+        return jax.image.resize(x, whole, "bilinear", antialias=False)
 
     def from_original(self, originals: Originals, names: list[str]) -> dict[str, np.ndarray]:
         """Its parameters from the wheel's .pth file.

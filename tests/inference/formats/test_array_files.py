@@ -83,6 +83,16 @@ def test_hypotheses_over_time_as_ultrack_takes_them():
         formats.hypotheses([])
 
 
+def test_ultrack_makes_contours_of_them():
+    utils = pytest.importorskip("ultrack.utils")
+    frames = [cases.segmentation(name, has_background=True) for name in ("a", "b")]
+    foreground, contours = utils.labels_to_contours(formats.hypotheses(frames))
+    for t, frame in enumerate(frames):
+        np.testing.assert_array_equal(foreground[t], (frame.label_maps > 0).any(axis=0))
+    assert contours.shape == foreground.shape == (2, 48, 64)
+    assert 0 < contours.mean() < 1 and contours.max() == 1
+
+
 def test_the_folder_that_fiftyone_imports(tmp_path):
     """Masks by the names under which data.json lists the images, as its importer joins them."""
     picture = tmp_path / "there" / "cat.png"
