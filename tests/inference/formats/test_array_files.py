@@ -86,7 +86,8 @@ def test_hypotheses_over_time_as_ultrack_takes_them():
 def test_ultrack_makes_contours_of_them():
     utils = pytest.importorskip("ultrack.utils")
     frames = [cases.segmentation(name, has_background=True) for name in ("a", "b")]
-    foreground, contours = utils.labels_to_contours(formats.hypotheses(frames))
+    made = utils.labels_to_contours(formats.hypotheses(frames))  # zarr's arrays
+    foreground, contours = map(np.asarray, made)
     for t, frame in enumerate(frames):
         np.testing.assert_array_equal(foreground[t], (frame.label_maps > 0).any(axis=0))
     assert contours.shape == foreground.shape == (2, 48, 64)
