@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.posterior import answers as answers_lib
-from bitdiff_jax.posterior import consensus as consensus_lib
 from bitdiff_jax.posterior import clicked, constraints, credible, explanation, points, questions
+from bitdiff_jax.posterior import consensus as consensus_lib
 from bitdiff_jax.posterior import modes as modes_lib
 from bitdiff_jax.posterior.agreement import disagreement
 from bitdiff_jax.posterior.appearance import Appearance
