@@ -25,7 +25,7 @@ _NO_CONSENSUS = "none"
 _NUM_SAMPLES = 4
 # The region of points is read off samples that differ (docs/prompts.md).
 _NUM_SAMPLES_OF_POINTS = 16
-_TEMPERATURE_OF_POINTS = 1.0
+_SAMPLER_OF_POINTS = {"temperature": 1.0, "guidance_weight": 0.0}
 _DESCRIPTION = """\
 Draw label maps of pictures. For each picture ID, the folder --out gets
   ID_labels.png     16-bit grey, region ids 1..n (a viewer shows it black): the consensus of the
@@ -160,8 +160,11 @@ def _draw(
     print(f"{options.weights_name(args)}, step {segmenter.step}, trained on: {trained_on}")
     sampler = options.sampler_of(args, segmenter.sampler)
     reads_points = bool(constraints.inside) and not asked.takes_points(segmenter.model)
-    if reads_points and args.temperature is None and args.preset is None:
-        sampler = sampler.override(temperature=_TEMPERATURE_OF_POINTS)
+    if reads_points and args.preset is None:
+        said = options.sampler_fields(args)
+        sampler = sampler.override(
+            **{name: value for name, value in _SAMPLER_OF_POINTS.items() if said[name] is None}
+        )
     at = "" if sampler.temperature == 1 else f", temperature {sampler.temperature:g}"
     grid = "" if sampler.time_grid == "uniform" else f" at times uniform in {sampler.time_grid}"
     print(
@@ -325,8 +328,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--formats",
         metavar="NAME[,...]",
-        help="what is written of each picture (id_png,colours,overlay,agreement,boundary,modes); "
-        "also id_png8, npz, coco_panoptic, coco_instances, labelme, geojson and geojson_detections "
+        help="what is written of each picture "
+        "(id_png,colours,overlay,agreement,region,boundary,modes); also id_png8, npz, coco_panoptic, coco_instances, labelme, geojson and geojson_detections "
         "(QuPath), imagej, fiftyone, hypotheses (Ultrack), see docs/formats.md, and "
         "package.module:name, a function write(segmentation, folder, name)",
     )

@@ -292,7 +292,8 @@ class Segmentation:
         What more than half of the samples join with a point inside, and more of them than with one
         outside (`posterior.clicked.belief`), found on a copy of the picture that is no larger than
         three times the maps as drawn. Nothing is drawn for it, so that more points cost nothing.
-        Draw 16 samples at temperature 1 for it: what is not in them, no point can bring out.
+        Draw 16 samples at temperature 1 and guidance 0 for it: what is not in them, no
+        point can bring out.
 
         Args:
             inside: (row, column) of a point in the region, or several, integers [n, 2].

@@ -61,7 +61,8 @@ def test_points_of_a_model_without_prompts_are_read_off_samples(
     assert run(picture, "--points=5,5,+; 10,35,+ ;50,5,-") == 0
     assert "16 sample(s)" in capsys.readouterr().out
     told = {"inside": [(5, 5), (35, 10)], "outside": [(5, 50)]}
-    want = segmenter(picture, num_samples=16, num_steps=2, batch_size=4, temperature=1, **told)
+    draw = {"num_samples": 16, "num_steps": 2, "temperature": 1, "guidance_weight": 0}
+    want = segmenter(picture, batch_size=4, **draw, **told)
     found = labels(tmp_path / "out")
     np.testing.assert_array_equal(found, want.label_map())
     assert found[5, 5] == found[35, 10] != found[5, 50]
