@@ -109,7 +109,7 @@ def by_samples(
     image: np.ndarray,
     name: str,
     num_samples: int,
-    sampler_settings: dict[str, float | None],
+    sampler_settings: dict[str, Any],
 ) -> Predict:
     """The region of the clicks in samples that are drawn once."""
     drawn = segmenter(image, name=name, num_samples=num_samples, **sampler_settings)
@@ -222,7 +222,7 @@ def draw_rows(args: argparse.Namespace) -> None:
                 segmenter, example["image"], example["name"], args.num_samples, args.prompt_weight
             )
         else:
-            settings = {
+            settings: dict[str, Any] = {
                 "temperature": args.temperature, "guidance_weight": args.guidance_weight,
             }  # fmt: skip
             predict = by_samples(
