@@ -69,7 +69,11 @@ def clicks_of(constraints: Constraints, model: Model, shape: tuple[int, int]) ->
     """
     if not constraints.inside or takes_points(model):
         return None
-    return Clicks.on(constraints.inside, constraints.outside, shape)
+    inside, outside = (
+        np.array(tuple(given), np.intp).reshape(-1, 2)
+        for given in (constraints.inside, constraints.outside)
+    )
+    return Clicks.on(inside, outside, shape)
 
 
 def takes_points(model: Model) -> bool:
