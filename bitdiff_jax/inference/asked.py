@@ -1,7 +1,8 @@
 """What a caller asks of a map, for models that were trained with prompts (`bitdiff_jax.prompts`).
 
 A prompt is followed, and not imposed: it makes maps that meet it probable. Points that are told to
-a model without trained prompts are imposed instead, as pairs of points that lie together or apart.
+a model without trained prompts change nothing of what is drawn: their region is read off the
+samples (`clicks_of`).
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import numpy as np
 
 from bitdiff_jax.data import transforms
 from bitdiff_jax.errors import InputError
+from bitdiff_jax.inference.clicked import Clicks
 from bitdiff_jax.inference.imposed import Constraints, at_cell
 from bitdiff_jax.model import Model
 from bitdiff_jax.posterior import points
@@ -51,9 +53,32 @@ def for_model(
         raise InputError(_not_taken("box", "region"))
     if "granularity" not in taken and constraints.granularity is not None:
         raise InputError(_not_taken("granularity", "granularity"))
-    if "region" not in taken:
-        return imposed.together_with(_as_pairs(constraints)), None
     return imposed, _prompt(constraints, model, shape)
+
+
+def clicks_of(constraints: Constraints, model: Model, shape: tuple[int, int]) -> Clicks | None:
+    """The points of a region that is to be read off the samples of a model.
+
+    Args:
+        constraints: as `for_model`, which has checked them.
+        model: that will draw.
+        shape: (h, w) of the image.
+
+    Returns:
+        The points; None if there are none, or the model was trained with them.
+    """
+    if not constraints.inside or takes_points(model):
+        return None
+    inside, outside = (
+        np.array(tuple(given), np.intp).reshape(-1, 2)
+        for given in (constraints.inside, constraints.outside)
+    )
+    return Clicks.on(inside, outside, shape)
+
+
+def takes_points(model: Model) -> bool:
+    """Whether a model was trained with points of a region."""
+    return "region" in model.prompts.channels(model.encoding.num_channels)
 
 
 def _not_taken(name: str, kind: str) -> str:
@@ -109,27 +134,19 @@ def _check_box(box: tuple[int, int, int, int], shape: tuple[int, int]) -> None:
         raise InputError(f"box is {points.brief(box)}; give {wanted}right <= {shape[1]}")
 
 
-def _as_pairs(constraints: Constraints) -> Constraints:
-    """The points as pairs: all inside lie together, and none outside with them."""
-    if not constraints.inside:
-        return Constraints()
-    first, *others = constraints.inside
-    return Constraints(
-        same=[(first, point) for point in others],
-        different=[(first, point) for point in constraints.outside],
-    )
-
-
 def _prompt(constraints: Constraints, model: Model, shape: tuple[int, int]) -> np.ndarray | None:
     """The raster, float16 [h', w', P]; None if nothing is asked."""
-    if not constraints.asks:
+    taken = model.prompts.channels(model.encoding.num_channels)
+    of_region = "region" in taken and bool(constraints.inside or constraints.box)
+    if not of_region and constraints.granularity is None:
         return None
     resolution = transforms.resized_shape(*shape, model.image_size)
     prompt = np.zeros((*resolution, model.prompt_channels), np.float16)
-    taken = model.prompts.channels(model.encoding.num_channels)
     if constraints.granularity is not None:
         number = constraints.granularity + model.palette.background
         prompt[..., taken["granularity"]] = 1, (math.log2(number) - 3) / 2
+    if not of_region:
+        return prompt
     marks = prompt[..., taken["region"]]
     for value, marked in ((1, constraints.inside), (-1, constraints.outside)):
         for point in marked:

@@ -1,5 +1,6 @@
 """One image on which maps are drawn again and again, under constraints or without."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from jax.sharding import Mesh
 from bitdiff_jax.data import transforms
 from bitdiff_jax.diffusion.sampler import Sampler
 from bitdiff_jax.inference import asked, drawing, imposed, imposed_codes, programs, specks
+from bitdiff_jax.inference.clicked import Clicks
 from bitdiff_jax.inference.imposed import Constraints, Imposed
 from bitdiff_jax.inference.request import Request
 from bitdiff_jax.inference.segmentation import Segmentation
@@ -89,19 +91,21 @@ class Canvas:
         if not constraints:
             return self._result(self._free_samples(sampler, request), sampler, request)
         weight = constraints.prompt_weight
-        constraints, prompt = asked.for_model(constraints, self._model, self.shape)
+        told = constraints
+        constraints, prompt = asked.for_model(told, self._model, self.shape)
+        clicks = asked.clicks_of(told, self._model, self.shape)
         # All is checked before anything is drawn.
         groups = self.groups(constraints) if constraints else None
         free = self._free_samples(sampler, request, prompt, weight)
         if groups is None:
-            return self._result(free, sampler, request)
+            return self._result(free, sampler, request, clicks=clicks)
         evidence = specks.evidence(self._model.encoding, sampler.decoder, free.x0)
         held = imposed_codes.of_free_samples(
             groups, free.codes, evidence, self._model.encoding.num_codes,
             self._model.palette.background,
         )  # fmt: skip
         drawn = self._draw(sampler, request, prompt, weight, held.on_cells())
-        return self._result(drawn, sampler, request, held)
+        return self._result(drawn, sampler, request, held, clicks)
 
     def _free_samples(
         self,
@@ -157,8 +161,10 @@ class Canvas:
         sampler: Sampler,
         request: Request,
         held: Imposed | None = None,
+        clicks: Clicks | None = None,
     ) -> Segmentation:
-        return segmentation_of(self._model, drawn, self.image, sampler, request, held)
+        found = segmentation_of(self._model, drawn, self.image, sampler, request, held)
+        return dataclasses.replace(found, clicks=clicks)
 
 
 def segmentation_of(

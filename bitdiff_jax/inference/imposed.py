@@ -47,7 +47,8 @@ class Constraints:
             distribution, more follows the prompt more closely, and 0 imposes the pixels alone, in a
             fraction of the time.
         granularity: asked number of regions, beside the background if the model knows one.
-        inside: points (row, column) that lie in one region, which is asked for.
+        inside: points (row, column) that lie in one region, which is asked for; of a model that
+            was not trained with points it is read off its samples, see `inference.clicked`.
         outside: points that lie outside of that region.
         box: (top, left, bottom, right) of that region, in pixels; its last row is bottom - 1.
     """

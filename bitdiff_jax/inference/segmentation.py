@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from etils import epath
+from numpy.typing import ArrayLike
 
 from bitdiff_jax import files
 from bitdiff_jax.data import transforms
 from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.inference import (
+    clicked,
     consensus_codes,
     held_maps,
     imposed,
@@ -75,6 +77,8 @@ class Segmentation:
         redraw: function of constraints that draws as many samples anew; None if the segmenter that
             drew these is not known. `given` calls it.
         encoded: what the model's encoder makes of the picture; None without an encoder.
+        clicks: points of a region that all samples together show as one, see `region`: it is a
+            region of `label_map()`, and the samples are as they are. None for none.
     """
 
     image: np.ndarray
@@ -93,6 +97,7 @@ class Segmentation:
     held: imposed.Imposed | None = None
     redraw: "Callable[[imposed.Constraints], Segmentation] | None" = None
     encoded: EncodedImage | None = None
+    clicks: clicked.Clicks | None = None
 
     def __post_init__(self) -> None:
         upsampling.check_edges(self.edges)
@@ -207,6 +212,11 @@ class Segmentation:
         return [dataclasses.replace(each, label_map=self.label_map(each.medoid)) for each in found]
 
     @functools.cached_property
+    def clicked_region(self) -> np.ndarray | None:
+        """bool [h, w]: the region of `clicks`; None without any."""
+        return None if self.clicks is None else self.region(*self.clicks)
+
+    @functools.cached_property
     def boundary_probability(self) -> np.ndarray | None:
         """float32 [h, w]: that of `posterior`, found without its atoms; None for one sample."""
         return None if self.num_samples == 1 else sample_statistics.boundary_share(self._samples())
@@ -275,6 +285,29 @@ class Segmentation:
                 )
             return self.redraw(constraints)
         return self.of_samples(kept)
+
+    def region(self, inside: ArrayLike, outside: ArrayLike = ()) -> np.ndarray:
+        """The region that points mean, as all samples together have it.
+
+        What more than half of the samples join with a point inside, and more of them than with one
+        outside (`posterior.clicked.belief`), found on a copy of the picture that is no larger than
+        three times the maps as drawn. Nothing is drawn for it, so that more points cost nothing.
+        Draw 16 samples at temperature 1 and guidance 0 for it: what is not in them, no
+        point can bring out.
+
+        Args:
+            inside: (row, column) of a point in the region, or several, integers [n, 2].
+            outside: points out of it, likewise.
+
+        Returns:
+            bool [h, w]; it holds all points inside and none outside.
+
+        Raises:
+            InputError: a point is none, lies outside of the picture, or is both inside and outside;
+                none is inside; or two are too near to each other to be told apart.
+        """
+        clicks = clicked.Clicks.on(inside, outside, self.shape)
+        return clicked.mask_of(self._small.posterior, clicks, self.image, self.edges)
 
     def of_samples(self, samples: np.ndarray) -> "Segmentation":
         """The result of some of its samples.
@@ -364,31 +397,33 @@ class Segmentation:
 
         Args:
             sample: its index; None for one map for all samples: their consensus by `criterion`,
-                found on the maps as drawn. By default that is the `medoid` where there are one or
-                two different maps, see `posterior.consensus.default_criterion`.
+                found on the maps as drawn, in which the region of `clicks` is one. By default that
+                is the `medoid` where there are one or two different maps, see
+                `posterior.consensus.default_criterion`.
 
         Raises:
             InputError: there is no such sample.
         """
-        if sample is None and self._criterion == "medoid":
-            sample = self.medoid
-        if sample is not None and not 0 <= sample < self.num_samples:
+        of = self.medoid if sample is None and self._criterion == "medoid" else sample
+        if of is not None and not 0 <= of < self.num_samples:
             raise InputError(f"sample is {sample}; there are 0 to {self.num_samples - 1}")
-        if sample not in self._kept:
-            codes, certainty = self._drawn_map(sample)
+        clicked_region = self.clicked_region if sample is None else None
+        key = of if clicked_region is None else None
+        if key not in self._kept:
+            codes, certainty = self._drawn_map(of)
             labels = self._at_own_size(codes, certainty)
+            if clicked_region is not None:
+                labels = np.where(clicked_region, labels.max() + 1, labels)
             if self.held is not None:
                 groups = self.held.groups
                 wanted = (
-                    held_maps.wanted_labels(codes, groups)
-                    if sample is None
-                    else self.held.codes[sample]
+                    held_maps.wanted_labels(codes, groups) if of is None else self.held.codes[of]
                 )
                 labels = held_maps.hold(labels, groups.pixels, wanted)
             labels = regions_lib.number(labels, self.has_background)
             # Of many samples of a large picture, ids of four bytes would fill the memory.
-            self._kept[sample] = labels.astype(np.min_scalar_type(labels.max()))
-        return self._kept[sample].astype(np.int32)
+            self._kept[key] = labels.astype(np.min_scalar_type(labels.max()))
+        return self._kept[key].astype(np.int32)
 
     def regions(self, sample: int | None = None) -> list[regions_lib.Region]:
         """The regions of `label_map(sample)` but the background, measured."""

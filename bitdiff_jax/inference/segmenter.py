@@ -252,7 +252,9 @@ class Segmenter:
             granularity: number of regions that maps should have, for a model that was trained with
                 this prompt. It is followed, not imposed.
             inside: points (row, column) of one region, which a model that was trained with this
-                prompt draws around them; other models are told that they lie together.
+                prompt draws around them. Of other models it is read off the samples, which are
+                drawn as without points, see `Segmentation.region`: draw 16 at temperature 1 and
+                guidance 0.
             outside: points that lie outside of that region.
             box: (top, left, bottom, right) of that region in pixels, the last row is bottom - 1;
                 for a model that was trained with this prompt.

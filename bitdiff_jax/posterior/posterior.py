@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.posterior import answers as answers_lib
+from bitdiff_jax.posterior import clicked, constraints, credible, explanation, points, questions
 from bitdiff_jax.posterior import consensus as consensus_lib
-from bitdiff_jax.posterior import constraints, credible, explanation, points, questions
 from bitdiff_jax.posterior import modes as modes_lib
 from bitdiff_jax.posterior.agreement import disagreement
 from bitdiff_jax.posterior.appearance import Appearance
@@ -189,23 +189,25 @@ class Posterior:
             ) from None
         return self.atoms.together(*found)
 
-    def region(self, point: ArrayLike) -> np.ndarray:
-        """Probability of each pixel to lie in one region with a point.
+    def region(self, inside: ArrayLike, outside: ArrayLike = ()) -> np.ndarray:
+        """How far each pixel belongs to the region that points mean.
+
+        Of one point: the probability to lie in one region with it. Of several: that of lying with
+        any point inside, as far as it exceeds that of lying with one outside, see `clicked.belief`.
+        `region(...) > 0.5` is the region: it holds all points inside and none outside, and more
+        points mend it where the samples err (docs/prompts.md). It may be in several pieces.
 
         Args:
-            point: (row, column).
+            inside: (row, column) of a point in the region, or several, integers [n, 2].
+            outside: points out of it, likewise.
 
         Returns:
             float32 [h, w], NaN = ignore.
 
         Raises:
-            InputError: see `prob_same`.
+            InputError: see `prob_same`; a point is both inside and outside, or none is inside.
         """
-        atom = points.atoms_at(self.atoms.index, point, "point")
-        if atom.ndim:
-            raise InputError(f"point must be one (row, column), got {point!r}")
-        everywhere = np.arange(len(self.atoms.areas))
-        return self.atoms.values_map(self.atoms.together(atom, everywhere))
+        return clicked.belief(self.atoms, inside, outside)
 
     def boundary_probability(self) -> np.ndarray:
         """Probability of each pixel to have a neighbour in another region.

@@ -3,6 +3,7 @@ import pytest
 
 from benchmarks.quality import clicks
 from benchmarks.quality.clicks import Click
+from bitdiff_jax.inference import Segmentation
 
 
 def box(top, left, bottom, right, shape=(40, 60)):
@@ -46,6 +47,25 @@ def test_a_region_is_one_piece_of_fitting_size():
         region = clicks.region_of(truth, np.random.default_rng(seed))
         assert 24 <= region.sum() <= 1200 and len(np.unique(truth[region])) == 1
     assert clicks.region_of(np.zeros((9, 9), int), np.random.default_rng(0)) is None
+
+
+def test_clicks_are_asked_of_samples():
+    shape = (32, 48)
+    maps = np.zeros((4, *shape), np.int32)
+    maps[:, :, 24:] = 1
+    maps[3, :, 12:] = 1  # one sample of four is wrong
+    drawn = Segmentation(
+        np.zeros((*shape, 3), np.uint8), maps, np.ones(maps.shape, np.float32), seed=0, min_area=0
+    )
+    truth = np.zeros(shape, bool)
+    truth[:, :24] = True
+    predict = clicks.in_samples(drawn)
+    found, done = clicks.session(predict, truth)
+    assert found == [1.0] * clicks.NUM_CLICKS and done[0].inside
+    both = predict([Click(5, 5, True), Click(5, 5, False)])  # refused: the last one stays
+    np.testing.assert_array_equal(both, truth)
+    wrong, asked = clicks.session(predict, np.arange(48) < np.full((32, 1), 12))
+    assert wrong[0] == 0.5 and not asked[1].inside and wrong[-1] > wrong[0]
 
 
 def test_tables_are_of_rows(tmp_path, capsys):

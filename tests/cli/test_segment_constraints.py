@@ -55,13 +55,19 @@ def test_points_are_x_and_y(run, picture, tmp_path):
     assert found[0, 0] == found[39, 59] == found[20, 5] != found[20, 30] == found[2, 30]
 
 
-def test_points_of_a_model_without_prompts_are_pairs(run, segmenter, picture, tmp_path):
+def test_points_of_a_model_without_prompts_are_read_off_samples(
+    run, segmenter, picture, tmp_path, capsys
+):
     assert run(picture, "--points=5,5,+; 10,35,+ ;50,5,-") == 0
+    assert "16 sample(s)" in capsys.readouterr().out
     told = {"inside": [(5, 5), (35, 10)], "outside": [(5, 50)]}
-    want = segmenter(picture, num_samples=4, num_steps=2, batch_size=4, **told)
+    draw = {"num_samples": 16, "num_steps": 2, "temperature": 1, "guidance_weight": 0}
+    want = segmenter(picture, batch_size=4, **draw, **told)
     found = labels(tmp_path / "out")
     np.testing.assert_array_equal(found, want.label_map())
     assert found[5, 5] == found[35, 10] != found[5, 50]
+    region = np.asarray(Image.open(tmp_path / "out" / "cat_region.png"))
+    np.testing.assert_array_equal(region == 255, want.clicked_region)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_help_names_every_criterion(capsys):
     text = " ".join(segment._parser().format_help().split())
     line = text[text.index("by which one map is found") :]
     assert all(criterion in line.split("neither")[0] for criterion in (*CRITERIA, "none"))
-    assert f"({','.join(formats.DEFAULT)})" in text
+    assert f"({','.join(formats.DEFAULT)})" in text.replace(" ", "")  # it may be broken
 
 
 def test_other_options_leave_nothing_of_the_earlier_ones(run, picture, tmp_path):

@@ -67,13 +67,45 @@ def test_what_is_imposed_holds_beside_what_is_asked(prompted, image):
             assert len(np.unique(label_map[keep == 7])) == 1
 
 
-def test_points_are_imposed_on_a_model_without_prompts(segmenter, image):
-    draw = {"num_samples": 3, "num_steps": 2, "seed": 1}
-    got = segmenter(image, **draw, inside=[(5, 5), (35, 10)], outside=[(5, 50)])
-    want = segmenter(image, **draw, same=[((5, 5), (35, 10))], different=[((5, 5), (5, 50))])
-    np.testing.assert_array_equal(got.label_maps, want.label_maps)
-    single = segmenter(image, **draw, inside=[(5, 5)])  # says nothing
-    np.testing.assert_array_equal(single.label_maps, segmenter(image, **draw).label_maps)
+def test_points_of_a_model_without_prompts_are_read_off_its_samples(segmenter, image):
+    draw = {"num_samples": 5, "num_steps": 2, "seed": 1}
+    told = {"inside": [(5, 5), (35, 10)], "outside": [(5, 50)]}
+    free, got = segmenter(image, **draw), segmenter(image, **draw, **told)
+    np.testing.assert_array_equal(got.codes, free.codes)
+    np.testing.assert_array_equal(got.label_maps, free.label_maps)
+    region = got.clicked_region
+    assert region.dtype == bool and region.shape == SHAPE
+    assert region[5, 5] and region[35, 10] and not region[5, 50]
+    np.testing.assert_array_equal(region, free.region(**told))
+    labels = got.label_map()
+    np.testing.assert_array_equal(labels == labels[5, 5], region)
+    # Elsewhere regions are those of the consensus without points.
+    pairs = np.unique(np.stack([labels, free.label_map()])[:, ~region], axis=1)
+    assert len(np.unique(pairs[0])) == pairs.shape[1]
+    assert labels.max() == len(np.unique(labels)) and free.clicked_region is None
+
+
+def test_points_and_what_is_kept_go_together(segmenter, image):
+    keep = np.full(SHAPE, -1)
+    keep[:10, :20] = 7
+    result = segmenter(image, num_samples=3, num_steps=2, keep=keep, inside=[(35, 50)])
+    labels = result.label_map()
+    assert len(np.unique(labels[keep == 7])) == 1 and result.clicked_region[35, 50]
+
+
+def test_points_that_the_drawn_map_cannot_tell_apart_are_refused(segmenter):
+    result = segmenter(tiny.image(400, 600), num_samples=2, num_steps=1)
+    assert result.region((100, 100), (200, 300)).shape == (400, 600)
+    with pytest.raises(InputError, match=r"outside: point \(100, 101\) is nearer to one inside"):
+        result.region((100, 100), (100, 101))
+    with pytest.raises(InputError, match=r"outside: point .* is inside as well"):
+        result.region((100, 100), (100, 100))
+    with pytest.raises(InputError, match="inside: there is no point"):
+        result.region(())
+    with pytest.raises(InputError, match=r"inside: point \(400, 0\) lies outside of 400 x 600"):
+        result.region((400, 0))
+    with pytest.raises(InputError, match="inside must be points"):
+        result.region([[(1, 1)]])
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from bitdiff_jax.inference.formats.pngs import (
     PngFormat,
     agreement_png,
     region_ids,
+    region_png,
 )
 from bitdiff_jax.inference.formats.protocol import FolderFormat, Format
 from bitdiff_jax.inference.formats.qupath_geojson import GeoJsonFormat
@@ -43,6 +44,7 @@ FORMATS: Mapping[str, Format] = {
     "colours": PngFormat("_colours.png", lambda s: outputs.colours(s.label_map())),
     "overlay": PngFormat("_overlay.png", lambda s: outputs.overlay(s.image, s.label_map())),
     "agreement": PngFormat("_agreement.png", agreement_png),
+    "region": PngFormat("_region.png", region_png),
     **POSTERIOR,
     "id_png8": PngFormat("_labels8.png", lambda s: region_ids(s.label_map(), 8)),
     "npz": ArchiveFormat(),
@@ -55,7 +57,7 @@ FORMATS: Mapping[str, Format] = {
     "fiftyone": FiftyoneFormat(),
     "hypotheses": HypothesesFormat(),
 }
-DEFAULT = ("id_png", "colours", "overlay", "agreement", *POSTERIOR)
+DEFAULT = ("id_png", "colours", "overlay", "agreement", "region", *POSTERIOR)
 
 
 def open_formats(formats: Sequence["str | Format"]) -> dict[str, Format]:

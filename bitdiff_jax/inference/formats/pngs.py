@@ -107,3 +107,9 @@ def agreement_png(segmentation: "Segmentation") -> np.ndarray | None:
     if segmentation.agreement is None:
         return None
     return outputs.agreement_with_legend(segmentation.agreement, segmentation.num_samples)
+
+
+def region_png(segmentation: "Segmentation") -> np.ndarray | None:
+    """uint8 [H, W], 255 in the region that points mean; None if there are no points."""
+    region = segmentation.clicked_region
+    return None if region is None else region.astype(np.uint8) * 255
