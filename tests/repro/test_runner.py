@@ -71,8 +71,8 @@ def test_rows_of_a_ledger_are_not_made_again(tmp_path, capsys):
     scenes = {"ari": [500] * 300, "iou": [500] * 300}
     known = [ledger.Record(key, 0, scenes, {}, {}) for key in ("base/drawn", "base/raw")]
     ledger.write(known, tmp_path / "ledger")
-    assert cli.main(["repro", "ema", "--seeds=1", f"--config={CONFIG}",
-                     f"--out={tmp_path / 'out'}", f"--known={tmp_path / 'ledger'}"]) == 0  # fmt: skip
+    folders = [f"--out={tmp_path / 'out'}", f"--known={tmp_path / 'ledger'}"]
+    assert cli.main(["repro", "ema", "--seeds=1", f"--config={CONFIG}", *folders]) == 0
     assert "average over last, by ari: +0.000" in capsys.readouterr().out
     assert not (tmp_path / "out" / "base").exists()
 
