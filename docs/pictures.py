@@ -1,4 +1,4 @@
-"""The pictures of how_it_works.md and tiles.md: python docs/pictures.py [NAME ...]."""
+"""The pictures of how_it_works.md, prompts.md and tiles.md: python docs/pictures.py [NAME ...]."""
 
 import argparse
 import pathlib
@@ -22,6 +22,8 @@ from bitdiff_jax.target import Palette, valid_mask
 FOLDER = pathlib.Path(__file__).parent / "pictures"
 ENCODING = BitEncoding(6)
 CELL = 192
+# Points (row, column) of coffee.jpg in the saucer, and one outside of it.
+CLICKS = (((200, 100), True), ((190, 210), False), ((300, 350), True))
 
 
 def bits_as_colours(bits: np.ndarray) -> np.ndarray:
@@ -129,7 +131,28 @@ def tiles() -> np.ndarray:
     return contact_sheet([[image, at_once, shown]], cell=384)
 
 
-PICTURES = {each.__name__: each for each in (palette, schedule, sampling, tiles)}
+def clicks() -> np.ndarray:
+    """A photograph with its plain consensus, and the region of one click, of two, and of three."""
+    image = read_image(entries.EXAMPLE_IMAGES / "coffee.jpg")
+    segmenter = Segmenter.from_pretrained("photos")
+    samples = segmenter(image, num_samples=16, temperature=1, guidance_weight=0, name="coffee")
+    row = [outputs.overlay(image, samples.label_map())]
+    for number in range(1, len(CLICKS) + 1):
+        said = CLICKS[:number]
+        inside = [place for place, is_inside in said if is_inside]
+        outside = [place for place, is_inside in said if not is_inside]
+        region = samples.region(inside, outside)
+        shown = Image.fromarray(np.where(region[..., None], image, image // 4))
+        draw = ImageDraw.Draw(shown)
+        for (y, x), is_inside in said:
+            draw.line((x - 9, y, x + 9, y), fill="white" if is_inside else "red", width=5)
+            if is_inside:
+                draw.line((x, y - 9, x, y + 9), fill="white", width=5)
+        row.append(np.asarray(shown))
+    return contact_sheet([row], cell=384)
+
+
+PICTURES = {each.__name__: each for each in (palette, schedule, sampling, tiles, clicks)}
 
 
 def main() -> None:
