@@ -1,7 +1,6 @@
 """Photographs, seen through a pretrained encoder: regions of people's kind, at 64 x 64.
 
-    bitdiff prepare bsds500 --source BSDS500 --out data/bsds --size 512 --zero region \
-        --encoder mobile_sam
+    bitdiff prepare bsds500 --source BSDS500 --out data/bsds --size 512 --encoder mobile_sam
     bitdiff train --config photos --workdir runs/photos \
         --config.data.train=records:data/bsds,split=train \
         --config.eval.data=records:data/bsds,split=val

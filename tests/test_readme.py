@@ -3,6 +3,7 @@
 import argparse
 import collections
 import importlib
+import inspect
 import pathlib
 import re
 import shlex
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax.cli import train
+from bitdiff_jax.cli import prepare, train
+from bitdiff_jax.data import readers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("launch/*.md"))]
+FOLDERS = ("docs/**/*.md", "launch/*.md", "bitdiff_jax/weights/*.md")
+PAGES = [ROOT / "README.md", *(page for each in FOLDERS for page in sorted(ROOT.glob(each)))]
 OVERRIDDEN = {"train", "compile", "quickstart", "import-reference"}  # they take --config.KEY=VALUE
 
 
@@ -88,6 +91,10 @@ def test_commands_parse(page, command, monkeypatch):
     assert all(each.startswith("--config.") for each in rest), rest
     config = getattr(args, "config", None) or {"quickstart": "quickstart"}.get(name, "paper")
     train.override(config_lib.load(config), rest)
+    if name == "prepare":
+        known = inspect.signature(readers.reader_class(args.kind)).parameters
+        options = {"zero": args.zero} if args.zero else {}
+        readers.check_options(args.kind, options | prepare._options(args.option), tuple(known))
 
 
 def test_extras_are_installed_from_the_checkout():
