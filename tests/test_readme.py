@@ -26,12 +26,18 @@ OVERRIDDEN = {"train", "compile", "quickstart", "import-reference"}  # they take
 
 
 def commands():
-    """(page, command), of blocks that are indented and of those between fences."""
+    """(page, command), of blocks that are indented, of those between fences, and within text.
+
+    What stands within text is a command if it says what is to be read: `bitdiff segment --edges`
+    speaks of an option alone.
+    """
     for page in PAGES:
         text = page.read_text().replace("\\\n", " ")
         found = re.findall(r"^(?: {4})?(?:.* && )?(?:\S*/)?(bitdiff [a-z][a-z-]* .*)$", text, re.M)
+        named = re.findall(r"`(bitdiff [a-z][a-z-]* [^`]+)`", text)
+        found += [each for each in named if re.search(r" --(data|config) |^bitdiff \S+ [^-]", each)]
         for line in found:
-            yield page.relative_to(ROOT).as_posix(), line
+            yield page.relative_to(ROOT).as_posix(), " ".join(line.split())
 
 
 class Parsed(Exception):
