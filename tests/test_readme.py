@@ -96,7 +96,9 @@ def test_commands_parse(page, command, monkeypatch):
     assert not rest or name in OVERRIDDEN
     assert all(each.startswith("--config.") for each in rest), rest
     config = getattr(args, "config", None) or {"quickstart": "quickstart"}.get(name, "paper")
-    train.override(config_lib.load(config), rest)
+    whole = train.override(config_lib.load(config), rest)
+    if name == "train":
+        assert whole.data.train, "a training begins with data"
     if name == "prepare":
         known = inspect.signature(readers.reader_class(args.kind)).parameters
         options = {"zero": args.zero} if args.zero else {}
