@@ -9,7 +9,7 @@ import pytest
 
 from bitdiff_jax import config as config_lib
 from bitdiff_jax import flops, model_config
-from bitdiff_jax.cli import net_options
+from bitdiff_jax.cli import own_options
 from bitdiff_jax.cli import train as train_cli
 from bitdiff_jax.compile import lowering
 from bitdiff_jax.errors import InputError
@@ -84,17 +84,18 @@ def test_its_programs_are_lowered_and_its_flops_counted():
     assert flops.forward_flops(model_config.from_config(config)) == by_hand
 
 
-def test_options_of_the_command_line_are_read_as_literals():
+@pytest.mark.parametrize("part", ["net", "encoder"])
+def test_options_of_the_command_line_are_read_as_literals(part):
     config = config_lib.default()
-    prefix = "--config.model.net.options."
-    rest = net_options.take(
+    prefix = f"--config.model.{part}.options."
+    rest = own_options.take(
         config, [f"{prefix}a=(1, 2)", "--config.seed=3", f"{prefix}b=.5", f"{prefix}c=gelu"]
     )
     assert rest == ["--config.seed=3"]
-    assert dict(config.model.net.options) == {"a": (1, 2), "b": 0.5, "c": "gelu"}
+    assert dict(config.model[part].options) == {"a": (1, 2), "b": 0.5, "c": "gelu"}
     for wrong in (f"{prefix}a", f"{prefix}=3", f"{prefix}a.b=3"):
         with pytest.raises(InputError, match="is not of the form"):
-            net_options.take(config, [wrong])
+            own_options.take(config, [wrong])
 
 
 def of(net):

@@ -9,7 +9,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from bitdiff_jax import config as config_lib
-from bitdiff_jax.cli import net_options, options
+from bitdiff_jax.cli import options, own_options
 from bitdiff_jax.errors import InputError
 
 _EPILOG = """\
@@ -97,7 +97,7 @@ def override(
     for argument in overrides:
         if argument.startswith("-") and not argument.startswith("--config."):
             raise _unexpected(argument, config, parser)
-    overrides = net_options.take(config, overrides)
+    overrides = own_options.take(config, overrides)
     values = flags.FlagValues()
     argv = ["bitdiff train", *overrides]
     try:

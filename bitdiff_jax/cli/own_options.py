@@ -1,4 +1,7 @@
-"""`--config.model.net.options.KEY=VALUE`: settings of a network of the user's own, by any name."""
+"""`--config.model.PART.options.KEY=VALUE`: settings of parts of the user's own, by any name.
+
+A part is the network, `net`, or the image encoder, `encoder`.
+"""
 
 import ast
 import re
@@ -8,7 +11,7 @@ from ml_collections import ConfigDict
 
 from bitdiff_jax.errors import InputError
 
-_PREFIX = "--config.model.net.options."
+_FORM = re.compile(r"--config\.model\.(net|encoder)\.options\.([^=]*)(=?)(.*)", re.S)
 
 
 def take(config: ConfigDict, arguments: list[str]) -> list[str]:
@@ -21,13 +24,16 @@ def take(config: ConfigDict, arguments: list[str]) -> list[str]:
     """
     rest = []
     for argument in arguments:
-        if not argument.startswith(_PREFIX):
+        found = _FORM.fullmatch(argument)
+        if not found:
             rest.append(argument)
             continue
-        name, equals, text = argument.removeprefix(_PREFIX).partition("=")
+        part, name, equals, text = found.groups()
         if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
-            raise InputError(f"{argument} is not of the form {_PREFIX}NAME=VALUE")
-        options = config.model.net.options
+            raise InputError(
+                f"{argument} is not of the form --config.model.{part}.options.NAME=VALUE"
+            )
+        options = config.model[part].options
         with options.unlocked(), options.ignore_type():
             options[name] = _value(text)
     return rest
