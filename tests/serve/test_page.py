@@ -141,7 +141,7 @@ def test_upload_look_click_and_ask(visitor, photo):
     choose(visitor, "points")
     click_at(visitor, 0.1, 0.1)
     click_at(visitor, 0.9, 0.9)
-    visitor.wait_for_selector("#said >> text=/lie in one region in \\d of 8 samples/")
+    visitor.wait_for_selector("#view .bd-info >> text=/lie in one region in \\d of 8 samples/")
     visitor.locator("#view .bd-strip button", has_text="Sample 3").click()
     visitor.wait_for_selector("#view button[aria-pressed=true] >> text=Sample 3")
 
@@ -244,7 +244,7 @@ def test_a_full_queue_is_one_sentence_and_others_go_on(chromium, segmenter, phot
             choose(page, "points")
             click_at(page, 0.1, 0.1)
             click_at(page, 0.9, 0.9)
-            page.wait_for_selector("#said >> text=/lie in one region in/")
+            page.wait_for_selector("#view .bd-info >> text=/lie in one region in/")
         assert all("my photo" in str(job.result(120)) for job in (first, second))
         page.click("#again")
         page.wait_for_selector("#status >> text=my photo")
