@@ -110,7 +110,10 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
         return _told(f.status, lambda: outputs(*_looked_at(serving.change(key, change))))
 
     def on_points(key: str, event: gr.EventData) -> dict[Any, Any]:
-        return _told(f.status, lambda: {f.view: gr.update(told={"text": _together(serving.view(key), event)})})
+        def answer() -> dict[Any, Any]:
+            return {f.view: gr.update(told=_together(serving.view(key), event))}
+
+        return _told(f.status, answer)
 
     def on_sample(key: str, event: gr.EventData) -> dict[Any, Any]:
         return _told(f.status, lambda: {f.view: serving.view(key).shown(event.sample)})
@@ -224,9 +227,10 @@ def _answered(shown: ResultView, same: bool) -> ResultView:
     return shown if asked is None else shown.answered(asked.p, asked.q, same)
 
 
-def _together(shown: ResultView, event: gr.EventData) -> str:
+def _together(shown: ResultView, event: gr.EventData) -> dict[str, Any]:
     try:
         p, q = ((int(point[0]), int(point[1])) for point in (event.p, event.q))
     except (AttributeError, TypeError, ValueError, IndexError):
         raise InputError("two points are needed; click two places in the image") from None
-    return shown.together(p, q)
+    # The turn makes it another value than the answer before, which the page would not tell again.
+    return {"text": shown.together(p, q), "turn": getattr(event, "turn", None)}

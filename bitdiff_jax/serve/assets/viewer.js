@@ -6,7 +6,7 @@ const state = {
   layer: "regions", mode: "region", strength: 0.45,
   points: [], stroke: null, cross: null, hovered: 0, picked: 0,
 };
-let value = null, size = null, ids = null, layers = {}, zoom = 1, turn = 0;
+let value = null, size = null, ids = null, layers = {}, zoom = 1, turn = 0, asked = 0;
 
 const LEGENDS = {
   regions: "A colour for each region; white where two meet.",
@@ -241,7 +241,7 @@ const click = (point) => {
     if (state.points.length === 2) {
       const [p, q] = state.points;
       if (isEdit()) trigger("submit", { edit: state.mode, points: [p, q] });
-      else trigger("select", { p, q });
+      else trigger("select", { p, q, turn: ++asked }); // a turn, so that an answer is told again
     }
   }
   tell();
