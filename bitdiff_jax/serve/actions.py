@@ -36,7 +36,7 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
     limits = serving.limits
     settings = [f.num_samples, f.seed, f.preset, f.temperature]
     looked_at = [f.status, f.view, f.question, f.yes, f.no, f.back]
-    drawn = [*looked_at, f.said, f.result, f.image_key, f.again, f.tools, f.results, f.cut]
+    drawn = [*looked_at, f.result, f.image_key, f.again, f.tools, f.results, f.cut]
 
     def outputs(*values: Any) -> dict[Any, Any]:
         """What changes on the page when another result, or another view of it, is shown."""
@@ -49,7 +49,6 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
         found = serving.draw(key, wanted, lambda share, text: progress(share, desc=text))
         shown = serving.view(found)
         return outputs(*_looked_at(shown)) | {
-            f.said: "",
             f.result: found,
             f.image_key: key,
             f.again: gr.update(interactive=True, value="Draw again"),
@@ -57,7 +56,7 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
             f.cut: layout.DEFAULT_CUT,
             f.results: {
                 "key": found,
-                "formats": downloads.names(),
+                "formats": downloads.labels(),
                 "query": links.query(key, wanted),
                 "kept": limits.keep_text,
             },
@@ -77,9 +76,13 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
     ) -> dict[Any, Any]:  # fmt: skip
         return _told(f.status, lambda: draw(service.example_key(str(event.name)), fields, progress))
 
-    def on_refused(event: gr.EventData) -> str:
-        name = uploads.plain_name(str(event.name))
-        return markup.status(f"{name}: not an image file; convert it to PNG or JPEG", is_error=True)
+    def on_refused(event: gr.EventData) -> dict[Any, Any]:
+        return _told(f.status, lambda: refused(str(event.name), event.size))
+
+    def refused(name: str, size: Any) -> dict[Any, Any]:
+        name = uploads.plain_name(name)
+        uploads.check_size(size if isinstance(size, int) else 0, name, limits)
+        raise InputError(f"{name}: not an image file; convert it to PNG or JPEG")
 
     def on_key(
         key: str, *fields: Any, progress: gr.Progress = gr.Progress()  # noqa: B008
@@ -107,7 +110,10 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
         return _told(f.status, lambda: outputs(*_looked_at(serving.change(key, change))))
 
     def on_points(key: str, event: gr.EventData) -> dict[Any, Any]:
-        return _told(f.status, lambda: {f.said: markup.line(_together(serving.view(key), event))})
+        def answer() -> dict[Any, Any]:
+            return {f.view: gr.update(told=_together(serving.view(key), event))}
+
+        return _told(f.status, answer)
 
     def on_sample(key: str, event: gr.EventData) -> dict[Any, Any]:
         return _told(f.status, lambda: {f.view: serving.view(key).shown(event.sample)})
@@ -116,7 +122,7 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
         return changed(key, lambda now: now.cut(value))
 
     def on_automatic(key: str) -> dict[Any, Any]:
-        return changed(key, lambda now: now.cut(None))
+        return changed(key, lambda now: now.cut(None)) | {f.cut: layout.DEFAULT_CUT}
 
     def on_answer(key: str, same: bool) -> dict[Any, Any]:
         return changed(key, lambda now: _answered(now, same))
@@ -164,7 +170,7 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
         on_upload, [f.upload, *settings], trigger_mode="multiple", api_name="segment", **device
     ).then(lambda: None, None, f.upload, **looking)
     f.examples.select(on_example, settings, **device, api_visibility="private")
-    f.examples.input(on_refused, None, f.status, **looking)
+    f.examples.input(on_refused, None, [f.status], **looking)
     f.again.click(on_key, [f.image_key, *settings], **device, api_visibility="private")
     f.linked.change(on_key, [f.linked, *settings], **device, api_visibility="private")
     editing = {**device, "outputs": [*looked_at, f.cut], "api_visibility": "private"}
@@ -176,10 +182,10 @@ def connect(page: gr.Blocks, f: layout.Fields, serving: service.Service) -> None
         on_load, None, [f.status, f.linked, *settings], **{**looking, "queue": True},
         concurrency_limit=4,
     )  # fmt: skip
-    f.view.select(on_points, [f.result], [f.status, f.said], **looking)
+    f.view.select(on_points, [f.result], [f.status, f.view], **looking)
     f.view.input(on_sample, [f.result], [f.status, f.view], **looking)
     f.cut.input(on_cut, [f.result, f.cut], looked_at, trigger_mode="always_last", **looking)
-    f.automatic.click(on_automatic, [f.result], looked_at, **looking)
+    f.automatic.click(on_automatic, [f.result], [*looked_at, f.cut], **looking)
     f.yes.click(lambda key: on_answer(key, True), [f.result], looked_at, **looking)
     f.no.click(lambda key: on_answer(key, False), [f.result], looked_at, **looking)
     f.back.click(on_back, [f.result], looked_at, **looking)
@@ -221,9 +227,10 @@ def _answered(shown: ResultView, same: bool) -> ResultView:
     return shown if asked is None else shown.answered(asked.p, asked.q, same)
 
 
-def _together(shown: ResultView, event: gr.EventData) -> str:
+def _together(shown: ResultView, event: gr.EventData) -> dict[str, Any]:
     try:
         p, q = ((int(point[0]), int(point[1])) for point in (event.p, event.q))
     except (AttributeError, TypeError, ValueError, IndexError):
         raise InputError("two points are needed; click two places in the image") from None
-    return shown.together(p, q)
+    # The turn makes it another value than the answer before, which the page would not tell again.
+    return {"text": shown.together(p, q), "turn": getattr(event, "turn", None)}

@@ -13,6 +13,26 @@ from bitdiff_jax.inference import formats
 from bitdiff_jax.inference.segmentation import Segmentation
 
 _ALL = "all"
+_NOT_HERE = {"region"}  # it is of the points of `segment --points`, which the page does not have
+# What a button says; a format that is not here is called by its name.
+_LABELS = {
+    "id_png": "Region ids, 16-bit PNG",
+    "id_png8": "Region ids, 8-bit PNG",
+    "colours": "Colours, PNG",
+    "overlay": "Overlay, PNG",
+    "agreement": "Agreement, PNG",
+    "boundary": "Boundaries",
+    "modes": "Most different answers",
+    "npz": "All samples, npz",
+    "coco_panoptic": "COCO panoptic",
+    "coco_instances": "COCO instances",
+    "geojson": "GeoJSON for QuPath",
+    "geojson_detections": "GeoJSON, detections",
+    "imagej": "ImageJ ROIs",
+    "fiftyone": "FiftyOne",
+    "hypotheses": "All samples, TIFF (Ultrack)",
+    _ALL: "All of these, zip",
+}
 
 
 class Download(NamedTuple):
@@ -24,8 +44,13 @@ class Download(NamedTuple):
 
 
 def names() -> list[str]:
-    """The formats that are offered: all that have a short name."""
-    return list(formats.FORMATS)
+    """The formats that are offered: all that have a short name and can be of use here."""
+    return [each for each in formats.FORMATS if each not in _NOT_HERE]
+
+
+def labels() -> list[tuple[str, str]]:
+    """What is offered, as `make` calls it, and as a person does; all of them at the end."""
+    return [(each, _LABELS.get(each, each)) for each in (*names(), _ALL)]
 
 
 def make(segmentation: Segmentation, format_name: str) -> Download:

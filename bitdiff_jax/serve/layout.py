@@ -19,6 +19,10 @@ def theme() -> gr.themes.Base:
         neutral_hue="slate",
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
+    ).set(
+        # The theme's own are too pale to be read on white.
+        body_text_color_subdued="*neutral_500",
+        block_info_text_color="*neutral_500",
     )
 
 
@@ -38,7 +42,6 @@ class Fields(NamedTuple):
     status: gr.HTML
     view: gr.HTML
     tools: gr.Column
-    said: gr.HTML
     cut: gr.Slider
     automatic: gr.Button
     redraw: gr.Button
@@ -94,9 +97,14 @@ def add_fields(serving: Service) -> Fields:
                 html_template=markup.asset("viewer.html"),
                 js_on_load=markup.asset("viewer.js"),
                 elem_id="view",
+                told=None,
             )
             with gr.Column(visible=False) as tools:
-                said = gr.HTML("", elem_id="said")
+                question = gr.HTML("", elem_id="question")
+                with gr.Row():
+                    yes = gr.Button("Yes, one region", elem_id="yes", min_width=90)
+                    no = gr.Button("No, two", elem_id="no", min_width=90)
+                    back = gr.Button("Take back all answers", elem_id="back", min_width=90)
                 with gr.Row(equal_height=True):
                     cut = gr.Slider(
                         0, 1, value=DEFAULT_CUT, step=0.05, scale=4, elem_id="cut",
@@ -107,11 +115,6 @@ def add_fields(serving: Service) -> Fields:
                 with gr.Row():
                     redraw = gr.Button("Draw what is not held anew", elem_id="redraw", min_width=90)
                     undo = gr.Button("Undo the last edit", elem_id="undo", min_width=90)
-                question = gr.HTML("", elem_id="question")
-                with gr.Row():
-                    yes = gr.Button("Yes, one region", elem_id="yes", min_width=90)
-                    no = gr.Button("No, two", elem_id="no", min_width=90)
-                    back = gr.Button("Take back all answers", elem_id="back", min_width=90)
                 results = gr.HTML(
                     None, html_template=markup.asset("results.html"),
                     js_on_load=markup.asset("results.js"), elem_id="results",
@@ -130,7 +133,6 @@ def add_fields(serving: Service) -> Fields:
         status,
         view,
         tools,
-        said,
         cut,
         automatic,
         redraw,

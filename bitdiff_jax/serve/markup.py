@@ -39,11 +39,6 @@ def status(text: str, *, is_error: bool = False, notes: Sequence[str] = ()) -> s
     return f'<div class="bd-status{kind}" role="{role}">{lines}</div>'
 
 
-def line(text: str) -> str:
-    """An answer."""
-    return f"<p><b>{html.escape(text)}</b></p>"
-
-
 def head(serving: Service) -> str:
     """The title, what the page is, and the switch between dark and light."""
     segmenter = serving.segmenter
@@ -70,7 +65,10 @@ def examples(serving: Service) -> str:
         buttons.append(
             f'<button type="button" data-name="{safe}"><img src="{picture}" alt="{safe}"></button>'
         )
-    return f'<div class="bd-examples" role="group" aria-label="Examples">{"".join(buttons)}</div>'
+    return (
+        '<div class="bd-examples" role="group" aria-label="Examples" '
+        f'data-max-bytes="{serving.limits.max_bytes}">{"".join(buttons)}</div>'
+    )
 
 
 def _shrunk(image: np.ndarray) -> np.ndarray:

@@ -218,7 +218,8 @@ class ResultView:
         count = len(self.kept)
         if count > 1:
             low, high = sample_statistics.count_interval(self.posterior.label_maps[self.kept])
-            text += f" ({low} to {high} in 90 % of {count} samples)"
+            span = f"{low}" if low == high else f"{low} to {high}"
+            text += f" (90 % of the {count} samples have {span})"
             agreement = self.small.agreement
             assert agreement is not None  # of several samples
             text += f", mean agreement {agreement.mean():.2f}"

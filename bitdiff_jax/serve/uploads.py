@@ -36,11 +36,7 @@ def check(path: os.PathLike | str, name: str, limits: Limits) -> None:
         raise InputError(
             f"{name}: is not kept any more ({limits.keep_text} at most); send it again"
         ) from None
-    if size > limits.max_bytes:
-        raise InputError(
-            f"{name}: {size / 1e6:.1f} MB is more than the {limits.max_bytes / 1e6:.0f} MB that "
-            "this page takes; save it as JPEG, or shrink it"
-        )
+    check_size(size, name, limits)
     with _called(path, name):
         image = image_files.open_image(path, _ANY_SIZE)
     if image.format not in _FORMS:
@@ -49,6 +45,24 @@ def check(path: os.PathLike | str, name: str, limits: Limits) -> None:
         raise InputError(
             f"{name}: {image.width} x {image.height} pixels are more than the "
             f"{limits.max_pixels / 1e6:.0f} megapixels that this page takes; shrink it"
+        )
+
+
+def check_size(size: float, name: str, limits: Limits) -> None:
+    """Refuses a file of too many bytes.
+
+    Args:
+        size: bytes.
+        name: as `check`.
+        limits: as `check`.
+
+    Raises:
+        InputError: it is larger than the page takes.
+    """
+    if size > limits.max_bytes:
+        raise InputError(
+            f"{name}: {size / 1e6:.1f} MB is more than the {limits.max_bytes / 1e6:.0f} MB that "
+            "this page takes; save it as JPEG, or shrink it"
         )
 
 

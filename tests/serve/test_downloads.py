@@ -28,9 +28,19 @@ def registry(monkeypatch):
 
 
 def test_every_format_of_the_registry_is_offered(registry):
-    assert downloads.names() == list(formats.FORMATS) and "own" in downloads.names()
+    names = downloads.names()
+    # The page has no points that `region` could be of.
+    assert names == [each for each in formats.FORMATS if each != "region"] and "own" in names
+    assert dict(downloads.labels())["own"] == "own"  # it has no other name
     made = downloads.make(segmentation(samples()), "own")
     assert (made.name, made.data) == ("given.own", b"2")
+
+
+def test_every_label_is_of_a_format_and_says_another():
+    labels = downloads.labels()
+    assert [name for name, _ in labels] == [*downloads.names(), "all"]
+    assert len({label for _, label in labels}) == len(labels)
+    assert set(downloads._LABELS) <= {name for name, _ in labels}
 
 
 def test_a_file_is_what_segment_writes(tmp_path):

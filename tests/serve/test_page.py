@@ -1,5 +1,6 @@
 """The page in a browser."""
 
+import base64
 import contextlib
 import os
 import shutil
@@ -141,7 +142,12 @@ def test_upload_look_click_and_ask(visitor, photo):
     choose(visitor, "points")
     click_at(visitor, 0.1, 0.1)
     click_at(visitor, 0.9, 0.9)
-    visitor.wait_for_selector("#said >> text=/lie in one region in \\d of 8 samples/")
+    visitor.wait_for_selector("#view .bd-info >> text=/lie in one region in \\d of 8 samples/")
+    for _ in range(2):  # the same places again: their answer is told again
+        click_at(visitor, 0.1, 0.1)
+        assert visitor.inner_text("#view .bd-info") == "Click the second one."
+        click_at(visitor, 0.9, 0.9)
+        visitor.wait_for_selector("#view .bd-info >> text=/lie in one region in \\d of 8/")
     visitor.locator("#view .bd-strip button", has_text="Sample 3").click()
     visitor.wait_for_selector("#view button[aria-pressed=true] >> text=Sample 3")
 
@@ -156,6 +162,9 @@ def test_answers_granularity_and_back(visitor, photo):
     visitor.locator("#cut input[type=range]").focus()
     visitor.keyboard.press("End")
     said(visitor, "my photo: 1 region (")
+    assert visitor.locator("#cut input[type=number]").input_value() == "1"
+    visitor.click("text=Automatic")
+    visitor.wait_for_function("document.querySelector('#cut input[type=number]').value === '0.7'")
 
 
 def region_at(page, across, down):
@@ -244,7 +253,7 @@ def test_a_full_queue_is_one_sentence_and_others_go_on(chromium, segmenter, phot
             choose(page, "points")
             click_at(page, 0.1, 0.1)
             click_at(page, 0.9, 0.9)
-            page.wait_for_selector("#said >> text=/lie in one region in/")
+            page.wait_for_selector("#view .bd-info >> text=/lie in one region in/")
         assert all("my photo" in str(job.result(120)) for job in (first, second))
         page.click("#again")
         page.wait_for_selector("#status >> text=my photo")
@@ -319,14 +328,48 @@ def test_a_truncated_file(visitor, photo):
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("report.pdf", 200), ("photo.heic", 200), ("large.png", 500_000)]
+    ("name", "size", "says"),
+    [
+        ("report.pdf", 200, "report.pdf: not an image file; convert it to PNG or JPEG"),
+        ("photo.heic", 200, "photo.heic: not an image file"),
+        ("large.png", 500_000, "large.png: 0.5 MB is more than the 0 MB that this page takes"),
+    ],
 )
-def test_what_the_browser_itself_refuses_is_told(visitor, photo, name, size):
+def test_what_is_refused_before_it_is_sent_is_one_sentence(visitor, photo, name, size, says):
     path = photo.with_name(name)
     path.write_bytes(b"%PDF-1.7" + os.urandom(size))
     send(visitor, path)
-    visitor.wait_for_selector("#status .bd-error, .toast-body")
+    said(visitor, says)
+    assert not visitor.locator(".toast-body").count()
     draw(visitor, photo)
+
+
+_HAND_OVER = """([name, data, kind]) => {
+  const bytes = Uint8Array.from(atob(data), (each) => each.charCodeAt(0));
+  const carried = new DataTransfer();
+  carried.items.add(new File([bytes], name, { type: "image/png" }));
+  const options = { bubbles: true, cancelable: true };
+  if (kind === "paste") {
+    document.body.dispatchEvent(
+      new ClipboardEvent("paste", { ...options, clipboardData: carried }));
+    return;
+  }
+  const field = document.querySelector("#upload input[type=file]").parentElement;
+  for (const each of ["dragenter", "dragover", "drop"]) {
+    field.dispatchEvent(new DragEvent(each, { ...options, dataTransfer: carried }));
+  }
+}"""
+
+
+@pytest.mark.parametrize("kind", ["paste", "drop"])
+def test_an_image_is_pasted_or_dropped(visitor, photo, kind):
+    large = base64.b64encode(bytes(500_000)).decode()
+    visitor.evaluate(_HAND_OVER, ["large.png", large, kind])
+    said(visitor, "large.png: 0.5 MB is more than")
+    whole = base64.b64encode(photo.read_bytes()).decode()
+    visitor.evaluate(_HAND_OVER, [f"by {kind}.png", whole, kind])
+    visitor.wait_for_selector(_DRAWN)
+    said(visitor, f"by {kind}: ")
 
 
 def test_two_visitors_at_once_see_their_own(chromium, served, tmp_path):

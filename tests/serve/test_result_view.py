@@ -16,6 +16,12 @@ def test_two_points(view):
         view.together((32, 0), TOP)
 
 
+def test_the_summary_tells_how_many_regions_the_samples_have(view):
+    assert view.summary().startswith("2 regions (90 % of the 4 samples have 2 to 3), mean")
+    alike = ResultView.of(segmentation(samples()[:3]))
+    assert alike.summary().startswith("2 regions (90 % of the 3 samples have 2), mean")
+
+
 def test_the_question_and_its_answers(view):
     asked = view.question
     assert asked.prob_same == 0.75

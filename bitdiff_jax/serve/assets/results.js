@@ -1,4 +1,4 @@
-// Downloads and the link. `props.value` is { key, formats, query, kept }.
+// Downloads and the link. `props.value` is { key, formats, query, kept }; `formats` are pairs: name, label.
 const box = () => element.querySelector(".bd-links");
 const say = (text) => { element.querySelector(".bd-said").textContent = text; };
 
@@ -11,9 +11,9 @@ const button = (text, action, title) => {
   return made;
 };
 
-const fetchFile = async (key, format, made) => {
+const fetchFile = async (key, format, label, made) => {
   made.disabled = true;
-  say(`Writing ${format} ...`);
+  say(`Writing: ${label} ...`);
   try {
     const answer = await fetch(`download/${key}/${encodeURIComponent(format)}`);
     if (!answer.ok) {
@@ -40,8 +40,8 @@ const load = () => {
   if (!props.value) return;
   const { key, formats, query, kept } = props.value;
   box().append("Download ");
-  for (const format of [...formats, "all"]) {
-    const made = button(format, (self) => fetchFile(key, format, self));
+  for (const [format, label] of formats) {
+    const made = button(label, (self) => fetchFile(key, format, label, self), format);
     made.dataset.format = format;
     box().append(made, " ");
   }

@@ -1,11 +1,12 @@
 // The image, its regions and what is said of them. `props.value` is `ResultView.shown`; the server
-// is told of two points ('select'), of the sample to look at ('input') and of edits ('submit').
+// is told of two points ('select'; it answers in `props.told.text`), of the sample to look at
+// ('input') and of edits ('submit').
 const part = (name) => element.querySelector(name);
 const state = {
   layer: "regions", mode: "region", strength: 0.45,
   points: [], stroke: null, cross: null, hovered: 0, picked: 0,
 };
-let value = null, size = null, ids = null, layers = {}, zoom = 1, turn = 0;
+let value = null, size = null, ids = null, layers = {}, zoom = 1, turn = 0, asked = 0;
 
 const LEGENDS = {
   regions: "A colour for each region; white where two meet.",
@@ -106,7 +107,7 @@ const load = async () => {
   // Of a small image, marks and lines need more pixels than it has.
   zoom = Math.max(1, Math.round(900 / Math.max(...size)));
   [canvas.width, canvas.height] = size.map((side) => side * zoom);
-  canvas.style.width = `min(100%, calc(72vh * ${size[0] / size[1]}))`;
+  canvas.style.width = `min(100%, calc(60vh * ${size[0] / size[1]}))`;
   for (const name of ["boundary", "agreement"]) {
     part(`input[value=${name}]`).disabled = !layers[name];
   }
@@ -212,8 +213,8 @@ const words = (id) => {
   }
   if (region.agreement !== null) parts.push(`agreement ${region.agreement.toFixed(2)}`);
   if (region.pieces > 1) parts.push(`in ${region.pieces} pieces`);
-  const others = region.neighbours.slice(0, 8).join(", ");
-  if (others) parts.push(`next to ${others}${region.neighbours.length > 8 ? ", ..." : ""}`);
+  const others = region.neighbours.slice(0, 8).join(", "), more = region.neighbours.length - 8;
+  if (others) parts.push(`next to ${others}${more > 0 ? ` and ${more} more` : ""}`);
   return `${parts.join("; ")}.`;
 };
 
@@ -240,7 +241,7 @@ const click = (point) => {
     if (state.points.length === 2) {
       const [p, q] = state.points;
       if (isEdit()) trigger("submit", { edit: state.mode, points: [p, q] });
-      else trigger("select", { p, q });
+      else trigger("select", { p, q, turn: ++asked }); // a turn, so that an answer is told again
     }
   }
   tell();
@@ -363,4 +364,7 @@ element.addEventListener("keydown", (event) => {
   draw();
 });
 watch("value", load);
+watch("told", () => {
+  if (props.told && state.mode === "points") part(".bd-info").textContent = props.told.text;
+});
 load();
