@@ -133,7 +133,7 @@ def test_examples_that_say_nothing_are_refused():
         likeness.check_examples([image] * 51, [halves] * 51)
     with pytest.raises(InputError, match="there are 1 of 2 images"):
         likeness.check_examples([image] * 2, [halves])
-    with pytest.raises(InputError, match="float64 .* give integers"):
+    with pytest.raises(InputError, match=r"float64 .* give integers"):
         likeness.check_examples([image], [halves / 2])
     with pytest.raises(InputError, match="no label map has two regions"):
         likeness.check_examples([image] * 2, [halves * 0, np.where(halves, 3, -1)])
