@@ -13,6 +13,7 @@ import numpy as np
 from etils import epath
 from numpy.typing import ArrayLike
 
+from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.diffusion import presets
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
@@ -570,7 +571,8 @@ class Segmenter:
                 )
             drawn = self(image, num_samples, seed=seed, **settings)
             posterior = Posterior.from_maps(drawn.maps, appearance=drawn.appearance)
-            found.append(likeness_lib.example_of(posterior, list(of_image)))
+            as_drawn = [at_centres(each, drawn.resolution) for each in of_image]
+            found.append(likeness_lib.example_of(posterior, as_drawn))
         return likeness_lib.learn(found)
 
     def log_prob(

@@ -16,11 +16,9 @@ import numpy as np
 from etils import epath
 
 from bitdiff_jax import files
-from bitdiff_jax.data import labelmaps
 from bitdiff_jax.errors import InputError
 from bitdiff_jax.posterior import appearance as appearance_lib
 from bitdiff_jax.posterior.appearance import COEFFICIENTS, MAX_APART, Appearance, Coefficients
-from bitdiff_jax.posterior.atoms import Atoms
 from bitdiff_jax.posterior.consensus import APPEARANCE, default_criterion
 from bitdiff_jax.posterior.merging import average_linkage
 from bitdiff_jax.posterior.posterior import Posterior
@@ -100,7 +98,7 @@ def example_of(
 
     Args:
         posterior: of samples of it, with `appearance`.
-        label_maps: people's maps of it, integers [h, w] of any size, -1 = ignore.
+        label_maps: people's maps of it, integers [h, w] of the samples' shape, -1 = ignore.
         default: criterion of the consensus without examples; None for that of the number of
             samples.
     """
@@ -108,7 +106,7 @@ def example_of(
     assert looks is not None, "the model has no encoder"
     units = appearance_lib.units_of(atoms)
     features = appearance_lib.pair_features(atoms, units, looks).astype(np.float32)
-    ids = [_at(label_map, atoms) for label_map in label_maps]
+    ids = [_numbered(label_map) for label_map in label_maps]
     unit = units.unit[atoms.index]
     tables = tuple(_table(unit, each, len(units.areas)) for each in ids)
     if default is None:
@@ -209,9 +207,10 @@ def _grouped(table: np.ndarray, label: np.ndarray) -> np.ndarray:
     return grouped
 
 
-def _at(label_map: np.ndarray, atoms: Atoms) -> np.ndarray:
-    """Ids from 0 at the size of the samples, -1 = ignore."""
-    return labelmaps.renumber(labelmaps.at_centres(label_map, atoms.index.shape))[1]
+def _numbered(label_map: np.ndarray) -> np.ndarray:
+    """The same with ids from 0 on; negative ones, which are ignored, are -1."""
+    numbers = np.unique(label_map[label_map >= 0])
+    return np.where(label_map < 0, -1, np.searchsorted(numbers, label_map))
 
 
 def _table(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
