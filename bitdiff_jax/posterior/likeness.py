@@ -29,7 +29,7 @@ MAX_EXAMPLES = 50
 # Precision of the prior, of coefficients per standard deviation of their features, in votes; chosen
 # on other kinds of pictures, see docs/prompts.md.
 STRENGTH = 0.1
-CUTS = np.arange(0.4, 0.801, 0.025)
+CUTS = np.arange(0.4, 0.801, 0.05)
 _PAIRS = 8000  # of each picture: as many pixels of the second part as of the first
 _NUM_ITERATIONS = 30
 _TOLERANCE = 1e-6
