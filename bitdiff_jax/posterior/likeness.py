@@ -168,7 +168,7 @@ def fit(
             break
         weights, reached = weights - step, found
     slopes = weights[:-1] / deviation
-    return Coefficients(*slopes.tolist(), float(weights[-1] - slopes @ mean))
+    return Coefficients._make([*slopes.tolist(), float(weights[-1] - slopes @ mean)])
 
 
 def fitted(examples: Sequence[Example], strength: float = STRENGTH) -> Coefficients:
