@@ -24,16 +24,14 @@ from benchmarks.quality.consensus import scores, truths_of
 from bitdiff_jax.data import labelmaps, specs
 from bitdiff_jax.evaluation.statistics import estimates
 from bitdiff_jax.inference import Segmentation, Segmenter
-from bitdiff_jax.posterior import Posterior, appearance
+from bitdiff_jax.posterior import Posterior, appearance, likeness
 from bitdiff_jax.posterior.appearance import Coefficients
 from bitdiff_jax.posterior.atoms import Atoms
 from bitdiff_jax.posterior.merging import average_linkage
 from bitdiff_jax.posterior.units import Units, joined
 
-_PAIRS = 8000  # of each image: as many pixels of the second map as of the first
 _CUTS = np.arange(0.4, 0.801, 0.025)
 _RIDGE = 1e-3
-_NUM_ITERATIONS = 30
 
 
 class Case(NamedTuple):
@@ -72,28 +70,10 @@ def case_of(result: Segmentation, truths: list[np.ndarray]) -> Case:
     return Case(atoms, units, features.astype(np.float32), by_people, truths, default)
 
 
-def fitted(cases: Iterable[Case], seed: int = 0) -> Coefficients:
-    """The logistic regression of what people join on the features, by Newton's method."""
-    rng = np.random.default_rng(seed)
-    inputs, targets = [], []
-    for case in cases:
-        shares = case.units.areas / case.units.areas.sum()
-        i, j = rng.choice(len(shares), (2, _PAIRS), p=shares)
-        i, j = i[i != j], j[i != j]  # pixels of one unit tell nothing of the coefficients
-        inputs.append(case.features[i, j])
-        targets.append(case.joined[i, j])
-    x, y = np.concatenate(inputs).astype(np.float64), np.concatenate(targets)
-    mean, deviation = x.mean(axis=0), x.std(axis=0)
-    design = np.c_[(x - mean) / deviation, np.ones(len(x))]
-    penalty = _RIDGE * np.append(np.ones(x.shape[1]), 0)
-    weights = np.zeros(design.shape[1])
-    for _ in range(_NUM_ITERATIONS):
-        p = 1 / (1 + np.exp(-design @ weights))
-        gradient = design.T @ (p - y) / len(y) + penalty * weights
-        hessian = (design * (p * (1 - p))[:, None]).T @ design / len(y) + np.diag(penalty)
-        weights -= np.linalg.solve(hessian, gradient)
-    slopes = weights[:-1] / deviation
-    return Coefficients(*slopes.tolist(), float(weights[-1] - slopes @ mean))
+def fitted(cases: Iterable[Case]) -> Coefficients:
+    """The logistic regression of what people join on the features, each image one vote."""
+    examples = ((case.features, case.joined, case.units.areas) for case in cases)
+    return likeness.fit(examples, _RIDGE, toward=Coefficients(0, 0, 0, 0, 0))
 
 
 def by_cut(case: Case, coefficients: Coefficients) -> np.ndarray:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bitdiff_jax import files
-from bitdiff_jax.cli import constraint_options, options, shard_option, tile_option
+from bitdiff_jax.cli import constraint_options, like_option, options, shard_option, tile_option
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
+    from bitdiff_jax.data.pipeline import Source
     from bitdiff_jax.diffusion.sampler import Sampler
     from bitdiff_jax.inference import Constraints, Segmentation, Segmenter, outputs
     from bitdiff_jax.inference.entries import Entry
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from bitdiff_jax.inference.request import Request
     from bitdiff_jax.inference.results_folder import ResultsFolder
     from bitdiff_jax.inference.shards import Shard
+    from bitdiff_jax.posterior.likeness import Likeness
 
 _NO_CONSENSUS = "none"
 _NUM_SAMPLES = 4
-# The region of points is read off samples that differ (docs/prompts.md).
+# The region of points is read off samples that differ, and so is what examples say; see
+# docs/prompts.md.
 _NUM_SAMPLES_OF_POINTS = 16
-_SAMPLER_OF_POINTS = {"temperature": 1.0, "guidance_weight": 0.0}
+_SAMPLER_OF_BELIEF = {"temperature": 1.0, "guidance_weight": 0.0}
 _DESCRIPTION = """\
 Draw label maps of pictures. For each picture ID, the folder --out gets
   ID_labels.png     16-bit grey, region ids 1..n (a viewer shows it black): the consensus of the
@@ -80,7 +83,8 @@ def main(argv: list[str]) -> int:
     """
     args = _parser().parse_args(argv)
     if args.num_samples is None:
-        args.num_samples = _NUM_SAMPLES if args.points is None else _NUM_SAMPLES_OF_POINTS
+        alike = _NUM_SAMPLES if args.like is None else like_option.NUM_SAMPLES
+        args.num_samples = alike if args.points is None else _NUM_SAMPLES_OF_POINTS
     with files.no_empty_folder(args.out):
         return _segment(args) if args.tile_size is None else tile_option.segment(args)
 
@@ -99,6 +103,7 @@ def _segment(args: argparse.Namespace) -> int:
     request = Request(args.num_samples, args.seed, args.batch_size, args.min_area, args.edges)
     if args.consensus is not None:
         check_criterion(args.consensus, "--consensus", also=(APPEARANCE, _NO_CONSENSUS))
+    examples = like_option.opened(args)
     Sampler().override(**options.sampler_fields(args))
     entries = entries_lib.list_entries(args.images)
     constraints = constraint_options.constraints_of(args, len(entries))
@@ -116,10 +121,10 @@ def _segment(args: argparse.Namespace) -> int:
     if shard is None:
         claimed = results_folder.claim(args.out, entries, known)
     else:
-        claimed = shards.claim(args.out, entries, *shard, _asked(args, request, chosen))
+        claimed = shards.claim(args.out, entries, *shard, _asked(args, request, chosen, examples))
     del entries  # of a million pictures, a shard holds on to its own
     with claimed as folder:
-        left_out = _draw(args, request, chosen, folder, constraints)
+        left_out = _draw(args, request, chosen, folder, constraints, examples)
         total = len(folder)
     if left_out:
         print(
@@ -135,6 +140,7 @@ def _draw(
     chosen: "Mapping[str, Format]",
     folder: "ResultsFolder | Shard",
     constraints: "Constraints",
+    examples: "Source | Likeness | None",
 ) -> int:
     """Draws the pictures that can be read and writes their results; how many were left out."""
     from bitdiff_jax.inference import Segmenter, asked, outputs
@@ -160,10 +166,10 @@ def _draw(
     print(f"{options.weights_name(args)}, step {segmenter.step}, trained on: {trained_on}")
     sampler = options.sampler_of(args, segmenter.sampler)
     reads_points = bool(constraints.inside) and not asked.takes_points(segmenter.model)
-    if reads_points and args.preset is None:
+    if (reads_points or examples is not None) and args.preset is None:
         said = options.sampler_fields(args)
         sampler = sampler.override(
-            **{name: value for name, value in _SAMPLER_OF_POINTS.items() if said[name] is None}
+            **{name: value for name, value in _SAMPLER_OF_BELIEF.items() if said[name] is None}
         )
     at = "" if sampler.temperature == 1 else f", temperature {sampler.temperature:g}"
     grid = "" if sampler.time_grid == "uniform" else f" at times uniform in {sampler.time_grid}"
@@ -173,7 +179,11 @@ def _draw(
         flush=True,
     )
 
-    settings = shard_option.settings_of(_asked(args, request, chosen), loaded, sampler)
+    likeness = None
+    if examples is not None:
+        likeness = like_option.likeness_of(args, examples, segmenter, sampler)
+    asked_for = _asked(args, request, chosen, examples)
+    settings = shard_option.settings_of(asked_for, loaded, sampler)
     entries = folder.start(settings)
     if finished := len(folder) - len(entries):
         print(f"{finished} of {len(folder)} picture(s) were finished before", flush=True)
@@ -185,6 +195,7 @@ def _draw(
     for result in results:
         entry = readable.popleft()
         result = dataclasses.replace(result, criterion=_criterion(args), file=entry.file)
+        result = result if likeness is None else result.like(likeness)
         row = folder.add(result, entry, chosen)
         if overview and overview.add(result):
             overview.save(folder.path)
@@ -215,9 +226,14 @@ def _criterion(args: argparse.Namespace) -> str | None:
 
 
 def _asked(
-    args: argparse.Namespace, request: "Request", chosen: "Mapping[str, Format]"
+    args: argparse.Namespace,
+    request: "Request",
+    chosen: "Mapping[str, Format]",
+    examples: "Source | Likeness | None",
 ) -> dict[str, Any]:
-    return shard_option.asked(options.weights_name(args), request, chosen, _criterion(args))
+    # Of a share they are what was fitted before, see `like_option.opened`.
+    found = _criterion(args) if examples is None else str(examples)
+    return shard_option.asked(options.weights_name(args), request, chosen, found)
 
 
 def _results(
@@ -289,10 +305,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--num_samples",
         type=int,
-        help=f"maps drawn of each picture ({_NUM_SAMPLES}; with --points {_NUM_SAMPLES_OF_POINTS})",
+        help=f"maps drawn of each picture ({_NUM_SAMPLES}; with --points {_NUM_SAMPLES_OF_POINTS}, "
+        f"with --like {like_option.NUM_SAMPLES})",
     )
     options.add_sampler(add)
     constraint_options.add_constraints(add)
+    like_option.add_like(add)
     shard_option.add_shard(add)
     tile_option.add_tile_size(add)
     add(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bitdiff_jax import files
-from bitdiff_jax.cli import constraint_options, options
+from bitdiff_jax.cli import constraint_options, like_option, options
 from bitdiff_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bitdiff_jax.inference.entries import Entry
 
-_LEFT_OUT = (*constraint_options.NAMES, "shard", "formats", "consensus")
+_LEFT_OUT = (*constraint_options.NAMES, *like_option.NAMES, "shard", "formats", "consensus")
 _OVERLAY = 2048  # longest side of the overlay
 
 

@@ -32,6 +32,7 @@ from bitdiff_jax.posterior import Appearance, Mode, Posterior
 from bitdiff_jax.posterior import agreement as agreement_lib
 from bitdiff_jax.posterior.consensus import APPEARANCE, check_criterion
 from bitdiff_jax.posterior.constraints import Pairs
+from bitdiff_jax.posterior.likeness import Likeness
 
 if TYPE_CHECKING:
     import supervision
@@ -79,6 +80,8 @@ class Segmentation:
         encoded: what the model's encoder makes of the picture; None without an encoder.
         clicks: points of a region that all samples together show as one, see `region`: it is a
             region of `label_map()`, and the samples are as they are. None for none.
+        likeness: what the criterion 'appearance' was fitted to, see `Segmenter.like`; None for the
+            package's own coefficients.
     """
 
     image: np.ndarray
@@ -98,6 +101,7 @@ class Segmentation:
     redraw: "Callable[[imposed.Constraints], Segmentation] | None" = None
     encoded: EncodedImage | None = None
     clicks: clicked.Clicks | None = None
+    likeness: Likeness | None = None
 
     def __post_init__(self) -> None:
         upsampling.check_edges(self.edges)
@@ -181,7 +185,8 @@ class Segmentation:
         if self.encoded is None:
             return None
         small = transforms.resize_image(self.image, self.resolution)
-        return Appearance(lab.from_rgb(small), self.encoded.pixels(*self.resolution))
+        looks = Appearance(lab.from_rgb(small), self.encoded.pixels(*self.resolution))
+        return looks if self.likeness is None else self.likeness.applied(looks)
 
     @functools.cached_property
     def posterior(self) -> Posterior:
@@ -253,6 +258,14 @@ class Segmentation:
         """
         specks.threshold(min_area, self.shape, self.resolution)
         return dataclasses.replace(self, min_area=min_area)
+
+    def like(self, likeness: Likeness) -> "Segmentation":
+        """The result as labelled examples like it say, see `Segmenter.like`.
+
+        Raises:
+            InputError: the model that drew this has no encoder, and the likeness is adopted.
+        """
+        return dataclasses.replace(self, criterion=likeness.criterion, likeness=likeness)
 
     def given(self, same: Pairs = (), different: Pairs = ()) -> "Segmentation":
         """The result once some pairs of points are known to lie together or apart.

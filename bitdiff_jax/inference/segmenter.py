@@ -13,6 +13,7 @@ import numpy as np
 from etils import epath
 from numpy.typing import ArrayLike
 
+from bitdiff_jax.data.labelmaps import at_centres
 from bitdiff_jax.diffusion import presets
 from bitdiff_jax.diffusion import sampler as sampler_lib
 from bitdiff_jax.diffusion.sampler import Sampler
@@ -38,7 +39,10 @@ from bitdiff_jax.inference.segmentation import Segmentation
 from bitdiff_jax.inference.surprise import Surprise
 from bitdiff_jax.model import Model, Params
 from bitdiff_jax.parallel import mesh as mesh_lib
+from bitdiff_jax.posterior import Posterior
+from bitdiff_jax.posterior import likeness as likeness_lib
 from bitdiff_jax.posterior.constraints import Pairs
+from bitdiff_jax.posterior.likeness import Likeness
 
 _BATCH_SIZE = 8
 _SAMPLER = Sampler()
@@ -520,6 +524,56 @@ class Segmenter:
         for edit in history["edits"]:
             editor.apply(edit)
         return editor
+
+    def like(
+        self,
+        images: Sequence[Any],
+        label_maps: Sequence[ArrayLike],
+        num_samples: int = 8,
+        seed: int = 0,
+        **settings: Any,
+    ) -> Likeness:
+        """What a few labelled pictures of one kind say of how samples of others become one map.
+
+        The network is not trained: samples of each example are drawn, and the consensus
+        'appearance' is fitted to what its labels join (`posterior.likeness`). Give the result to
+        `Segmentation.like`, or save it.
+
+        Args:
+            images: one to 50, as `__call__` takes them.
+            label_maps: of each image integers [h, w] of its shape, or [people, h, w]; ids >= 0 and
+                -1 = ignore.
+            num_samples: samples of each, 3 or more; draw as many of the pictures to come.
+            seed: of the samples.
+            **settings: of `__call__`; unless they say otherwise, temperature 1 and guidance 0.
+
+        Raises:
+            InputError: the model has no encoder, there are no examples or too many, they are not
+                as many of both, a map is none or has another shape, or all maps hold a single
+                region; and as `__call__`.
+        """
+        if self.model.features is None:
+            raise InputError(
+                "like: the model has no encoder, whose features are compared; use one that has, "
+                "such as photos"
+            )
+        maps = likeness_lib.check_examples(images, label_maps)
+        check_integer("num_samples", num_samples, 3)
+        if not {"sampler", "preset"} & set(settings):
+            settings = {"temperature": 1.0, "guidance_weight": 0.0} | settings
+        found = []
+        for image, of_image in zip(images, maps, strict=True):
+            rgb = image_input.as_rgb(image)
+            if of_image.shape[1:] != rgb.shape[:2]:
+                raise InputError(
+                    f"label_maps: a map is {of_image.shape[1:]}, and its image {rgb.shape[:2]}; "
+                    "give maps of the images' shape"
+                )
+            drawn = self(image, num_samples, seed=seed, **settings)
+            posterior = Posterior.from_maps(drawn.maps, appearance=drawn.appearance)
+            as_drawn = [at_centres(each, drawn.resolution) for each in of_image]
+            found.append(likeness_lib.example_of(posterior, as_drawn))
+        return likeness_lib.learn(found)
 
     def log_prob(
         self,

@@ -26,35 +26,6 @@ _LEAST_SHARE = 0.02
 _SMALL_DISTANCE = 5.0
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Appearance:
-    """What an image looks like, at any resolution.
-
-    Attributes:
-        colours: float [h, w, 3] in CIE Lab, L in 0..100.
-        features: float [h, w, C], an encoder's; of any scale.
-    """
-
-    colours: np.ndarray
-    features: np.ndarray
-
-    def __post_init__(self) -> None:
-        for name in ("colours", "features"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name)))
-        colours, features = np.shape(self.colours), np.shape(self.features)
-        if len(colours) != 3 or colours[2] != 3 or not np.prod(colours):
-            raise InputError(f"colours must be CIE Lab [h, w, 3], got an array of shape {colours}")
-        if len(features) != 3 or features[:2] != colours[:2] or not features[2]:
-            raise InputError(
-                f"features must be [{colours[0]}, {colours[1]}, C] as the colours are, got an "
-                f"array of shape {features}"
-            )
-        for name in ("colours", "features"):
-            values = getattr(self, name)
-            if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-                raise InputError(f"{name} must be finite numbers; leave out what is not known")
-
-
 class Coefficients(NamedTuple):
     """Of the logit of the probability that two parts are one region to a person."""
 
@@ -71,6 +42,39 @@ COEFFICIENTS = Coefficients(
 # Clusters are joined as long as a person more probably joins them than not. Cut from .5 to .65, the
 # mean ARI of 100 images was .572 to .576; from .7 on it fell.
 MAX_APART = 0.5
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Appearance:
+    """What an image looks like, at any resolution.
+
+    Attributes:
+        colours: float [h, w, 3] in CIE Lab, L in 0..100.
+        features: float [h, w, C], an encoder's; of any scale.
+        coefficients: by which a person joins two parts; those of examples, see `likeness`.
+        max_apart: mean probability of lying apart up to which parts are joined, in [0, 1].
+    """
+
+    colours: np.ndarray
+    features: np.ndarray
+    coefficients: Coefficients = COEFFICIENTS
+    max_apart: float = MAX_APART
+
+    def __post_init__(self) -> None:
+        for name in ("colours", "features"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        colours, features = np.shape(self.colours), np.shape(self.features)
+        if len(colours) != 3 or colours[2] != 3 or not np.prod(colours):
+            raise InputError(f"colours must be CIE Lab [h, w, 3], got an array of shape {colours}")
+        if len(features) != 3 or features[:2] != colours[:2] or not features[2]:
+            raise InputError(
+                f"features must be [{colours[0]}, {colours[1]}, C] as the colours are, got an "
+                f"array of shape {features}"
+            )
+        for name in ("colours", "features"):
+            values = getattr(self, name)
+            if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+                raise InputError(f"{name} must be finite numbers; leave out what is not known")
 
 
 def units_of(atoms: Atoms, kept: ArrayLike = ()) -> Units:
@@ -112,7 +116,7 @@ def pair_features(atoms: Atoms, units: Units, appearance: Appearance) -> np.ndar
 
 
 def affinity(atoms: Atoms, units: Units, appearance: Appearance) -> np.ndarray:
-    """The probability that a person joins two units, by `COEFFICIENTS`.
+    """The probability that a person joins two units, by the coefficients of `appearance`.
 
     Args:
         atoms: of the label maps.
@@ -122,7 +126,7 @@ def affinity(atoms: Atoms, units: Units, appearance: Appearance) -> np.ndarray:
     Returns:
         float64 [u, u], symmetric; 1 on the diagonal.
     """
-    return probability(pair_features(atoms, units, appearance), COEFFICIENTS)
+    return probability(pair_features(atoms, units, appearance), appearance.coefficients)
 
 
 def probability(features: np.ndarray, coefficients: Coefficients) -> np.ndarray:

@@ -124,7 +124,7 @@ def linked(
                 f"criterion is {APPEARANCE!r}, and what the image looks like is not known; give "
                 "`appearance`, or use vi"
             )
-        units, max_apart = appearance_lib.units_of(atoms, answers.asked), appearance_lib.MAX_APART
+        units, max_apart = appearance_lib.units_of(atoms, answers.asked), appearance.max_apart
         joined = appearance_lib.affinity(atoms, units, appearance)
         units = dataclasses.replace(units, together=joined)
     else:
