@@ -59,12 +59,12 @@ def _run(args: argparse.Namespace, claims: "list[Claim]") -> int:
     from bitdiff_jax.repro.deadline import Deadline, OutOfTime
 
     config = config_lib.load(args.config)
-    dispatch.split_cpu(config.mesh.cpu_devices)
-    compilation_cache.enable()
-    out = pathlib.Path(files.make_folder(args.out, "--out"))
     evaluations = catalogue.evaluations(claims)
     there = ledger.read(_folder(args.known, "--known")) if args.known else []
     known = ledger.known(there, evaluations)
+    dispatch.split_cpu(config.mesh.cpu_devices)
+    compilation_cache.enable()
+    out = pathlib.Path(files.make_folder(args.out, "--out"))
     work = runner.Runner(out, args.config, args.num_images, known, Deadline(args.time_limit))
     failed = 0
     with files.sole_writer(out, "--out"):

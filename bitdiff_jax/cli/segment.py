@@ -347,7 +347,7 @@ def _parser() -> argparse.ArgumentParser:
         "--formats",
         metavar="NAME[,...]",
         help="what is written of each picture "
-        "(id_png,colours,overlay,agreement,region,boundary,modes); also id_png8, npz, "
+        "(id_png, colours, overlay, agreement, region, boundary, modes); also id_png8, npz, "
         "coco_panoptic, coco_instances, labelme, geojson and geojson_detections (QuPath), imagej, "
         "fiftyone, hypotheses (Ultrack), see docs/formats.md, and package.module:name, a function "
         "write(segmentation, folder, name)",

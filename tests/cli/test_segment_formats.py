@@ -37,8 +37,10 @@ def told(out):
     if "coco_panoptic" in found:
         assert files(out / "coco_panoptic") == [f"{each}.png" for each in found["coco_panoptic"]]
     if (out / "fiftyone").exists():
-        found["fiftyone"] = sorted(json.loads((out / "fiftyone" / "data.json").read_text()))
-        assert files(out / "fiftyone" / "labels") == [f"{each}.png" for each in found["fiftyone"]]
+        # The list names the masks.
+        listed = sorted(json.loads((out / "fiftyone" / "data.json").read_text()))
+        assert files(out / "fiftyone" / "labels") == listed
+        found["fiftyone"] = [each.removesuffix(".png") for each in listed]
     return found
 
 
@@ -52,7 +54,7 @@ def test_the_names_of_the_files_are_in_them(run, pictures, tmp_path):
     assert told(out) == everywhere("a", "b", "c")
     content = json.loads((out / "coco_instances.json").read_text())
     assert [each["file_name"] for each in content["images"]] == ["a.png", "b.png", "c.png"]
-    assert json.loads((out / "fiftyone" / "data.json").read_text())["b"] == str(pictures[1])
+    assert json.loads((out / "fiftyone" / "data.json").read_text())["b.png"] == str(pictures[1])
     assert json.loads((out / "c_labelme.json").read_text())["imagePath"] == "../c.png"
 
 
