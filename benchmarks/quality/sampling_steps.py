@@ -7,7 +7,7 @@ the network's own size. Settings share scenes and noise; intervals are 95 % over
 
     python -m benchmarks.quality.sampling_steps --rows exact.jsonl
     python -m benchmarks.quality.sampling_steps --rows photos.jsonl --checkpoint photos \
-        --data folder:BSDS500,split=val,zero=region
+        --data bsds500:BSDS500,split=val
     python -m benchmarks.quality.sampling_steps --rows exact.jsonl photos.jsonl --plot steps.svg
 
 Rows are appended as they are finished, and what is there is not drawn again. On two cores the first
