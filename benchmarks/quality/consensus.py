@@ -98,7 +98,7 @@ def of_model(
     size: int,
     checkpoint: str,
     num_samples: int,
-    mirrored: bool,
+    mirrored: bool = False,
     **settings: float | str,
 ) -> Iterator[Case]:
     """Samples that a model draws with these settings of the sampler, else with its own.
