@@ -1,4 +1,4 @@
-"""The commands of the pages that start a benchmark, or draw a picture of the docs, are understood."""
+"""Commands of the pages that start a benchmark, or draw a picture of the docs, are understood."""
 
 import argparse
 import importlib
@@ -15,7 +15,8 @@ PAGES = [
     *sorted(ROOT.glob("docs/**/*.md")),
     *sorted(ROOT.glob("bitdiff_jax/weights/*.md")),
 ]
-PEERS = {"gradio_client", "onnxruntime", "skimage", "sklearn", "torch"}  # of extras, which need not be there
+# Of extras, which need not be there.
+PEERS = {"gradio_client", "onnxruntime", "skimage", "sklearn", "torch"}
 
 
 def commands():
