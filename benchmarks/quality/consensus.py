@@ -6,13 +6,13 @@ of a model's samples is held against every person. Maps are compared at `--size`
 Rand index and IoU after Hungarian matching, each the mean over the people of an image and then over
 the images, with 95 % intervals; the difference in ARI from the medoid is paired by image.
 
-    python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128
-    python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
+    python benchmarks/quality/consensus.py --data bsds500:BSDS500,split=val --size 128
+    python benchmarks/quality/consensus.py --data bsds500:BSDS500,split=val --size 128 \
         --checkpoint photos --num_samples 16 --temperature 1
-    python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
+    python benchmarks/quality/consensus.py --data bsds500:BSDS500,split=val --size 128 \
         --checkpoint photos --num_samples 16 --temperature 1 --as_written \
         --criteria medoid vi appearance
-    python benchmarks/quality/consensus.py --data folder:BSDS500,split=val,zero=region --size 128 \
+    python benchmarks/quality/consensus.py --data bsds500:BSDS500,split=val --size 128 \
         --predictions drawn
 
 With `--as_written` maps are compared as `bitdiff segment` writes them: found at the resolution at
@@ -98,7 +98,7 @@ def of_model(
     size: int,
     checkpoint: str,
     num_samples: int,
-    mirrored: bool,
+    mirrored: bool = False,
     **settings: float | str,
 ) -> Iterator[Case]:
     """Samples that a model draws with these settings of the sampler, else with its own.

@@ -8,7 +8,7 @@ with the prompt, of as many plain samples, and of the best of these; and for `di
 region in which the first disc lies.
 
     python -m benchmarks.quality.constraints --rows constraints.jsonl \
-        --data folder:BSDS500,split=val,zero=region --num_images 20
+        --data bsds500:BSDS500,split=val --num_images 20
 
 Rows are appended as they are finished, and what is there is not drawn again. An image takes a
 minute of processor time with prompts of weight 1, and six seconds with those of weight 0.

@@ -8,9 +8,9 @@ of the annotators' own distribution) and counted (V, as the literature has it). 
 against the others would have coverage 1 and, in V, what the table says of 'people'. 95 % intervals
 are over images.
 
-    python -m benchmarks.quality.diversity --data folder:BSDS500,split=val,zero=region \
+    python -m benchmarks.quality.diversity --data bsds500:BSDS500,split=val \
         --checkpoint photos --temperature 1 --guidance_weight 0
-    python -m benchmarks.quality.diversity --data folder:BSDS500,split=val,zero=region \
+    python -m benchmarks.quality.diversity --data bsds500:BSDS500,split=val \
         --drawn samples.npz
 """
 

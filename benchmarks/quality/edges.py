@@ -6,8 +6,8 @@ over the people who drew the image; processor seconds for a megapixel beside it.
 `--checkpoint` the maps are those of people, each reduced to `--size` and held against itself: what
 a model that errs in nothing else would win.
 
-    python benchmarks/quality/edges.py --data folder:BSDS500,split=val,zero=region
-    python benchmarks/quality/edges.py --data folder:BSDS500,split=val,zero=region \
+    python benchmarks/quality/edges.py --data bsds500:BSDS500,split=val
+    python benchmarks/quality/edges.py --data bsds500:BSDS500,split=val \
         --checkpoint photos --maps drawn_maps
 
 `--maps` keeps what is drawn: a second run takes it from there.

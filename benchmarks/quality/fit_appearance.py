@@ -7,7 +7,7 @@ is each half of the images with what was fitted to the other half, so that no im
 what it is scored with. Last come the coefficients that all images give, and their scores by where
 the linkage is cut.
 
-    python -m benchmarks.quality.fit_appearance --data folder:BSDS500,split=val,zero=region \
+    python -m benchmarks.quality.fit_appearance --data bsds500:BSDS500,split=val \
         --checkpoint photos --num_samples 16 --temperature 1
 
 The last line goes into `posterior/appearance.py`.

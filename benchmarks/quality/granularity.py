@@ -7,7 +7,7 @@ map, and the adjusted Rand index against this map is compared with that of a pla
 same seed. Means with 95 % intervals over images; differences are paired.
 
     python -m benchmarks.quality.granularity --checkpoint runs/prompted \
-        --data folder:BSDS500,split=val,zero=region --num_images 50
+        --data bsds500:BSDS500,split=val --num_images 50
 """
 
 import argparse

@@ -12,7 +12,7 @@ region's area, since planted errors touch large regions more often. 95 % interva
 over images.
 
     python -m benchmarks.quality.planted_errors --weights photos \
-        --data folder:BSDS500,split=val,zero=region --num_images 30 --rows planted.jsonl
+        --data bsds500:BSDS500,split=val --num_images 30 --rows planted.jsonl
 
 An image is encoded once, or not at all where its features lie beside its records (`bitdiff prepare
 --encoder`). The rows of an image are written as soon as it is scored; the same command again, or

@@ -8,9 +8,9 @@ answer that the consensus cannot hold, because no sample parts the points, is ig
 answered by annotator i modulo their number. Intervals of 95 % are over images, differences are
 paired.
 
-    python -m benchmarks.quality.questions --data folder:BSDS500,split=val,zero=region \
+    python -m benchmarks.quality.questions --data bsds500:BSDS500,split=val \
         --checkpoint photos --temperature 1 --guidance_weight 1
-    python -m benchmarks.quality.questions --data folder:BSDS500,split=val,zero=region \
+    python -m benchmarks.quality.questions --data bsds500:BSDS500,split=val \
         --drawn samples.npz --reliability 1 .8
 
 With `--reliability` answers are also used the other way, which conditions the samples on them

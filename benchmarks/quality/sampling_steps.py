@@ -7,7 +7,7 @@ the network's own size. Settings share scenes and noise; intervals are 95 % over
 
     python -m benchmarks.quality.sampling_steps --rows exact.jsonl
     python -m benchmarks.quality.sampling_steps --rows photos.jsonl --checkpoint photos \
-        --data folder:BSDS500,split=val,zero=region
+        --data bsds500:BSDS500,split=val
     python -m benchmarks.quality.sampling_steps --rows exact.jsonl photos.jsonl --plot steps.svg
 
 Rows are appended as they are finished, and what is there is not drawn again. On two cores the first
@@ -118,8 +118,12 @@ def plot(scores: Scores) -> str:
                 named.setdefault(name, []).append((n, mean))
         named = {name: named[name] for name in settings if name in named}
         if named:
+            # Of few scenes a curve may lie below where the panel of all begins.
+            lowest = min(y for points in named.values() for _, y in points if y is not None)
             panels.append(
-                curves.Panel(label, named, lambda y: f"{y:.2f}", start=start, legend="bottom")
+                curves.Panel(
+                    label, named, lambda y: f"{y:.2f}", start=min(start, lowest), legend="bottom"
+                )
             )
     return curves.draw("Scores by the number of steps", "steps", panels)
 

@@ -13,7 +13,7 @@
    is the cost of the network's errors.
 
     python -m benchmarks.quality.self_consistency --weights photos \
-        --data folder:BSDS500,split=val,zero=region
+        --data bsds500:BSDS500,split=val
     python -m benchmarks.quality.self_consistency --checkpoint runs/posterior \
         --data posterior,seed=5
 

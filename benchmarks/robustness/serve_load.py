@@ -4,7 +4,7 @@
 
 Starts `bitdiff serve`, sends it images of its own with gradio's client, and looks at how much
 memory the server holds. Each answer must be of the image that was sent. Needs
-`pip install 'bitdiff_jax[serve]'`; the memory is read from /proc.
+`pip install '.[serve]'`; the memory is read from /proc.
 """
 
 import argparse
